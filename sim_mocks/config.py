@@ -1,0 +1,190 @@
+"""What a mock cell is made of: plain frozen values with a JSON round trip, so that another process can build it.
+
+Lengths are in m, masses in kg, angles in rad, times in s unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sim_mocks.faults import Fault, FaultError
+
+Vector = tuple[float, ...]
+
+
+class MockConfigError(ValueError):
+    """A mock configuration that cannot be built; the message names the key, what was read and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolConfig:
+    """The tool as the load data of the cell state it; the plant's own may differ (physics profile)."""
+
+    mass: float = 1.2
+    com: Vector = (0.0, 0.002, 0.060)
+    """Centre of mass in the flange frame, shape (3,)."""
+    inertia: Vector = (2.0e-3, 2.0e-3, 8.0e-4)
+    """Principal moments of inertia about the centre of mass, flange axes, shape (3,)."""
+    sensor_offset: float = 0.0
+    """Distance of the F/T sensor's frame from the flange along its z axis."""
+    tcp: Vector = (0.0, 0.0, 0.12)
+    """Position of the TCP in the flange frame, shape (3,); its axes are the flange's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlateConfig:
+    """A box to press on."""
+
+    centre: Vector = (0.55, 0.0, 0.20)
+    """Centre of the box in the base frame, shape (3,)."""
+    rpy: Vector = (0.0, 0.0, 0.0)
+    half_extents: Vector = (0.25, 0.25, 0.02)
+    profile: str = "plate"
+    """Entry of ``contact`` in the physics profiles."""
+
+
+@dataclass(frozen=True, slots=True)
+class IiwaConfig:
+    """The FRI controller. Whatever fri.md marks as unknown is chosen here: see ``sim_mocks.iiwa``, "What is ours"."""
+
+    profile: str = "standard"
+    """Entry of ``iiwa`` in the physics profiles."""
+    wire_version: str = "1.15"
+    send_period_ms: int = 1
+    receive_multiplier: int = 1
+    bind: tuple[str, int] = ("127.0.0.1", 0)
+    peer: tuple[str, int] | None = None
+    """Where the monitoring stream goes; ``None`` until the control plane says it."""
+    open_at_start: bool = True
+    """The FRI session is open from the first tick on."""
+    window: int = 100
+    """Answers over which link quality is judged."""
+    max_misses: int = 10
+    """Consecutive missing answers after which a commanding motion is aborted."""
+    sync_cycles: int = 20
+    """Consecutive consistent answers in COMMANDING_WAIT before COMMANDING_ACTIVE."""
+    sync_timeout: float = 5.0
+    mirror_tolerance: float = 1.0e-4
+    reopen_delay: float = 5.0
+    axis_delta: float = math.radians(10.0)
+    """Largest distance between commanded and measured position."""
+    overlay_max: Vector | None = None
+    """Largest overlay, N·m, shape (7,); ``None``: the torque limits of the URDF."""
+    tau_rate_max: float = 1500.0
+    """Largest rate of a joint's torque, N·m/s."""
+    release_delay: float = 0.05
+    """From the start of a motion to open brakes."""
+    bridging: float | None = None
+    """Overrides the profile's."""
+    mode: int = 2
+    """Operating mode at start: 0 T1, 1 T2, 2 AUT."""
+
+
+@dataclass(frozen=True, slots=True)
+class FtConfig:
+    """The F/T sensor on its pseudo-terminal."""
+
+    profile: str = "standard"
+
+
+@dataclass(frozen=True, slots=True)
+class MockConfig:
+    """A whole mock cell: one world, its devices, its faults."""
+
+    urdf: str
+    """Path of the nominal URDF."""
+    q0: Vector
+    """Joint positions at start, shape (7,)."""
+    seed: int = 0
+    dt: float = 1.0e-3
+    substeps: int = 1
+    tool: ToolConfig = field(default_factory=ToolConfig)
+    plate: PlateConfig | None = None
+    iiwa: IiwaConfig = field(default_factory=IiwaConfig)
+    ft: FtConfig | None = field(default_factory=FtConfig)
+    faults: tuple[Fault, ...] = ()
+    paced: bool = False
+    """Tie virtual time to the wall clock: never faster, and after a stall later rather than in a burst."""
+    truth: str = "full"
+    """``"full"`` keeps each tick's truth, ``"summary"`` only the extremes (long campaigns)."""
+    control_dir: str = ""
+    """Directory of the control plane's sockets; empty: none."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.dt) and 1e-5 <= self.dt <= 0.1):
+            raise MockConfigError(f"dt: read {self.dt} s, allowed are 1e-5 … 0.1 s")
+        if len(self.q0) != 7 or not all(map(math.isfinite, self.q0)):
+            raise MockConfigError(f"q0: read {self.q0}, expected 7 finite joint positions in rad")
+        if self.truth not in ("full", "summary"):
+            raise MockConfigError(f"truth: read {self.truth!r}, allowed are 'full' and 'summary'")
+        if not (1 <= self.iiwa.send_period_ms <= 100):
+            raise MockConfigError(f"iiwa.send_period_ms: read {self.iiwa.send_period_ms}, FRI allows 1 … 100 ms")
+        if not (1 <= self.iiwa.send_period_ms * self.iiwa.receive_multiplier <= 100):
+            raise MockConfigError("iiwa.receive_multiplier: send period times multiplier must lie in 1 … 100 ms")
+        if self.iiwa.overlay_max is not None and len(self.iiwa.overlay_max) != 7:
+            raise MockConfigError(f"iiwa.overlay_max: read {len(self.iiwa.overlay_max)} values, expected 7")
+
+    def to_json(self) -> str:
+        """The configuration as JSON text; :meth:`from_json` gives the equal object back."""
+        data = dataclasses.asdict(self)
+        data["faults"] = [fault.to_mapping() for fault in self.faults]
+        return json.dumps(data, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> MockConfig:
+        """Read JSON text. Raises :class:`MockConfigError`."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise MockConfigError(f"mock configuration is not JSON: {error}") from error
+        config: MockConfig = _build(cls, data, "")
+        return config
+
+
+def _build(cls: type[Any], data: Any, where: str) -> Any:
+    if not isinstance(data, Mapping):
+        raise MockConfigError(f"{where or 'mock configuration'}: read {type(data).__name__}, expected an object")
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(data) - set(hints))
+    if unknown:
+        raise MockConfigError(f"{where or 'mock configuration'}: unknown keys {unknown}; known are {sorted(hints)}")
+    values = {key: _convert(hints[key], value, f"{where}.{key}".lstrip(".")) for key, value in data.items()}
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise MockConfigError(f"{where or 'mock configuration'}: {error}") from error
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    if hint is Fault:
+        try:
+            return Fault.from_mapping(value)
+        except FaultError as error:
+            raise MockConfigError(f"{where}: {error}") from error
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type[Any], hint), value, where)
+    if typing.get_origin(hint) is tuple:
+        kinds = typing.get_args(hint)
+        if not isinstance(value, list | tuple):
+            raise MockConfigError(f"{where}: read {value!r}, expected a list")
+        if kinds[-1] is Ellipsis:
+            kinds = (kinds[0],) * len(value)
+        if len(kinds) != len(value):
+            raise MockConfigError(f"{where}: read {len(value)} values, expected {len(kinds)}")
+        return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise MockConfigError(f"{where}: read {value!r}, expected {hint.__name__}")
+    return value
