@@ -1,0 +1,221 @@
+"""Rigid-body model of an arm with its tool: one ``update`` a cycle gives all that observer and controllers need.
+
+Equation of motion (signs as everywhere in the toolkit)::
+
+    M(q) qdd + C(q, qd) qd + g(q) = tau + tau_ext − tau_residual,    tau_ext = Jᵀ F
+
+with F the wrench of the environment on the robot at the TCP, base axes. ``C`` is the Christoffel matrix, the only
+factorisation for which ``Ṁ = C + Cᵀ`` and thus the momentum form ``ṗ = tau + Cᵀqd − g + tau_ext`` holds.
+Computed with Pinocchio; gravity is (0, 0, −9.81) m/s² in the base frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pinocchio as pin
+
+from estimators.errors import ModelError
+from estimators.inertia import BodyInertia
+from estimators.urdf import build_model
+
+__all__ = ["BodyInertia", "Dynamics", "RigidBodyModel"]
+
+Array = npt.NDArray[np.float64]
+
+_RF = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
+
+
+@dataclass(slots=True, eq=False)
+class Dynamics:
+    """What one :meth:`RigidBodyModel.update` computed, at one (q, qd). SI, TCP quantities in base axes.
+
+    The arrays are buffers of the model and are **overwritten by its next update**: copy what must live longer,
+    and write into none of them.
+    """
+
+    q: Array
+    """Joint positions of the update, (n,) rad (the caller's array)."""
+    qd: Array
+    """Joint velocities of the update, (n,) rad/s (the caller's array)."""
+    M: Array
+    """Joint-space inertia with armature, (n, n), symmetric."""
+    C: Array
+    """Christoffel matrix, (n, n)."""
+    g: Array
+    """Gravity torque, (n,) N·m: what holds the arm still."""
+    Cqd: Array
+    """C qd, (n,) N·m."""
+    J: Array
+    """Jacobian of the TCP, (6, n): rows linear then angular velocity, base axes."""
+    Jdot_qd: Array
+    """J̇ qd, (6,): TCP acceleration at qdd = 0."""
+    x: Array
+    """TCP position, (3,) m."""
+    R: Array
+    """TCP orientation, (3, 3), base ← TCP."""
+    p: Array
+    """Generalised momentum M qd, (n,) N·m·s."""
+    beta: Array
+    """Cᵀqd − g, (n,) N·m: ṗ = tau + beta + tau_ext."""
+    owner: object = None
+    """Keeps the memory behind the arrays alive."""
+
+
+class RigidBodyModel:
+    """Fixed-base serial arm from a URDF, with a tool on its flange and a TCP.
+
+    ``urdf_xml`` is the URDF *text*; every moving joint must be revolute or prismatic with limits. ``tool`` is given
+    in flange axes and rigidly added to the link that carries ``flange``. ``tcp_pos`` (3,) m and ``tcp_R`` (3, 3) are
+    the TCP's pose in the flange frame (default: the flange itself). ``armature`` (n,) kg m² is the rotor inertia
+    reflected to the joints. Raises ModelError, which says what is wrong with the description.
+    """
+
+    def __init__(
+        self,
+        urdf_xml: str,
+        tool: BodyInertia | None = None,
+        tcp_pos: Array | None = None,
+        tcp_R: Array | None = None,
+        flange: str = "flange",
+        armature: Array | None = None,
+    ) -> None:
+        model = build_model(urdf_xml)
+        if not model.existFrame(flange):
+            bodies = ", ".join(f.name for f in model.frames if f.type == pin.FrameType.BODY)
+            raise ModelError(f"the URDF has no link {flange!r} to carry tool and TCP; it has: {bodies}")
+        flange_frame = model.frames[model.getFrameId(flange)]
+        joint = flange_frame.parentJoint
+        if joint == 0:
+            raise ModelError(f"link {flange!r} is fixed to the base: no joint moves it")
+        n: int = model.nv
+        if armature is not None:
+            armature = np.asarray(armature, dtype=np.float64)
+            if armature.shape != (n,) or not np.isfinite(armature).all() or (armature < 0.0).any():
+                raise ModelError(f"armature is {armature}; expected {n} finite values >= 0 kg m²")
+            model.armature = armature
+        self._tool = BodyInertia(0.0, np.zeros(3), np.zeros((3, 3))) if tool is None else tool
+        if tool is not None:
+            model.appendBodyToJoint(joint, pin.Inertia(tool.mass, tool.com, tool.inertia), flange_frame.placement)
+        tcp_in_flange = pin.SE3(*reversed(_pose(tcp_pos, tcp_R, "TCP")))
+        self._flange_placement = flange_frame.placement.copy()
+        placement = self._flange_placement * tcp_in_flange
+        self._tcp = model.addFrame(pin.Frame("__tcp__", joint, 0, placement, pin.FrameType.OP_FRAME))
+        self._flange_joint = joint
+
+        self.model = model
+        self.n = n
+        self.joint_names: tuple[str, ...] = tuple(model.names)[1:]
+        self.q_min: Array = np.array(model.lowerPositionLimit)
+        self.q_max: Array = np.array(model.upperPositionLimit)
+        self.qd_max: Array = np.array(model.upperVelocityLimit)
+        self.tau_max: Array = np.array(model.upperEffortLimit)
+
+        self._data = model.createData()
+        # Queries between two updates use a data of their own, so that they do not disturb the cycle's Dynamics.
+        self._aux = model.createData()
+        data = self._data
+        q0 = np.clip(np.zeros(n), self.q_min, self.q_max)
+        pin.crba(model, data, q0)
+        pin.computeCoriolisMatrix(model, data, q0, np.zeros(n))
+        pin.computeGeneralizedGravity(model, data, q0)
+        oMf = data.oMf[self._tcp]
+        # M, C, g, x and R are live views of Pinocchio's memory: refreshed in place, no copy in the cycle.
+        self._dyn = Dynamics(
+            q=q0,
+            qd=np.zeros(n),
+            M=data.M,
+            C=data.C,
+            g=data.g,
+            Cqd=np.zeros(n),
+            J=np.zeros((6, n)),
+            Jdot_qd=np.zeros(6),
+            x=oMf.translation,
+            R=oMf.rotation,
+            p=np.zeros(n),
+            beta=np.zeros(n),
+            owner=data,
+        )
+        self._Ct = self._dyn.C.T
+
+    def update(self, q: Array, qd: Array) -> Dynamics:
+        """All dynamic quantities at ``q`` (n,) rad and ``qd`` (n,) rad/s. Valid until the next update.
+
+        Raises ValueError for wrong shapes. NaN in gives NaN out: check a sample before, not here.
+        """
+        model, data, dyn = self.model, self._data, self._dyn
+        pin.crba(model, data, q)
+        # Also fills the joint placements, J and J̇ that the frame queries below read.
+        pin.computeCoriolisMatrix(model, data, q, qd)
+        pin.computeGeneralizedGravity(model, data, q)
+        pin.updateFramePlacement(model, data, self._tcp)
+        dyn.q = q
+        dyn.qd = qd
+        dyn.J = pin.getFrameJacobian(model, data, self._tcp, _RF)
+        np.dot(pin.getFrameJacobianTimeVariation(model, data, self._tcp, _RF), qd, out=dyn.Jdot_qd)
+        np.dot(dyn.C, qd, out=dyn.Cqd)
+        np.dot(dyn.M, qd, out=dyn.p)
+        np.dot(self._Ct, qd, out=dyn.beta)
+        dyn.beta -= dyn.g
+        return dyn
+
+    def gravity(self, q: Array) -> Array:
+        """Gravity torque g(q), (n,) N·m, tool included; a fresh array."""
+        return np.array(pin.computeGeneralizedGravity(self.model, self._aux, q))
+
+    def rnea(self, q: Array, qd: Array, qdd: Array) -> Array:
+        """Inverse dynamics M qdd + C qd + g, (n,) N·m; a fresh array."""
+        return np.array(pin.rnea(self.model, self._aux, q, qd, qdd))
+
+    def forward(self, q: Array, qd: Array, tau: Array) -> Array:
+        """Forward dynamics: qdd (n,) rad/s² under the joint torque ``tau`` (external torque included)."""
+        return np.array(pin.aba(self.model, self._aux, q, qd, tau))
+
+    def fk(self, q: Array) -> tuple[Array, Array]:
+        """TCP pose at ``q``: position (3,) m and orientation (3, 3) base ← TCP; fresh arrays."""
+        pin.framesForwardKinematics(self.model, self._aux, q)
+        oMf = self._aux.oMf[self._tcp]
+        return np.array(oMf.translation), np.array(oMf.rotation)
+
+    def jacobian(self, q: Array) -> Array:
+        """TCP Jacobian (6, n) at ``q``, rows linear then angular, base axes; a fresh array."""
+        return np.array(pin.computeFrameJacobian(self.model, self._aux, q, self._tcp, _RF))
+
+    def tool_wrench(
+        self,
+        q: Array,
+        qd: Array,
+        qdd: Array,
+        sensor_pos: Array | None = None,
+        sensor_R: Array | None = None,
+    ) -> Array:
+        """Load that the tool's weight and inertia put on a wrench sensor between flange and tool.
+
+        ``sensor_pos`` (3,) m and ``sensor_R`` (3, 3) are the sensor's pose in the flange frame (default: at the
+        flange). Returns (6,) N, N·m about the sensor's origin in sensor axes, with the polarity of a sensor reading:
+        the tool on the sensor, so that a hanging tool pulls along gravity. Zero without a tool.
+        """
+        pos, rot = _pose(sensor_pos, sensor_R, "sensor")
+        sensor_in_flange = pin.SE3(rot, pos)
+        to_sensor = (self._flange_placement * sensor_in_flange).inverse()
+        tool = self._tool
+        inertia = sensor_in_flange.inverse().act(pin.Inertia(tool.mass, tool.com, tool.inertia))
+        data, joint = self._aux, self._flange_joint
+        pin.forwardKinematics(self.model, data, q, qd, qdd)
+        gravity = data.oMi[joint].actInv(self.model.gravity)
+        acceleration = to_sensor.act(data.a[joint] - gravity)
+        motion = to_sensor.act(data.v[joint])
+        return np.array(-(inertia * acceleration + inertia.vxiv(motion)).vector)
+
+
+def _pose(pos: Array | None, rot: Array | None, what: str) -> tuple[Array, Array]:
+    """Position and rotation with defaults filled in; ModelError unless the rotation is one."""
+    p = np.zeros(3) if pos is None else np.asarray(pos, dtype=np.float64)
+    R = np.eye(3) if rot is None else np.asarray(rot, dtype=np.float64)
+    if p.shape != (3,) or R.shape != (3, 3) or not (np.isfinite(p).all() and np.isfinite(R).all()):
+        raise ModelError(f"{what} pose is {p}, {R.tolist()}; expected finite values of shapes (3,) and (3, 3)")
+    if np.abs(R @ R.T - np.eye(3)).max() > 1e-6 or np.linalg.det(R) < 0.0:
+        raise ModelError(f"{what} orientation {R.tolist()} is not a rotation matrix")
+    return p, R
