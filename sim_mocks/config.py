@@ -1,6 +1,6 @@
 """What a mock cell is made of: plain frozen values with a JSON round trip, so that another process can build it.
 
-Lengths are in m, masses in kg, angles in rad, times in s unless a name says otherwise.
+SI units unless a name says otherwise.
 """
 
 from __future__ import annotations
@@ -14,48 +14,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sim_mocks.errors import MockError
 from sim_mocks.faults import Fault, FaultError
+from sim_mocks.world import WorldConfig
 
 Vector = tuple[float, ...]
 
 
-class MockConfigError(ValueError):
+class MockConfigError(MockError):
     """A mock configuration that cannot be built; the message names the key, what was read and what is allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolConfig:
-    """The tool as the load data of the cell state it; the plant's own may differ (physics profile)."""
-
-    mass: float = 1.2
-    com: Vector = (0.0, 0.002, 0.060)
-    """Centre of mass in the flange frame, shape (3,)."""
-    inertia: Vector = (2.0e-3, 2.0e-3, 8.0e-4)
-    """Principal moments of inertia about the centre of mass, flange axes, shape (3,)."""
-    sensor_offset: float = 0.0
-    """Distance of the F/T sensor's frame from the flange along its z axis."""
-    tcp: Vector = (0.0, 0.0, 0.12)
-    """Position of the TCP in the flange frame, shape (3,); its axes are the flange's."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlateConfig:
-    """A box to press on."""
-
-    centre: Vector = (0.55, 0.0, 0.20)
-    """Centre of the box in the base frame, shape (3,)."""
-    rpy: Vector = (0.0, 0.0, 0.0)
-    half_extents: Vector = (0.25, 0.25, 0.02)
-    profile: str = "plate"
-    """Entry of ``contact`` in the physics profiles."""
 
 
 @dataclass(frozen=True, slots=True)
 class IiwaConfig:
     """The FRI controller. Whatever fri.md marks as unknown is chosen here: see ``sim_mocks.iiwa``, "What is ours"."""
 
-    profile: str = "standard"
-    """Entry of ``iiwa`` in the physics profiles."""
     wire_version: str = "1.15"
     send_period_ms: int = 1
     receive_multiplier: int = 1
@@ -98,15 +71,10 @@ class FtConfig:
 class MockConfig:
     """A whole mock cell: one world, its devices, its faults."""
 
-    urdf: str
-    """Path of the nominal URDF."""
-    q0: Vector
-    """Joint positions at start, shape (7,)."""
+    world: WorldConfig
+    """Arm, tool, plate and their physics; its ``device`` and ``profile`` are the arm's."""
     seed: int = 0
-    dt: float = 1.0e-3
-    substeps: int = 1
-    tool: ToolConfig = field(default_factory=ToolConfig)
-    plate: PlateConfig | None = None
+    """Seed of noise, controller model and faults (the world has its own)."""
     iiwa: IiwaConfig = field(default_factory=IiwaConfig)
     ft: FtConfig | None = field(default_factory=FtConfig)
     faults: tuple[Fault, ...] = ()
@@ -118,10 +86,14 @@ class MockConfig:
     """Directory of the control plane's sockets; empty: none."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.dt) and 1e-5 <= self.dt <= 0.1):
-            raise MockConfigError(f"dt: read {self.dt} s, allowed are 1e-5 … 0.1 s")
-        if len(self.q0) != 7 or not all(map(math.isfinite, self.q0)):
-            raise MockConfigError(f"q0: read {self.q0}, expected 7 finite joint positions in rad")
+        dt = self.world.dt
+        if not 1e-5 <= dt <= 0.1:
+            raise MockConfigError(f"world.dt: read {dt} s, allowed are 1e-5 … 0.1 s")
+        ticks = self.iiwa.send_period_ms * 1e-3 / dt
+        if ticks < 0.999 or abs(ticks - round(ticks)) > 1e-6:
+            raise MockConfigError(f"world.dt: {dt} s does not divide the send period of {self.iiwa.send_period_ms} ms")
+        if len(self.world.q0) != 7:
+            raise MockConfigError(f"world.q0: read {len(self.world.q0)} joint positions, an iiwa has 7")
         if self.truth not in ("full", "summary"):
             raise MockConfigError(f"truth: read {self.truth!r}, allowed are 'full' and 'summary'")
         if not (1 <= self.iiwa.send_period_ms <= 100):

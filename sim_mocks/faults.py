@@ -30,11 +30,12 @@ from typing import Any
 import numpy as np
 
 from drivers.contract import Array
+from sim_mocks.errors import MockError
 
 KINDS = ("drop", "stall", "nan", "kill")
 
 
-class FaultError(ValueError):
+class FaultError(MockError):
     """A fault that makes no sense; the message says which, what was read and what is allowed."""
 
 
@@ -79,7 +80,7 @@ class Fault:
         known = {f.name for f in fields(cls)}
         unknown, missing = sorted(set(entry) - known), sorted({"kind", "device", "at_tick"} - set(entry))
         if unknown or missing:
-            raise FaultError(f"fault {dict(entry)!r}: unknown keys {unknown}, missing keys {missing}; known {sorted(known)}")
+            raise FaultError(f"fault {dict(entry)!r}: unknown keys {unknown}, missing {missing}; known {sorted(known)}")
         try:
             joint = entry.get("joint")
             return cls(
@@ -93,9 +94,8 @@ class Fault:
                 value=float(entry.get("value", math.nan)),
             )
         except (TypeError, ValueError) as error:
-            if isinstance(error, FaultError):
-                raise
-            raise FaultError(f"fault {dict(entry)!r}: {error}; ticks and joint are integers, value is a number") from error
+            text = f"fault {dict(entry)!r}: {error}; ticks and joint are integers, value is a number"
+            raise FaultError(text) from error
 
     def to_mapping(self) -> dict[str, Any]:
         """The entry that :meth:`from_mapping` reads; JSON-safe (a non-finite ``value`` becomes its name)."""
@@ -134,7 +134,7 @@ class FaultPlan:
             if path.suffix == ".json":
                 entries = json.loads(text)
             else:
-                import yaml  # here, so that a plan without a YAML file needs no YAML
+                import yaml  # type: ignore[import-untyped, unused-ignore] 
 
                 entries = yaml.safe_load(text)
         except Exception as error:
@@ -146,7 +146,7 @@ class FaultPlan:
     def add(self, fault: Fault, now: int = 0) -> int:
         """Add a fault and return its index. Raises :class:`FaultError` if tick ``now`` is already past it."""
         if fault.at_tick < now:
-            raise FaultError(f"{fault.kind} fault: at_tick {fault.at_tick} is past (the next tick is {now}); it can never happen")
+            raise FaultError(f"{fault.kind} fault: at_tick {fault.at_tick} is past, the next tick is {now}")
         self.faults.append(fault)
         self._first = fault.at_tick if self._first < 0 else min(self._first, fault.at_tick)
         self._last = max(self._last, fault.end_tick)
