@@ -1,0 +1,1 @@
+"""KUKA FRI (Fast Robot Interface): wire format and driver of an LBR iiwa."""
