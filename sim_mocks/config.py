@@ -154,7 +154,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             kinds = (kinds[0],) * len(value)
         if len(kinds) != len(value):
             raise MockConfigError(f"{where}: read {len(value)} values, expected {len(kinds)}")
-        return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+        return tuple(
+            _convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
+        )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):

@@ -134,7 +134,7 @@ class FaultPlan:
             if path.suffix == ".json":
                 entries = json.loads(text)
             else:
-                import yaml  # type: ignore[import-untyped, unused-ignore] 
+                import yaml  # type: ignore[import-untyped, unused-ignore]
 
                 entries = yaml.safe_load(text)
         except Exception as error:
