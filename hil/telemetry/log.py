@@ -1,0 +1,292 @@
+"""Reading logs, whole or cut.
+
+The file is walked record by record rather than through its index, so that one way of reading serves complete files
+and files that a crash cut at any byte: everything up to the last complete chunk. Messages are decoded by the
+schema that stands in the file, so older files with other fields stay readable. Errors::
+
+    LogError
+    ├── NotALogError       missing, empty, no MCAP, or cut before anything was in it
+    ├── ForeignLogError    an MCAP of another producer
+    └── DamagedLogError    ours, but its content does not follow its own schema
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import lz4.frame
+import numpy as np
+import numpy.typing as npt
+from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
+from mcap.opcode import Opcode
+from mcap.records import Attachment, Channel, Header, Metadata, Schema
+
+from hil.telemetry.mcapfile import PROFILE
+from hil.telemetry.row import CYCLE, EVENTS, TIMING
+from hil.telemetry.schema import ChannelDecoder, Event
+
+Table = npt.NDArray[Any]
+
+_MAGIC = b"\x89MCAP0\r\n"
+_RECORD = struct.Struct("<BQ")
+_MESSAGE = struct.Struct("<HIQQ")
+_CHUNK_HEAD = struct.Struct("<QQQII")  # start, end, uncompressed size, CRC, length of the compression's name
+
+
+class LogError(Exception):
+    """A log cannot be read; the message says what was found, what was expected and what can be done."""
+
+
+class NotALogError(LogError):
+    """The file is missing, empty or no MCAP file."""
+
+
+class ForeignLogError(LogError):
+    """The file is an MCAP file of another producer."""
+
+
+class DamagedLogError(LogError):
+    """The file is one of ours, but its content does not follow its own schema."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Log:
+    """The content of one log."""
+
+    path: Path
+    channels: Mapping[str, Table]
+    """Structured arrays by topic, one record per row; an empty array without fields where nothing was recorded."""
+    units: Mapping[str, Mapping[str, str]]
+    """Unit by topic and field; see ``hil.telemetry.row.Field.unit``."""
+    events: list[Event] = field(default_factory=list)
+    metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    attachments: Mapping[str, bytes] = field(default_factory=dict)
+    truncated: bool = False
+    """The file was cut; what is here is what stands before the cut."""
+    note: str = ""
+    """For a cut file: what was found at its end."""
+
+    @property
+    def cycle(self) -> Table:
+        """Rows of ``/cycle``, shape (N,)."""
+        return self.channels[CYCLE]
+
+    @property
+    def timing(self) -> Table:
+        """Rows of ``/timing``, shape (N,)."""
+        return self.channels[TIMING]
+
+    @property
+    def seconds(self) -> npt.NDArray[np.float64]:
+        """Time of each row of ``/cycle`` since the first, s."""
+        if not len(self.cycle):
+            return np.empty(0)
+        t_ns = self.cycle["t_ns"]
+        elapsed: npt.NDArray[np.float64] = (t_ns - t_ns[0]) * 1e-9
+        return elapsed
+
+    @property
+    def phases(self) -> dict[int, str]:
+        """Names of the phases by index."""
+        return {
+            e.data["index"]: str(e.data["name"])
+            for e in self.events
+            if e.kind == "phase" and isinstance(e.data.get("index"), int) and "name" in e.data
+        }
+
+    def meta(self, table: str, key: str) -> Any:
+        """A metadata value, parsed as JSON where it is JSON; None if there is none."""
+        text = self.metadata.get(table, {}).get(key)
+        if text is None:
+            return None
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+
+def read_log(path: Path | str, *, every: int = 1) -> Log:
+    """Read a log; with ``every`` = k keep each k-th row only. Raises LogError."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            if not size:
+                raise NotALogError(f"{path} is empty: nothing was recorded, or it is not a log")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
+                return _Scan(path, view, every).log()
+    except OSError as error:
+        raise NotALogError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+class _Scan:
+    """One walk through a file."""
+
+    def __init__(self, path: Path, view: memoryview, every: int) -> None:
+        self._path = path
+        self._view = view
+        self._every = max(1, every)
+        self._schemas: dict[int, Schema] = {}
+        self._topics: dict[int, Channel] = {}
+        self._decoders: dict[int, ChannelDecoder] = {}
+        self._tables: dict[int, list[Table]] = {}
+        self._counts: dict[int, int] = {}
+        self._events: list[Event] = []
+        self._metadata: dict[str, dict[str, str]] = {}
+        self._attachments: dict[str, bytes] = {}
+        self._note = ""
+        self._ended = False
+
+    def log(self) -> Log:
+        if bytes(self._view[:8]) != _MAGIC:
+            raise NotALogError(f"{self._path} is no MCAP file: it starts with {bytes(self._view[:8])!r}")
+        header = False
+        for at, opcode, body in self._records():
+            try:
+                header = self._take(opcode, body) or header
+            except (struct.error, ValueError, McapError) as error:
+                raise DamagedLogError(f"{self._path}: the record before byte {at} is damaged: {error}") from None
+            if self._ended:
+                break
+        if not header:
+            raise NotALogError(f"{self._path} was cut within its first bytes: there is nothing in it to read")
+        return self._result()
+
+    def _take(self, opcode: int, body: memoryview) -> bool:
+        """Take in one top-level record; True if it was the header."""
+        if opcode == Opcode.HEADER:
+            self._check_producer(Header.read(_stream(body)))
+        elif opcode == Opcode.METADATA:
+            metadata = Metadata.read(_stream(body))
+            self._metadata[metadata.name] = metadata.metadata
+        elif opcode == Opcode.ATTACHMENT:
+            attachment = Attachment.read(_stream(body))
+            self._attachments[attachment.name] = attachment.data
+        elif opcode == Opcode.CHUNK:
+            self._ended = not self._chunk(body)
+        elif opcode == Opcode.DATA_END:
+            self._ended = True
+        return bool(opcode == Opcode.HEADER)
+
+    def _records(self) -> Iterator[tuple[int, int, memoryview]]:
+        """Top-level records up to the end or the cut, which is noted."""
+        view, at = self._view, len(_MAGIC)
+        complete = bytes(view[-8:]) == _MAGIC and len(view) > 16
+        if not complete:
+            self._note = "the file has no end mark: the recorder was killed or is still writing"
+        while at + _RECORD.size <= len(view):
+            opcode, length = _RECORD.unpack_from(view, at)
+            at += _RECORD.size
+            if at + length > len(view):
+                self._note = f"the last record was cut at {len(view) - at} of {length} bytes"
+                return
+            at += length
+            yield at, opcode, view[at - length : at]
+
+    def _check_producer(self, header: Header) -> None:
+        if header.profile != PROFILE:
+            raise ForeignLogError(
+                f"{self._path} was written by '{header.library}' (profile '{header.profile}'), not by a hil recorder "
+                f"(profile '{PROFILE}'): open it with a general MCAP viewer"
+            )
+
+    def _chunk(self, body: memoryview) -> bool:
+        """Decode one chunk; False where its content is damaged (a crash of the machine may leave such an end)."""
+        _, _, size, crc, name_length = _CHUNK_HEAD.unpack_from(body)
+        at = _CHUNK_HEAD.size
+        compression = bytes(body[at : at + name_length]).decode()
+        at += name_length + 8
+        data: bytes = bytes(body[at:])
+        if compression == "lz4":
+            try:
+                data = lz4.frame.decompress(data)
+            except RuntimeError:
+                data = b""
+        elif compression:
+            raise DamagedLogError(f"{self._path}: chunk compressed with '{compression}', expected lz4")
+        if len(data) != size or (crc and zlib.crc32(data) != crc):
+            self._note = "a chunk is damaged; reading stopped before it"
+            return False
+        self._messages(data)
+        return True
+
+    def _messages(self, data: bytes) -> None:
+        view, at, end = memoryview(data), 0, len(data)
+        found: dict[int, list[memoryview]] = {}
+        head, message, step = _RECORD.unpack_from, _MESSAGE.unpack_from, _RECORD.size
+        skip = step + _MESSAGE.size
+        while at < end:
+            opcode, length = head(view, at)
+            stop = at + step + length
+            if opcode == Opcode.MESSAGE:
+                found.setdefault(message(view, at + step)[0], []).append(view[at + skip : stop])
+            elif opcode == Opcode.SCHEMA:
+                schema = Schema.read(_stream(view[at + step : stop]))
+                self._schemas[schema.id] = schema
+            elif opcode == Opcode.CHANNEL:
+                channel = Channel.read(_stream(view[at + step : stop]))
+                self._topics[channel.id] = channel
+            at = stop
+        for channel_id, messages in found.items():
+            self._decode(channel_id, messages)
+
+    def _decode(self, channel_id: int, messages: list[memoryview]) -> None:
+        channel = self._topics.get(channel_id)
+        if channel is None:
+            raise ValueError(f"messages on the undeclared channel {channel_id}")
+        decoder = self._decoders.get(channel_id)
+        if decoder is None:
+            schema = self._schemas.get(channel.schema_id)
+            if schema is None or schema.encoding != "protobuf":
+                raise ValueError(f"channel {channel.topic} has no protobuf schema")
+            decoder = self._decoders[channel_id] = ChannelDecoder(schema.data, schema.name)
+        if channel.topic == EVENTS:
+            self._events.extend(decoder.event(m) for m in messages)
+            return
+        done = self._counts.get(channel_id, 0)
+        self._counts[channel_id] = done + len(messages)
+        kept = messages[-done % self._every :: self._every]
+        if kept:
+            self._tables.setdefault(channel_id, []).append(decoder.rows(kept))
+
+    def _result(self) -> Log:
+        tables: dict[str, Table] = {CYCLE: np.empty(0, dtype=[]), TIMING: np.empty(0, dtype=[])}
+        units: dict[str, dict[str, str]] = {}
+        for channel_id, channel in self._topics.items():
+            if channel.topic == EVENTS:
+                continue
+            parts = self._tables.get(channel_id)
+            if parts:
+                tables[channel.topic] = np.concatenate(parts)
+            units[channel.topic] = _units(channel)
+        return Log(
+            path=self._path,
+            channels=tables,
+            units=units,
+            events=self._events,
+            metadata=self._metadata,
+            attachments=self._attachments,
+            truncated=bool(self._note),
+            note=self._note,
+        )
+
+
+def _units(channel: Channel) -> dict[str, str]:
+    try:
+        fields = json.loads(channel.metadata.get("fields", "{}"))
+        return {name: str(entry["unit"]) for name, entry in fields.items()}
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return {}  # units are a help, not a condition
+
+
+def _stream(body: memoryview) -> ReadDataStream:
+    return ReadDataStream(BytesIO(body))
