@@ -149,24 +149,26 @@ class Publisher:
         """
         if self._socket.closed:
             return self._done
-        self._done = self._pidfd < 0
-        if not self._done:
-            deadline = time.monotonic() + timeout_s
-            waiter = Waiter(self._socket, self._pidfd)
+        self._done = self._done or self._recorder_pid < 0
+        deadline = time.monotonic() + timeout_s
+        while not self._done and self._waiter is not None:
+            # Again and again, because a socket whose queue is full drops the word without telling.
             self._send(END, b"")
-            while not self._done:
-                left_ms = (deadline - time.monotonic()) * 1e3
-                if left_ms <= 0:
-                    break
-                alive = waiter.wait(math.ceil(left_ms))
-                self._drain_upstream()
-                if not alive:
-                    break
-            os.close(self._pidfd)
-            self._pidfd = -1
+            left_ms = math.ceil((deadline - time.monotonic()) * 1e3)
+            alive = self._waiter.wait(max(0, min(left_ms, 100)))
+            self._drain_upstream()
+            if not alive or left_ms <= 0:
+                break
+        self._forget_recorder()
         self._socket.close(0)
         self._context.term()
         return self._done
+
+    def _forget_recorder(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._pidfd = -1
+        self._waiter = None
 
     def _send(self, kind: bytes, body: bytes) -> None:
         self._sequence += 1
@@ -177,15 +179,13 @@ class Publisher:
 
     def _wait_for_ack(self) -> None:
         self._drain_upstream()
-        while self._sequence - self._acked > self._window:
-            alive = self._waiter is None or self._waiter.wait(None)
+        while self._waiter is not None and self._sequence - self._acked > self._window:
+            alive = self._waiter.wait(None)
             self._drain_upstream()
             if not alive or self._done:
                 # Dead, or its file is closed: it will never acknowledge again. The run goes on without it.
                 self._unacknowledged = 0 if self._done else self._sequence - self._acked
-                os.close(self._pidfd)
-                self._pidfd = -1
-                return
+                self._forget_recorder()
 
     def _drain_upstream(self) -> None:
         while True:

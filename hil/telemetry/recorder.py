@@ -189,7 +189,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--meta", required=True, type=Path, help="JSON file describing the run")
     parser.add_argument("--parent", type=int, default=-1, help="process whose death ends the recording")
     options = parser.parse_args(argv)
-    signals = _Signals()
     try:
         parent = os.pidfd_open(options.parent) if options.parent > 0 else -1
     except ProcessLookupError:
@@ -201,6 +200,7 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         print(f"recorder: cannot start {options.out} from {options.meta}: {error!r}", file=sys.stderr)
         return 2
+    signals = _Signals()
     recorder = Recorder(options.endpoint, meta, writer, parent)
     try:
         reason = record(recorder, writer, signals)
