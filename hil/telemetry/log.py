@@ -31,7 +31,7 @@ from mcap.opcode import Opcode
 from mcap.records import Attachment, Channel, Header, Metadata, Schema
 
 from hil.telemetry.mcapfile import PROFILE
-from hil.telemetry.row import CYCLE, EVENTS, TIMING
+from hil.telemetry.row import CYCLE, EVENTS, TIMING, row_layout
 from hil.telemetry.schema import ChannelDecoder, Event
 
 Table = npt.NDArray[Any]
@@ -64,7 +64,7 @@ class Log:
 
     path: Path
     channels: Mapping[str, Table]
-    """Structured arrays by topic, one record per row; an empty array without fields where nothing was recorded."""
+    """Structured arrays by topic, one record per row."""
     units: Mapping[str, Mapping[str, str]]
     """Unit by topic and field; see ``hil.telemetry.row.Field.unit``."""
     events: list[Event] = field(default_factory=list)
@@ -258,8 +258,19 @@ class _Scan:
         if kept:
             self._tables.setdefault(channel_id, []).append(decoder.rows(kept))
 
+    def _empty_tables(self) -> dict[str, Table]:
+        """Tables for a file without rows: with today's fields where the number of joints is known, else without any."""
+        n = _joints(self._metadata.get("recording", {}))
+        if not 1 <= n <= 15:
+            return {CYCLE: np.empty(0, dtype=[]), TIMING: np.empty(0, dtype=[])}
+        layout = row_layout(n)
+        return {
+            CYCLE: np.empty(0, dtype=layout.cycle.packed_dtype),
+            TIMING: np.empty(0, dtype=layout.timing.packed_dtype),
+        }
+
     def _result(self) -> Log:
-        tables: dict[str, Table] = {CYCLE: np.empty(0, dtype=[]), TIMING: np.empty(0, dtype=[])}
+        tables = self._empty_tables()
         units: dict[str, dict[str, str]] = {}
         for channel_id, channel in self._topics.items():
             if channel.topic == EVENTS:
@@ -278,6 +289,13 @@ class _Scan:
             truncated=bool(self._note),
             note=self._note,
         )
+
+
+def _joints(recording: Mapping[str, str]) -> int:
+    try:
+        return int(recording["n"])
+    except (KeyError, ValueError):
+        return 0
 
 
 def _units(channel: Channel) -> dict[str, str]:

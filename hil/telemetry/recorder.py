@@ -46,7 +46,9 @@ class Meta:
         """Raises OSError if the file cannot be read, ValueError or KeyError if it is not what is expected."""
         raw = json.loads(path.read_text(encoding="utf-8"))
         files = [AttachedFile(a["name"], a["media_type"], a["text"].encode()) for a in raw.get("attachments", [])]
-        return cls(int(raw["n"]), bool(raw["lockstep"]), raw.get("metadata", {}), files)
+        n, lockstep = int(raw["n"]), bool(raw["lockstep"])
+        recording = {"n": str(n), "lockstep": json.dumps(lockstep)}
+        return cls(n, lockstep, {"recording": recording, **raw.get("metadata", {})}, files)
 
 
 class Recorder:
