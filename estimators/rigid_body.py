@@ -19,6 +19,7 @@ import pinocchio as pin
 
 from estimators.errors import ModelError
 from estimators.inertia import BodyInertia
+from estimators.pose import checked_pose
 from estimators.urdf import build_model
 
 __all__ = ["BodyInertia", "Dynamics", "RigidBodyModel"]
@@ -99,7 +100,7 @@ class RigidBodyModel:
         self._tool = BodyInertia(0.0, np.zeros(3), np.zeros((3, 3))) if tool is None else tool
         if tool is not None:
             model.appendBodyToJoint(joint, pin.Inertia(tool.mass, tool.com, tool.inertia), flange_frame.placement)
-        tcp_in_flange = pin.SE3(*reversed(_pose(tcp_pos, tcp_R, "TCP")))
+        tcp_in_flange = pin.SE3(*reversed(checked_pose(tcp_pos, tcp_R, "TCP")))
         self._flange_placement = flange_frame.placement.copy()
         placement = self._flange_placement * tcp_in_flange
         self._tcp = model.addFrame(pin.Frame("__tcp__", joint, 0, placement, pin.FrameType.OP_FRAME))
@@ -197,7 +198,7 @@ class RigidBodyModel:
         flange). Returns (6,) N, N·m about the sensor's origin in sensor axes, with the polarity of a sensor reading:
         the tool on the sensor, so that a hanging tool pulls along gravity. Zero without a tool.
         """
-        pos, rot = _pose(sensor_pos, sensor_R, "sensor")
+        pos, rot = checked_pose(sensor_pos, sensor_R, "sensor")
         sensor_in_flange = pin.SE3(rot, pos)
         to_sensor = (self._flange_placement * sensor_in_flange).inverse()
         tool = self._tool
@@ -208,14 +209,3 @@ class RigidBodyModel:
         acceleration = to_sensor.act(data.a[joint] - gravity)
         motion = to_sensor.act(data.v[joint])
         return np.array(-(inertia * acceleration + inertia.vxiv(motion)).vector)
-
-
-def _pose(pos: Array | None, rot: Array | None, what: str) -> tuple[Array, Array]:
-    """Position and rotation with defaults filled in; ModelError unless the rotation is one."""
-    p = np.zeros(3) if pos is None else np.asarray(pos, dtype=np.float64)
-    R = np.eye(3) if rot is None else np.asarray(rot, dtype=np.float64)
-    if p.shape != (3,) or R.shape != (3, 3) or not (np.isfinite(p).all() and np.isfinite(R).all()):
-        raise ModelError(f"{what} pose is {p}, {R.tolist()}; expected finite values of shapes (3,) and (3, 3)")
-    if np.abs(R @ R.T - np.eye(3)).max() > 1e-6 or np.linalg.det(R) < 0.0:
-        raise ModelError(f"{what} orientation {R.tolist()} is not a rotation matrix")
-    return p, R
