@@ -1,0 +1,140 @@
+"""From pydantic's errors to faults that a technician can act on: line, key, what was read, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from hil.cell.source import Loc, Source
+
+_SAYS: dict[str, str] = {
+    "float_type": "allowed: a number",
+    "finite_number": "allowed: a finite number",
+    "int_type": "allowed: a whole number",
+    "int_from_float": "allowed: a whole number",
+    "bool_type": "allowed: true or false (a cell must say it plainly)",
+    "string_type": "allowed: text",
+    "model_type": "allowed: a section with keys, indented below it",
+    "dict_type": "allowed: a section with keys, indented below it",
+    "tuple_type": "allowed: a list, as in [0.0, 0.1, 0.2]",
+    "greater_than": "allowed: more than {gt}",
+    "greater_than_equal": "allowed: {ge} or more",
+    "less_than": "allowed: less than {lt}",
+    "less_than_equal": "allowed: {le} or less",
+    "too_short": "allowed: {min_length} values, here are {actual_length}",
+    "too_long": "allowed: {max_length} values, here are {actual_length}",
+    "string_too_short": "allowed: at least {min_length} characters",
+    "string_too_long": "allowed: at most {max_length} characters",
+    "literal_error": "allowed: {expected}",
+    "union_tag_invalid": "allowed: {expected_tags}",
+    "value_error": "{error}",
+}
+
+
+def validate(model: type[BaseModel], source: Source) -> Any:
+    """The model that ``source`` describes, or ``None`` with every fault of it noted in ``source.faults``."""
+    try:
+        return model.model_validate(source.data)
+    except ValidationError as error:
+        for detail in error.errors():
+            _note(model, source, detail)
+    return None
+
+
+def show(value: Any) -> str:
+    """A value as a person would write it, shortened."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return "a section with the keys " + ", ".join(map(str, value)) if value else "an empty section"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = "[" + ", ".join(map(show, value)) + "]" if isinstance(value, tuple) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _note(model: type[BaseModel], source: Source, detail: ErrorDetails) -> None:
+    loc = _in_file(detail["loc"], source)
+    code, context = detail["type"], detail.get("ctx", {})
+    if code == "missing":
+        keys = fields_at(model, loc[:-1], source)
+        about = keys.get(str(loc[-1])) if keys else None
+        source.fault(loc, "nothing", "this key is needed" + (f": {about}" if about else ""))
+    elif code == "extra_forbidden":
+        source.fault(loc, f"the key {str(loc[-1])!r}", "this key is unknown; " + _known(model, loc, source))
+    elif code == "union_tag_not_found":
+        tag = str(context["discriminator"]).strip("'")
+        source.fault((*loc, tag), "nothing", "this key is needed: it says what the section describes")
+    else:
+        if code == "union_tag_invalid":
+            loc = (*loc, str(context["discriminator"]).strip("'"))
+        say = _SAYS.get(code, detail["msg"]).format_map({key: _number(value) for key, value in context.items()})
+        value = source.get(*loc)
+        if code in ("literal_error", "union_tag_invalid") and isinstance(value, str):
+            options = str(context.get("expected", context.get("expected_tags"))).split("'")
+            close = difflib.get_close_matches(value, options, 1)
+            say += f" (did you mean '{close[0]}'?)" if close and close[0] != value else ""
+        about = (fields_at(model, loc[:-1], source) or {}).get(str(loc[-1])) if loc else None
+        source.fault(loc, show(value), say + (f" ({about})" if about and code != "value_error" else ""))
+
+
+def _number(value: Any) -> Any:
+    return f"{value:g}" if isinstance(value, float) else value
+
+
+def _in_file(loc: tuple[int | str, ...], source: Source) -> Loc:
+    """pydantic's path without the parts that are not in the file: tags of unions and names of validators."""
+    path: Loc = ()
+    for i, part in enumerate(loc):
+        here = source.get(*path)
+        inside = part in here if isinstance(here, Mapping) else isinstance(here, tuple) and isinstance(part, int)
+        is_tag = isinstance(here, Mapping) and part in (here.get("kind"), here.get("driver")) and i < len(loc) - 1
+        if (inside and not is_tag) or (i == len(loc) - 1 and isinstance(here, Mapping)):
+            path = (*path, part)
+    return path
+
+
+def _known(model: type[BaseModel], loc: Loc, source: Source) -> str:
+    keys = list(fields_at(model, loc[:-1], source) or {})
+    close = difflib.get_close_matches(str(loc[-1]), keys, 1, 0.6)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed here: {', '.join(keys)}"
+
+
+def fields_at(model: type[BaseModel], loc: Loc, source: Source) -> dict[str, str] | None:
+    """The keys that may stand in the section at ``loc``, with what they mean; ``None`` where it is no section."""
+    kind: Any = model
+    for i, part in enumerate(loc):
+        kind = _section(kind, source.get(*loc[:i]))
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(str(part))
+            kind = field.annotation if field else None
+        elif typing.get_origin(kind) in (dict, tuple):
+            kind = typing.get_args(kind)[1 if typing.get_origin(kind) is dict else 0]
+        else:
+            return None
+    kind = _section(kind, source.get(*loc))
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return None
+    return {name: field.description or "" for name, field in kind.model_fields.items()}
+
+
+def _section(kind: Any, value: Any) -> Any:
+    """``kind`` without its wrappings; of a union of sections the one that ``value`` names as its kind or driver."""
+    while typing.get_origin(kind) is Annotated:
+        kind = typing.get_args(kind)[0]
+    if typing.get_origin(kind) not in (typing.Union, types.UnionType):
+        return kind
+    options = [option for option in typing.get_args(kind) if option is not type(None)]
+    for option in options if len(options) > 1 else ():
+        for name in ("kind", "driver"):
+            field = option.model_fields.get(name) if hasattr(option, "model_fields") else None
+            if field and isinstance(value, Mapping) and value.get(name) in typing.get_args(field.annotation):
+                return option
+    return _section(options[0], value) if len(options) == 1 else None

@@ -1,0 +1,187 @@
+"""The devices of a cell: robot, sensors and, for a cell that says so, the mocks that stand in for them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from hil.cell.limits import joint_limits
+from hil.cell.parts import Joints, NotNegativeJoints, Pose, Positive, PositiveJoints, Section, Vec3
+from safety.limits import JointLimits
+
+MOCK_PORT = "mock"
+FRI_VERSIONS = ("1.14", "1.15", "1.16")
+
+
+def _version(value: Any) -> Any:
+    """``version: 1.15`` without quotes reads as a number."""
+    return f"{value:g}" if isinstance(value, float) else value
+
+
+class FriLink(Section):
+    """The FRI connection of a KUKA LBR."""
+
+    version: Annotated[str, BeforeValidator(_version)] = Field(description="FRI version of the robot's software")
+    host: str = Field(default="127.0.0.1", description="our own address, on which the robot's packets arrive")
+    port: int = Field(
+        default=30200, ge=0, le=65535, description="UDP port; 0 takes a free one, which only a mock can be told"
+    )
+    peer: str | None = Field(default=None, description="robot's address:port; nothing locks to the first good sender")
+    send_period_ms: int = Field(default=1, ge=1, le=10, description="as the robot application opened the session")
+
+    @field_validator("version")
+    @classmethod
+    def _known(cls, version: str) -> str:
+        if version not in FRI_VERSIONS:
+            raise ValueError(f"allowed: {', '.join(FRI_VERSIONS)} (others come with a later release)")
+        return version
+
+    @field_validator("peer")
+    @classmethod
+    def _address(cls, peer: str | None) -> str | None:
+        match = re.fullmatch(r"([^:\s]+):(\d{1,5})", peer) if peer is not None else None
+        if peer is not None and (match is None or not 0 < int(match[2]) <= 65535):
+            raise ValueError('allowed: "address:port", as in "192.170.10.2:30200"')
+        return peer
+
+    @property
+    def peer_address(self) -> tuple[str, int] | None:
+        """``peer`` as a socket address."""
+        host, _, port = (self.peer or "").rpartition(":")
+        return (host, int(port)) if self.peer else None
+
+
+class Standstill(Section):
+    """The check before enabling: at standstill the measured torque must agree with the model's g(q)."""
+
+    tolerance_abs: PositiveJoints = Field(description="N·m: bias and noise of the torque sensors, friction")
+    tolerance_rel: float = Field(default=0.15, ge=0.0, le=0.5, description="share of |g(q)|: error of the masses")
+
+
+class Overrides(Section):
+    """Limits of one's own, by the names of ``safety.limits.JointLimits``; each may only tighten the data sheet."""
+
+    q_min: Joints | None = Field(default=None, description="lowest position, rad")
+    q_max: Joints | None = Field(default=None, description="highest position, rad")
+    qd_max: PositiveJoints | None = Field(default=None, description="largest speed, rad/s")
+    tau_max: PositiveJoints | None = Field(default=None, description="largest total torque, N·m")
+    tau_cmd_max: PositiveJoints | None = Field(default=None, description="largest torque that we command, N·m")
+    tau_rate_max: PositiveJoints | None = Field(
+        default=None, description="largest change of the torque in a tick, N·m/s"
+    )
+    tau_window_max: PositiveJoints | None = Field(
+        default=None, description="largest change of the torque in a window, N·m"
+    )
+    q_ref_rate_max: PositiveJoints | None = Field(
+        default=None, description="largest change of the position reference, rad/s"
+    )
+    q_ref_distance_max: PositiveJoints | None = Field(
+        default=None, description="largest distance of the position reference from the measured position, rad"
+    )
+    window: Positive | None = Field(default=None, description="length of the window, s")
+    total_margin: float | None = Field(
+        default=None, ge=0.0, lt=1.0, description="share of the torque left for the robot's own model error"
+    )
+
+
+class Limits(Section):
+    """Limits of the arm: the numbers of a data sheet by name, and what this cell tightens."""
+
+    preset: Literal["iiwa14_r820", "iiwa7_r800"] = Field(description="whose data sheet")
+    source: str = Field(min_length=8, description="the document that the limits were checked against, for the report")
+    overrides: Overrides = Field(default=Overrides(), description="tighter limits of one's own")
+
+    def joint_limits(self) -> JointLimits:
+        """The limits that bind the arm."""
+        return joint_limits(self.preset, self.overrides.model_dump(exclude_none=True))
+
+
+class Robot(Section):
+    """The arm, what it adds to our torque by itself, and the limits that bind it."""
+
+    driver: Literal["fri"] = Field(description="the family of wire the arm speaks")
+    model: str = Field(description="URDF: a shipped one, or a path from this file's folder")
+    fri: FriLink = Field(description="the FRI connection")
+    stiffness: NotNegativeJoints = Field(
+        default=(0.0,) * 7, description="of the robot's own joint impedance, N·m/rad: 0 leaves the arm to our torque"
+    )
+    damping: NotNegativeJoints = Field(default=(0.0,) * 7, description="of the robot's own joint impedance")
+    adds: tuple[Literal["gravity", "coriolis", "friction"], ...] = Field(
+        description="terms that the robot adds to our torque by itself"
+    )
+    limits: Limits = Field(description="data sheet limits and tighter ones of one's own")
+    home: Joints = Field(description="where motions start, rad")
+    standstill: Standstill = Field(description="check before enabling")
+
+    @field_validator("adds")
+    @classmethod
+    def _gravity(cls, adds: tuple[str, ...]) -> tuple[str, ...]:
+        if "gravity" not in adds:
+            raise ValueError("allowed: a list with gravity in it; an LBR compensates gravity in every torque mode")
+        return adds
+
+    @property
+    def terms(self) -> frozenset[str]:
+        """``ArmTraits.adds``: the terms of ``adds``, and ``stiffness`` where the robot's own spring is on."""
+        return frozenset(self.adds) | ({"stiffness"} if any(self.stiffness) else frozenset())
+
+
+class Mount(Pose):
+    """A pose and the frame in which it is given."""
+
+    frame: Literal["flange"] = Field(default="flange", description="frame that xyz and rpy refer to")
+
+
+class Bota(Section):
+    """A Bota force/torque sensor on a serial line."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="short name, used in the log")
+    driver: Literal["bota"] = Field(description="the family of wire the sensor speaks")
+    port: str = Field(description=f"serial device, as in /dev/ttyUSB0; {MOCK_PORT} in a cell with mocks: true")
+    rate: float = Field(default=800.0, ge=100.0, le=800.0, description="samples per second, Hz")
+    mount: Mount = Field(description="where the sensor's frame sits")
+
+    @field_validator("port")
+    @classmethod
+    def _device(cls, port: str) -> str:
+        if port != MOCK_PORT and not port.startswith("/dev/"):
+            raise ValueError(f"allowed: a device below /dev, or {MOCK_PORT} in a cell with mocks: true")
+        return port
+
+
+class MockPlate(Pose):
+    """A plate to press on, in the base frame; its z axis is the normal of the surface."""
+
+    size: Vec3 = Field(description="edge lengths, m")
+
+    @field_validator("size")
+    @classmethod
+    def _solid(cls, size: Vec3) -> Vec3:
+        if min(size) <= 0.0:
+            raise ValueError("allowed: three lengths above 0")
+        return size
+
+
+class MockFault(Section):
+    """Something that goes wrong on purpose, as docs/mocks.md lists it."""
+
+    kind: Literal["drop", "stall", "nan", "kill"] = Field(description="what happens")
+    device: str = Field(min_length=1, description="to which device or process")
+    at_tick: int = Field(ge=0, description="first tick")
+    ticks: int = Field(default=1, ge=1, description="for how many ticks")
+    field: str = Field(default="", description="which quantity (nan) or direction (drop, stall)")
+    joint: int | None = Field(default=None, ge=0, description="one joint, counted from 0; nothing for all")
+    probability: float = Field(default=1.0, gt=0.0, le=1.0, description="chance in each tick")
+
+
+class Mock(Section):
+    """The simulated world behind the mock devices; only in a cell with mocks: true."""
+
+    profile: Literal["standard", "hard", "ideal"] = Field(description="physics: how far the plant is from the model")
+    seed: int = Field(default=0, ge=0, description="draws the plant, noise and probabilities; same seed, same run")
+    substeps: int = Field(default=1, ge=1, le=16, description="physics steps in a tick; 4 where impact forces matter")
+    plate: MockPlate | None = Field(default=None, description="a plate to press on")
+    contact: str = Field(default="plate", description="contact entry of the physics profiles")
+    faults: tuple[MockFault, ...] = Field(default=(), description="what goes wrong on purpose")

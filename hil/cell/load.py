@@ -1,0 +1,149 @@
+"""From a path, or the name of a shipped cell, to a checked :class:`Cell`."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hil.cell.check import show, validate
+from hil.cell.devices import MOCK_PORT
+from hil.cell.faults import CellError, CellFault, CellRefused
+from hil.cell.limits import check_limits
+from hil.cell.model import Cell
+from hil.cell.source import Source, read_source
+
+_PACKAGE = Path(str(resources.files("hil")))
+
+
+def shipped_cells() -> dict[str, Path]:
+    """Names of the cells that come with the package, and their files."""
+    return {path.name.removesuffix(".yaml"): path for path in sorted((_PACKAGE / "cells").glob("*.yaml"))}
+
+
+def shipped_models() -> dict[str, Path]:
+    """File names of the robot models that come with the package, and their files."""
+    return {path.name: path for path in sorted((_PACKAGE / "models").glob("*.urdf"))}
+
+
+def find_cell(path_or_name: str | Path) -> Path:
+    """The file of a shipped cell's name or of a path. Raises :class:`CellError` where there is none."""
+    path, shipped = Path(path_or_name), shipped_cells()
+    if str(path_or_name) in shipped:
+        return shipped[str(path_or_name)]
+    if path.is_file():
+        return path
+    allowed = f"allowed: the path of a cell file, or one of the shipped cells {', '.join(shipped)}"
+    raise CellError([CellFault(str(path), 1, "", "no such file", allowed)])
+
+
+def load_cell(path_or_name: str | Path) -> Cell:
+    """Read and check a cell file.
+
+    Raises :class:`CellError` with every fault of the file at once; nothing is opened or started.
+    """
+    path = find_cell(path_or_name)
+    try:
+        source = read_source(path)
+    except OSError as error:
+        raise CellError([CellFault(str(path), 1, "", "a file that cannot be opened", str(error))]) from error
+    if source.faults and source.data is None:
+        raise CellError(source.faults)
+    if not isinstance(source.data, Mapping):
+        source.fault((), show(source.data), "allowed: a section with the keys of a cell (`hil cells` lists examples)")
+        raise CellError(source.faults)
+    cell: Cell | None = validate(Cell, source)
+    _check_mocks(source)
+    urdf = _check_model(source, path)
+    check_limits(source, urdf)
+    _check_names(source)
+    if source.faults or cell is None or urdf is None:
+        raise CellError(source.faults)
+    cell._path, cell._urdf = path, urdf
+    return cell
+
+
+def require_permission(cell: Cell, real: bool) -> None:
+    """Let a cell with mocks pass; refuse a real one, with ``--real`` too. Raises :class:`CellRefused`."""
+    if cell.mocks and real:
+        raise CellRefused(
+            f"The cell {cell.name} is simulated (mocks: true), and --real was given. Nothing was started: "
+            "leave out --real, or name the cell file of the real robot."
+        )
+    if not cell.mocks and not real:
+        raise CellRefused(
+            f"The cell {cell.name} names a real robot (mocks: false). A real robot moves only where --real is given, "
+            "and for now not even then. Nothing was started; `hil cells` lists the simulated cells."
+        )
+    if not cell.mocks:
+        raise CellRefused(
+            f"--real is refused: {cell.name} names a real robot, and the safety supervisor that has to watch one "
+            "is not complete yet. Nothing was started. Run a cell with mocks: true; `hil cells` lists them."
+        )
+
+
+def _check_mocks(source: Source) -> None:
+    """No cell lands on a mock by accident, and no simulated one on a device."""
+    mocks = source.get("mocks")
+    if not isinstance(mocks, bool):
+        return
+    if mocks and source.get("mock") is None:
+        source.fault(("mock",), "nothing", "with mocks: true the section mock is needed (profile, seed, plate …)")
+    if not mocks and source.get("mock") is not None:
+        source.fault(("mock",), "a section mock", "with mocks: false there is none: take it out, or say mocks: true")
+    sensors = source.get("sensors")
+    for i in range(len(sensors)) if isinstance(sensors, tuple) else ():
+        loc = ("sensors", i, "port")
+        port = source.get(*loc)
+        if mocks and isinstance(port, str) and port != MOCK_PORT:
+            source.fault(loc, show(port), f"allowed in a cell with mocks: true: {MOCK_PORT}")
+        if not mocks and port == MOCK_PORT:
+            source.fault(loc, show(port), "allowed in a cell with mocks: false: a device below /dev")
+    for key in ("host", "peer"):
+        address = source.get("robot", "fri", key)
+        if key == "host" and address is None:
+            address = "127.0.0.1"
+        if not isinstance(address, str):
+            continue
+        if mocks != _is_loopback(address.rpartition(":")[0] if key == "peer" else address):
+            where = "on this machine (127.0.0.1)" if mocks else "of the robot's network: 127.x.x.x reaches mocks only"
+            source.fault(("robot", "fri", key), show(address), f"allowed with mocks: {show(mocks)}: an address {where}")
+    if not mocks and source.get("robot", "fri", "port") == 0:
+        source.fault(("robot", "fri", "port"), "0", "allowed with mocks: false: the port the robot sends to (30200)")
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _check_model(source: Source, path: Path) -> Path | None:
+    """The URDF that ``robot.model`` names."""
+    model = source.get("robot", "model")
+    if not isinstance(model, str):
+        return None
+    shipped = shipped_models()
+    urdf = shipped.get(model, path.parent / model)
+    if urdf.is_file():
+        return urdf
+    source.fault(
+        ("robot", "model"),
+        repr(model),
+        f"allowed: one of {', '.join(shipped)}, or the path of a URDF from {path.parent or '.'} (there is no {urdf})",
+    )
+    return None
+
+
+def _check_names(source: Source) -> None:
+    """Names of sensors stand once: they are the names of log channels."""
+    sensors = source.get("sensors")
+    names: list[Any] = []
+    for i in range(len(sensors)) if isinstance(sensors, tuple) else ():
+        name = source.get("sensors", i, "name")
+        if name is not None and name in names:
+            source.fault(("sensors", i, "name"), show(name), "allowed: a name that no other sensor has")
+        names.append(name)

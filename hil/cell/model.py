@@ -1,0 +1,65 @@
+"""The cell as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, PrivateAttr
+
+from hil.cell.devices import Bota, Mock, Robot
+from hil.cell.parts import Section, Tool
+from hil.cell.work import Controller, Motion, Observer, Recording, Safety
+
+
+class Cell(Section):
+    """One robot with its sensors, tool, controllers and motions: everything that one YAML file says."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, _ . -")
+    description: str = Field(default="", description="one line for the list of cells")
+    mocks: bool = Field(description="true: simulated devices; false: the real ones")
+    robot: Robot = Field(description="the arm")
+    sensors: tuple[Bota, ...] = Field(default=(), description="force/torque sensors")
+    tool: Tool = Field(description="the load at the flange")
+    controller: Controller = Field(default=Controller(), description="controller gains")
+    observer: Observer = Field(description="the observer of external torque")
+    safety: Safety = Field(default=Safety(), description="how old data may be, how the arm brakes")
+    recording: Recording = Field(default=Recording(), description="where runs are written")
+    motions: dict[str, Motion] = Field(min_length=1, description="reference motions by name")
+    mock: Mock | None = Field(default=None, description="the simulated world; only with mocks: true")
+
+    _path: Path = PrivateAttr(Path())
+    _urdf: Path = PrivateAttr(Path())
+
+    @property
+    def path(self) -> Path:
+        """The file that the cell was read from."""
+        return self._path
+
+    @property
+    def urdf_path(self) -> Path:
+        """The robot's URDF."""
+        return self._urdf
+
+    @property
+    def urdf_xml(self) -> str:
+        """Text of the robot's URDF. Raises ``OSError`` if it has gone since the cell was loaded."""
+        return self._urdf.read_text(encoding="utf-8")
+
+    def content(self) -> dict[str, Any]:
+        """Everything the cell says, defaults filled in, as plain JSON types."""
+        content: dict[str, Any] = self.model_dump(mode="json")
+        return content
+
+    def dump(self) -> str:
+        """The resolved cell as YAML: what a run was made with, loadable again beside the same URDF."""
+        text: str = yaml.safe_dump(self.content(), sort_keys=False, allow_unicode=True, width=110)
+        return text
+
+    def digest(self) -> str:
+        """SHA-256 (hex) over what the cell says and its URDF: equal digests, equal cells."""
+        canonical = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode() + b"\0" + self.urdf_xml.encode()).hexdigest()
