@@ -101,9 +101,7 @@ class BulletWorld:
                 else:
                     link = motor
                 tau_sum += link
-                pb.setJointMotorControlArray(
-                    body, self._joints, pb.TORQUE_CONTROL, forces=link, physicsClientId=client
-                )
+                pb.setJointMotorControlArray(body, self._joints, pb.TORQUE_CONTROL, forces=link, physicsClientId=client)
             if self._push is not None:
                 self._apply_push(self._push, [s[0] for s in states[:n]] if states else self.q)
             pb.stepSimulation(physicsClientId=client)
@@ -124,9 +122,8 @@ class BulletWorld:
         if contacts.touched or self._push is not None:
             pin.computeJointJacobians(self._model, self._data, self.q)
             tcp = self._tcp()
-            self.wrench_contact, self.tau_ext = contacts.wrench_and_torque(
-                scale, self._data.J, tcp.translation, self._push
-            )
+            truth = contacts.wrench_and_torque(scale, self._data.J, tcp.translation, self._push)
+            self.wrench_contact, self.tau_ext = truth
         else:
             self.wrench_contact, self.tau_ext = np.zeros(6), np.zeros(n)
 
@@ -193,9 +190,7 @@ class BulletWorld:
         self._brake_torque = [BRAKE_FACTOR * torque for torque in rated]
         self._sensor = joints[SENSOR_JOINT][0]
         self._joints_and_sensor = [*self._joints, self._sensor]
-        self._joints_below = {
-            link: sum(joint <= link for joint in self._joints) for link in range(-1, len(joints))
-        }
+        self._joints_below = {link: sum(j <= link for j in self._joints) for link in range(-1, len(joints))}
         for link in range(-1, len(joints)):
             pb.changeDynamics(
                 body, link, linearDamping=0.0, angularDamping=0.0, jointDamping=0.0, restitution=0.0,
@@ -272,9 +267,7 @@ def _load_urdf(client: int, urdf: str) -> int:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(urdf)
-        body: int = pb.loadURDF(
-            path, useFixedBase=True, flags=pb.URDF_USE_INERTIA_FROM_FILE, physicsClientId=client
-        )
+        body: int = pb.loadURDF(path, useFixedBase=True, flags=pb.URDF_USE_INERTIA_FROM_FILE, physicsClientId=client)
     except pb.error as error:
         raise WorldError(f"the physics engine refused the plant's URDF: {error}") from None
     finally:
@@ -286,7 +279,7 @@ def _load_urdf(client: int, urdf: str) -> int:
 def _make_plate(client: int, plate: Plate, config: WorldConfig) -> int:
     if not all(math.isfinite(x) for x in (*plate.surface, *plate.rpy)) or not all(h > 0.0 for h in plate.half_extents):
         raise WorldError(f"read {plate}; expected a finite pose and positive half extents")
-    material = load_profile("contact", config.contact_profile, config.seed).section("plate")
+    material = load_profile("contact", config.contact_profile, config.seed)
     R = pin.rpy.rpyToMatrix(np.array(plate.rpy))
     centre = np.array(plate.surface) - R[:, 2] * plate.half_extents[2]
     shape = pb.createCollisionShape(pb.GEOM_BOX, halfExtents=plate.half_extents, physicsClientId=client)

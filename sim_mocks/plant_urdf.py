@@ -16,6 +16,7 @@ import numpy as np
 import pinocchio as pin
 
 from drivers.contract import Array
+from estimators.errors import ModelError
 from estimators.rigid_body import BodyInertia
 from sim_mocks.errors import WorldError
 from sim_mocks.profiles import Profile
@@ -30,8 +31,11 @@ _LEAST_MASS = 1e-6
 
 
 def nominal_tool(config: WorldConfig) -> BodyInertia:
-    """The configured tool in the flange frame."""
-    return BodyInertia(config.tool_mass, np.array(config.tool_com), np.array(config.tool_inertia))
+    """The configured tool in the flange frame. Raises WorldError for an inertia that no body has."""
+    try:
+        return BodyInertia(config.tool_mass, np.array(config.tool_com), np.array(config.tool_inertia))
+    except ModelError as error:
+        raise WorldError(f"tool of the world: {error}") from None
 
 
 def plant_tool(config: WorldConfig, profile: Profile) -> BodyInertia:
