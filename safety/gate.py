@@ -1,0 +1,303 @@
+"""The command gate: the only place where a value is made that a driver sends.
+
+It judges one command against one sample and answers with the command, copied and frozen, or with all that is wrong
+with it. It keeps no state but the torques that it passed within the last ``limits.window`` seconds.
+
+What is bounded for a torque ``tau`` with position reference ``q_ref`` (``K`` is the robot's stiffness, ``g`` the
+model's gravity torque, ``T`` the tick; terms that the robot does not add are zero):
+
+- magnitude ``|tau| ≤ tau_cmd_max``;
+- predicted total ``|tau + g + K (q_ref − q)| ≤ tau_max (1 − total_margin)``;
+- rate ``|tau − tau_accepted| + K |q_ref − q_ref_accepted| ≤ tau_rate_max T`` for both bounds of ``tau_accepted``;
+- window: highest minus lowest torque, ``≤ tau_window_max``;
+- reference within the joint range, ``|q_ref − q_ref_accepted| ≤ q_ref_rate_max T``,
+  ``|q_ref − q| ≤ q_ref_distance_max``.
+
+``T`` is one period even after a gap: the robot did not move on while it heard nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from drivers.contract import (
+    ArmState,
+    ArmTraits,
+    Array,
+    Command,
+    MitCommand,
+    PassedCommand,
+    PositionCommand,
+    RobotSample,
+    TorqueCommand,
+    WrenchCommand,
+)
+from safety.faults import FaultCode, FaultReport, Findings
+from safety.limits import (
+    JointLimits,
+    WindowExtremes,
+    all_finite,
+    checked_stiffness,
+    exceeds,
+    outside,
+    predicted_total,
+    sample_age_ns,
+    vector,
+    worst_change,
+)
+
+
+@dataclass(frozen=True)
+class GateParams:
+    """What the gate allows beyond the joint limits. The defaults refuse whatever a cell does not state."""
+
+    max_age: float | None = None
+    """Oldest sample to answer, s; None: two periods or 4 ms, whichever is longer."""
+    gains_allowed: bool = False
+    """MIT commands may carry stiffness and damping."""
+    force_max: float = 0.0
+    """Largest element of a commanded force, N."""
+    moment_max: float = 0.0
+    """Largest element of a commanded moment, N·m."""
+    moment_order_verified: bool = False
+    """The order of the moments on the wire was verified on this robot."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a command was not passed: every violation, none left out because of another."""
+
+    faults: tuple[FaultReport, ...]
+
+
+_FIELDS: dict[type, tuple[str, ...]] = {
+    TorqueCommand: ("tau", "q_ref"),
+    PositionCommand: ("q_ref",),
+    WrenchCommand: ("wrench", "q_ref"),
+    MitCommand: ("q_ref", "qd_ref", "kp", "kd", "tau"),
+}
+"""The kinds of command and their vectors, in the order of their constructors."""
+
+
+class _State(NamedTuple):
+    """The vectors of a sample that commands are compared with."""
+
+    q: list[float]
+    qd: list[float]
+    tau_low: list[float]
+    tau_high: list[float]
+    q_ref: list[float]
+
+
+class CommandGate:
+    """Passes or refuses commands for one arm; see the module's docstring for what is bounded."""
+
+    def __init__(
+        self, limits: JointLimits, traits: ArmTraits, stiffness: Array, params: GateParams | None = None
+    ) -> None:
+        """``stiffness`` (n,) is that of the robot's own spring, N·m/rad. Raises LimitsError where sizes disagree."""
+        self._k = checked_stiffness(limits, traits, stiffness)
+        self._n = limits.n
+        self._traits = traits
+        self._period = traits.period
+        self._params = params or GateParams()
+        max_age = max(2.0 * traits.period, 0.004) if self._params.max_age is None else self._params.max_age
+        self._max_age_ns = max_age * 1e9
+        self._adds_gravity = "gravity" in traits.adds
+        self._q_min: list[float] = limits.q_min.tolist()
+        self._q_max: list[float] = limits.q_max.tolist()
+        self._qd_max: list[float] = limits.qd_max.tolist()
+        self._magnitude: list[float] = limits.tau_cmd_max.tolist()
+        self._total: list[float] = (limits.tau_max * (1.0 - limits.total_margin)).tolist()
+        self._rate: list[float] = limits.tau_rate_max.tolist()
+        self._window: list[float] = limits.tau_window_max.tolist()
+        self._ref_step: list[float] = (limits.q_ref_rate_max * traits.period).tolist()
+        self._distance: list[float] = limits.q_ref_distance_max.tolist()
+        self._passed = WindowExtremes(limits.window)
+
+    def judge(
+        self, command: Command, sample: RobotSample, g: Array, *, now_ns: int, permitted: bool
+    ) -> PassedCommand | Refusal:
+        """Judge ``command`` as the answer to ``sample``; never raises for what they hold.
+
+        ``g`` (n,): the model's gravity torque in the sample's posture, N·m. ``now_ns``: same clock as the sample's
+        ``t_ns``. ``permitted``: the state machine's word that commands may be sent.
+        """
+        found = Findings(sample.seq, now_ns)
+        if not permitted:
+            found.add(FaultCode.NOT_PERMITTED)
+        state = self._judge_sample(sample, now_ns, found)
+        gravity = vector(g, self._n)
+        if gravity is None or not all_finite(gravity):
+            found.add(FaultCode.MODEL_NOT_FINITE)
+            gravity = None
+        read = self._read(command, found)
+        torque: list[float] | None = None
+        if read is not None and state is not None:
+            joints = self._comparable(read, state)
+            self._judge_reference(read.q_ref.tolist(), state, joints, found)
+            if isinstance(read, TorqueCommand):
+                torque = read.tau.tolist()
+                self._judge_torque(torque, torque, [0.0] * self._n, read.q_ref, state, gravity, joints, now_ns, found)
+            elif isinstance(read, MitCommand):
+                torque = self._judge_mit(read, state, gravity, joints, now_ns, found)
+            elif isinstance(read, WrenchCommand):
+                self._judge_wrench(read.wrench.tolist(), found)
+        if found.reports or read is None:
+            return Refusal(tuple(found.reports))
+        if torque is not None:
+            self._passed.add(now_ns, torque, torque)
+        return PassedCommand(read, sample.seq)
+
+    def _judge_sample(self, sample: RobotSample, now_ns: int, found: Findings) -> _State | None:
+        """Whether the sample may be answered, and its vectors if they have the right shape."""
+        if not sample.valid:
+            found.add(FaultCode.SAMPLE_INVALID)
+        age_ns = sample_age_ns(sample, now_ns)
+        if age_ns is None:
+            found.add(FaultCode.SAMPLE_STALE, detail="no packet has arrived yet")
+        elif age_ns > self._max_age_ns:
+            found.add(FaultCode.SAMPLE_STALE, age_ns * 1e-9, self._max_age_ns * 1e-9)
+        if sample.state != ArmState.COMMANDED:
+            found.add(FaultCode.NOT_COMMANDED)
+        n = self._n
+        q, qd, q_ref = vector(sample.q, n), vector(sample.qd, n), vector(sample.q_ref_accepted, n)
+        low, high = vector(sample.tau_accepted_lo, n), vector(sample.tau_accepted_hi, n)
+        if q is None or qd is None or q_ref is None or low is None or high is None:
+            found.add(FaultCode.SAMPLE_INVALID, detail=f"a joint vector is not float64 of shape ({n},)")
+            return None
+        if not (all_finite(q) and all_finite(qd)):
+            found.add_not_finite(FaultCode.SAMPLE_INVALID, q, "position")
+            found.add_not_finite(FaultCode.SAMPLE_INVALID, qd, "speed")
+        return _State(q, qd, low, high, q_ref)
+
+    def _read(self, command: Command, found: Findings) -> Command | None:
+        """A frozen copy of the command, so that what was judged is what is sent; None where it cannot be judged."""
+        kind = type(command)
+        if kind not in self._traits.commands or kind not in _FIELDS:
+            taken = ", ".join(k.__name__ for k in self._traits.commands)
+            found.add(FaultCode.COMMAND_KIND, detail=f"read {kind.__name__}, the arm takes {taken}")
+            return None
+        copies: list[Array] = []
+        for name in _FIELDS[kind]:
+            given = getattr(command, name)
+            n = 6 if name == "wrench" else self._n
+            values = vector(given, n)
+            if values is None:
+                array = isinstance(given, np.ndarray)
+                read = f"{given.dtype} of shape {given.shape}" if array else type(given).__name__
+                found.add(FaultCode.COMMAND_SHAPE, detail=f"{name}: read {read}, expected float64 of shape ({n},)")
+                continue
+            if not all_finite(values):
+                found.add_not_finite(FaultCode.COMMAND_NOT_FINITE, values, name)
+            frozen = np.array(values)
+            frozen.setflags(write=False)
+            copies.append(frozen)
+        return kind(*copies) if len(copies) == len(_FIELDS[kind]) else None
+
+    def _comparable(self, command: Command, state: _State) -> Sequence[int]:
+        """The joints whose numbers are all finite; only these are compared, the others are refused already."""
+        columns = [state.q, state.qd]
+        columns += [getattr(command, name).tolist() for name in _FIELDS[type(command)] if name != "wrench"]
+        if all(map(all_finite, columns)):
+            return range(self._n)
+        return [j for j in range(self._n) if all(math.isfinite(column[j]) for column in columns)]
+
+    def _judge_reference(self, q_ref: list[float], state: _State, joints: Sequence[int], found: Findings) -> None:
+        for j in joints:
+            reference = q_ref[j]
+            if outside(reference, self._q_min[j], self._q_max[j]):
+                nearest = self._q_min[j] if reference < self._q_min[j] else self._q_max[j]
+                found.add(FaultCode.REFERENCE_RANGE, reference, nearest, j)
+            distance = reference - state.q[j]
+            if exceeds(distance, self._distance[j]):
+                found.add(FaultCode.REFERENCE_DISTANCE, distance, self._distance[j], j)
+            if not math.isfinite(state.q_ref[j]):
+                found.add(FaultCode.REFERENCE_UNKNOWN, joint=j)
+                continue
+            step = reference - state.q_ref[j]
+            if exceeds(step, self._ref_step[j]):
+                found.add(FaultCode.REFERENCE_STEP, step, self._ref_step[j], j)
+
+    def _judge_torque(
+        self,
+        acting: list[float],
+        feed_forward: list[float],
+        feedback: list[float],
+        q_ref: Array,
+        state: _State,
+        gravity: list[float] | None,
+        joints: Sequence[int],
+        now_ns: int,
+        found: Findings,
+    ) -> None:
+        """``acting`` torque now; it may become ``feed_forward`` ± ``feedback`` before the next command."""
+        lowest, highest = self._passed.extremes(now_ns, state.tau_low, state.tau_high)
+        for j in joints:
+            magnitude = abs(feed_forward[j]) + feedback[j]
+            if exceeds(magnitude, self._magnitude[j]):
+                found.add(FaultCode.TORQUE_MAGNITUDE, magnitude, self._magnitude[j], j)
+            reference = q_ref.item(j)
+            if gravity is not None:
+                added = gravity[j] if self._adds_gravity else 0.0
+                total = predicted_total(feed_forward[j], added, self._k[j], reference - state.q[j])
+                total = abs(total) + feedback[j]
+                if exceeds(total, self._total[j]):
+                    found.add(FaultCode.TORQUE_TOTAL, total, self._total[j], j)
+            if not (math.isfinite(state.tau_low[j]) and math.isfinite(state.tau_high[j])):
+                found.add(FaultCode.ACCEPTED_UNKNOWN, joint=j)
+                continue
+            spread = max(highest[j], acting[j]) - min(lowest[j], acting[j])
+            if exceeds(spread, self._window[j]):
+                found.add(FaultCode.TORQUE_WINDOW, spread, self._window[j], j)
+            if math.isfinite(state.q_ref[j]):
+                spring = self._k[j] * abs(reference - state.q_ref[j])
+                change = worst_change(acting[j], state.tau_low[j], state.tau_high[j]) + spring
+                if exceeds(change, self._rate[j] * self._period):
+                    found.add(FaultCode.TORQUE_RATE, change / self._period, self._rate[j], j)
+
+    def _judge_mit(
+        self,
+        command: MitCommand,
+        state: _State,
+        gravity: list[float] | None,
+        joints: Sequence[int],
+        now_ns: int,
+        found: Findings,
+    ) -> list[float]:
+        """Judge gains, velocity and torque of an MIT command; the torque that it makes act now."""
+        q_ref, qd_ref, tau = command.q_ref.tolist(), command.qd_ref.tolist(), command.tau.tolist()
+        kp, kd = command.kp.tolist(), command.kd.tolist()
+        acting, feedback = list(tau), [0.0] * self._n
+        for j in joints:
+            for gain, name in ((kp[j], "stiffness"), (kd[j], "damping")):
+                if gain < 0.0:
+                    found.add(FaultCode.GAINS, gain, 0.0, j, f"{name} is negative")
+                elif gain > 0.0 and not self._params.gains_allowed:
+                    found.add(FaultCode.GAINS, gain, 0.0, j, f"{name} is not allowed in this cell")
+            if exceeds(qd_ref[j], self._qd_max[j]):
+                found.add(FaultCode.REFERENCE_VELOCITY, qd_ref[j], self._qd_max[j], j)
+            spring, damper = kp[j] * (q_ref[j] - state.q[j]), kd[j] * (qd_ref[j] - state.qd[j])
+            acting[j] += spring + damper
+            feedback[j] = abs(spring) + abs(damper)
+        self._judge_torque(acting, tau, feedback, command.q_ref, state, gravity, joints, now_ns, found)
+        return acting
+
+    def _judge_wrench(self, wrench: list[float], found: Findings) -> None:
+        """Judge the magnitudes; what a wrench does to joint torques is the robot's own business."""
+        params = self._params
+        for axis, value in zip(("Fx", "Fy", "Fz", "Mx", "My", "Mz"), wrench, strict=True):
+            if not math.isfinite(value):
+                continue
+            if axis[0] == "F":
+                if exceeds(value, params.force_max):
+                    found.add(FaultCode.WRENCH_FORCE, value, params.force_max, detail=axis)
+                continue
+            moment_max = params.moment_max if params.moment_order_verified else 0.0
+            if exceeds(value, moment_max):
+                found.add(FaultCode.WRENCH_MOMENT, value, moment_max, detail=axis)

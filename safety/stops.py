@@ -1,0 +1,208 @@
+"""Stop actions: bring the arm to a standstill under torque, hold it, or let the power go.
+
+The wanted torque of :class:`StopController` goes through saturation and gate like any other, so the torque-rate limit
+binds a stop too. The braking law knows it: with the joint momentum ``p = M qd``,
+
+    tau_j = −sign(p_j) · min(damping · |p_j|, √(2 · rate_share · tau_rate_max_j · |p_j|))
+
+so that the torque can be back at zero, at its limited rate, when the momentum is. Near standstill the position is
+captured and held by ``tau = M (kp (q_hold − q) − damping qd) + tau_i`` with a slow, bounded integral ``tau_i``, because
+an error of the gravity model would otherwise let the arm creep for ever.
+
+An invalid or stale state cannot be braked by feedback: the power goes.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.contract import ArmState, ArmTraits, Array, RobotSample, StopAction, StopCategory
+from safety.limits import JointLimits, LimitsError, all_finite, vector
+
+
+@dataclass(frozen=True)
+class StopParams:
+    """Times in s, speeds in rad/s, gains in 1/s, 1/s² and 1/s³ (they are multiplied by the inertia)."""
+
+    damping: float = 30.0
+    kp: float = 225.0
+    """Critically damped with the damping of 30 1/s."""
+    ki: float = 700.0
+    """Below kp · damping, where the hold would become unstable."""
+    rate_share: float = 0.5
+    """Part of the torque-rate limit that the braking law counts on."""
+    integral_fraction: float = 0.05
+    """Bound of the integral as a part of the data-sheet torque: an error of the gravity model, not a push."""
+    capture_speed: float = 0.1
+    """The position is captured when every joint is slower."""
+    capture_time: float = 0.4
+    """… or when braking has lasted this long, since a model error can keep the arm creeping faster than that."""
+    standstill_speed: float = 0.02
+    standstill_time: float = 0.030
+    """The arm stands when every joint has been slower than ``standstill_speed`` for this long."""
+    timeout: float = 1.5
+    """Longest controlled stop; then the power goes."""
+    off_timeout: float = 2.0
+    """Longest wait for standstill after the power went; then the stop counts as done, unconfirmed."""
+    max_age_ticks: float = 3.0
+    max_age: float = 0.005
+    """Oldest state to brake by; the larger of the two holds."""
+
+
+class StopKind(enum.Enum):
+    COMMAND = "send tau and q_ref through saturation and gate"
+    OFF = "call RobotArm.off()"
+    DONE = "the stop is completed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StopStep:
+    """What to do in this tick."""
+
+    kind: StopKind
+    tau: Array | None = None
+    """Wanted torque (n,), N·m, for COMMAND; without the terms that the robot adds."""
+    q_ref: Array | None = None
+    """Wanted position reference (n,), rad, for COMMAND."""
+    standing: bool = False
+    """The arm was seen standing."""
+    reason: str = ""
+
+
+class StopController:
+    """One stop at a time: ``begin`` once or more (only ever more severe), then ``step`` in each tick until DONE.
+
+    A hold (category 2) never ends by itself: ``begin`` category 1 or 0 to end it.
+    """
+
+    def __init__(self, limits: JointLimits, traits: ArmTraits, params: StopParams | None = None) -> None:
+        """Raises LimitsError where the arm's stop actions are incomplete or not provided here."""
+        missing = [category.value for category in StopCategory if category not in traits.stops]
+        problems = [f"{traits.name} names no action for stop category {value}" for value in missing]
+        if StopAction.LOWER in traits.stops.values():
+            problems.append(f"{traits.name} wants damped lowering, which is not provided yet: it needs brakes")
+        if limits.n != traits.n:
+            problems.append(f"limits are for {limits.n} joints, {traits.name} has {traits.n}")
+        if problems:
+            raise LimitsError(problems)
+        self._params = params or StopParams()
+        self._n = limits.n
+        self._traits = traits
+        self._adds_gravity = "gravity" in traits.adds
+        self._rate_bound: Array = 2.0 * self._params.rate_share * limits.tau_rate_max
+        self._integral_max: Array = self._params.integral_fraction * limits.tau_max
+        self._max_age_ns = 1e9 * max(self._params.max_age_ticks * traits.period, self._params.max_age)
+        self.category: StopCategory | None = None
+        """The category in force; None while no stop is under way."""
+        self._clear()
+
+    def _clear(self) -> None:
+        self._off = False
+        self._reason = ""
+        self._elapsed = 0.0
+        self._off_elapsed = 0.0
+        self._slow_for = 0.0
+        self._stood = False
+        self._hold: Array | None = None
+        self._integral: Array = np.zeros(self._n)
+
+    def begin(self, category: StopCategory, sample: RobotSample) -> StopCategory:
+        """Begin a stop, or make the present one more severe; the category in force.
+
+        A less severe category never replaces a more severe one. A stop that begins on a state that cannot be braked
+        by goes to OFF with its first ``step``.
+        """
+        if self.category is None:
+            self._clear()
+            self.category = category
+        elif category < self.category:
+            self.category = category
+            self._elapsed = 0.0
+            self._stood = False
+        if self._traits.stops[self.category] is StopAction.OFF:
+            self._go_off("power away at once")
+        elif (why := self._unusable(sample)) is not None:
+            self._go_off(why)
+        return self.category
+
+    def step(self, sample: RobotSample, M: Array, g: Array, dt: float) -> StopStep:
+        """What to do in this tick.
+
+        ``M`` (n, n) and ``g`` (n,): inertia matrix and gravity torque of the model in the sample's posture; ``dt``:
+        seconds since the last step, one period where it is not a positive number. Raises RuntimeError if no stop is
+        under way.
+        """
+        if self.category is None:
+            raise RuntimeError("no stop is under way: call begin() first")
+        dt = dt if math.isfinite(dt) and dt > 0.0 else self._traits.period
+        self._elapsed += dt
+        unusable = self._unusable(sample)
+        slow = unusable is None and float(np.abs(sample.qd).max()) <= self._params.standstill_speed
+        self._slow_for = self._slow_for + dt if slow else 0.0
+        standing = self._slow_for >= self._params.standstill_time
+        self._stood = self._stood or standing
+        if self._off:
+            return self._step_off(standing, dt)
+        reason = unusable
+        if reason is None and sample.state != ArmState.COMMANDED:
+            reason = f"the robot takes no commands: the link is {sample.state.name}"
+        if reason is None and not (np.isfinite(M).all() and np.isfinite(g).all()):
+            reason = "the model is not finite"
+        if reason is None and standing and self._traits.stops[self.category] is StopAction.BRAKE_THEN_OFF:
+            reason = "the arm stands"
+        if reason is None and not self._stood and self._elapsed > self._params.timeout:
+            reason = f"no standstill within {self._params.timeout:g} s"
+        if reason is not None:
+            self._go_off(reason)
+            return StopStep(StopKind.OFF, standing=standing, reason=reason)
+        return self._step_torque(sample, M, g, dt, standing)
+
+    def _unusable(self, sample: RobotSample) -> str | None:
+        """Why nothing can be concluded from ``sample``; None if it can."""
+        if not sample.valid:
+            return "the state of the robot is not valid"
+        if not 0 <= sample.age_ns <= self._max_age_ns:
+            return "the state of the robot is too old"
+        q, qd = vector(sample.q, self._n), vector(sample.qd, self._n)
+        if q is None or qd is None or not (all_finite(q) and all_finite(qd)):
+            return "the state of the robot is not finite"
+        return None
+
+    def _go_off(self, reason: str) -> None:
+        if not self._off:
+            self._off = True
+            self._reason = reason
+            # Standstill counts anew: brakes close with a delay, in which the arm may sag.
+            self._slow_for = 0.0
+
+    def _step_off(self, standing: bool, dt: float) -> StopStep:
+        """OFF at least once, then until the arm was seen standing or nothing was seen for too long."""
+        first, self._off_elapsed = self._off_elapsed == 0.0, self._off_elapsed + dt
+        if first or not (standing or self._off_elapsed > self._params.off_timeout):
+            return StopStep(StopKind.OFF, standing=standing, reason=self._reason)
+        self.category = None
+        reason = self._reason if standing else f"{self._reason}; standstill was not seen"
+        return StopStep(StopKind.DONE, standing=standing, reason=reason)
+
+    def _step_torque(self, sample: RobotSample, M: Array, g: Array, dt: float, standing: bool) -> StopStep:
+        p = self._params
+        momentum = M @ sample.qd
+        size = np.abs(momentum)
+        if self._hold is None and (np.abs(sample.qd).max() <= p.capture_speed or self._elapsed > p.capture_time):
+            self._hold = sample.q.copy()
+        if self._hold is None:
+            # The reference follows the arm, so that a spring of the robot does not pull it back.
+            q_ref = sample.q.copy()
+            tau = -np.sign(momentum) * np.minimum(p.damping * size, np.sqrt(self._rate_bound * size))
+        else:
+            q_ref = self._hold.copy()
+            error = M @ (self._hold - sample.q)
+            self._integral = np.clip(self._integral + p.ki * dt * error, -self._integral_max, self._integral_max)
+            tau = p.kp * error - p.damping * momentum + self._integral
+        if not self._adds_gravity:
+            tau = tau + g
+        return StopStep(StopKind.COMMAND, tau, q_ref, standing)
