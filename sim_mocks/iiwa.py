@@ -14,7 +14,8 @@ a choice had to be made, and none of it may be relied on with a real robot:
   and 20 answers in a row mirrored the interpolator's position to within 0.1 mrad; after 5 s it is given up. Values
   of torque are ignored in it, but their absence or a value that is not finite aborts.
 * Lost commands: the last overlay is held for ``bridging`` (or 3 receive periods, the larger) after the last accepted
-  command; 10 missing answers in a row or a quality below GOOD abort as well, whichever comes first.
+  command, then the motion is aborted. A command that comes while the quality is below GOOD aborts it too, as do 10
+  missing answers in a row in COMMANDING_WAIT.
 * Abort, cancel and safety stop all stop alike: the overlay fades to zero within the torque-rate limit, the
   controller brakes with its own joint damping under gravity compensation, and after the brakes' engage delay they
   close and the motor torque goes. The error text is kept; the session lives on in monitoring.
@@ -260,7 +261,14 @@ class FriController:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _commanding(self, t_ns: int, command: CommandMsg | None, q: Array, qd: Array) -> None:
-        problem = self._link_problem() or self._checks.motion(q, qd)
+        # While commands are missing the last overlay is held, whatever the quality; the bridging time bounds that.
+        bridged = (
+            command is None
+            and self.state == SessionState.COMMANDING_ACTIVE
+            and t_ns - self._accepted_ns < self._bridging_ns
+            and self._malformed is None
+        )
+        problem = (None if bridged else self._link_problem(t_ns)) or self._checks.motion(q, qd)
         if problem is None and command is not None:
             problem = self._checks.form(command)
         if problem is not None:
@@ -270,9 +278,11 @@ class FriController:
         else:
             self._follow(t_ns, command, q)
 
-    def _link_problem(self) -> str | None:
+    def _link_problem(self, t_ns: int) -> str | None:
         if self._malformed is not None:
             return f"invalid command: {self._malformed}"
+        if self.state == SessionState.COMMANDING_ACTIVE and t_ns - self._accepted_ns >= self._bridging_ns:
+            return f"no command for {(t_ns - self._accepted_ns) * 1e-6:.1f} ms"
         if self.quality.level < GOOD:
             return f"connection quality fell below GOOD ({self.quality.share():.0%} on time)"
         if self.quality.misses >= self._config.max_misses:
@@ -304,8 +314,6 @@ class FriController:
                 return
             joints.command(command.tau, command.q)
             self._accepted_ns, self._commanded = t_ns, True
-        elif t_ns - self._accepted_ns >= self._bridging_ns:
-            self._abort(t_ns, f"no command for {(t_ns - self._accepted_ns) * 1e-6:.1f} ms")
 
     def _abort(self, t_ns: int, text: str) -> None:
         if self.state >= SessionState.COMMANDING_WAIT:

@@ -1,0 +1,159 @@
+"""Server side of the control plane: who moves virtual time on, and who is served in between."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import time
+from pathlib import Path
+
+from sim_mocks.control_plane import CONTROL_SOCKET, GREETING, TOKEN, TOKEN_SOCKET, ControlError
+from sim_mocks.errors import MockError
+from sim_mocks.host import MockCell
+from sim_mocks.operations import Operations
+
+_LINE_MAX = 1 << 20
+_PATH_MAX = 107
+"""Longest path of a unix socket that Linux takes, bytes."""
+
+
+class Pacer:
+    """Ties ticks to the wall clock at absolute times. After an overrun the schedule moves: late, never in a burst."""
+
+    def __init__(self, dt_ns: int) -> None:
+        self._dt_ns = dt_ns
+        self._due = 0
+        self.skipped_ns = 0
+        """Wall-clock time by which the schedule has been moved, ns."""
+
+    def wait(self) -> None:
+        """Sleep until the next tick is due."""
+        now = time.monotonic_ns()
+        if self._due == 0:
+            self._due = now
+        if now < self._due:
+            time.sleep((self._due - now) * 1e-9)
+        elif now - self._due > self._dt_ns:
+            self.skipped_ns += now - self._due
+            self._due = now
+        self._due += self._dt_ns
+
+
+class ControlServer:
+    """Serves a cell until someone says ``quit``.
+
+    While the token is out, everything waits for it in one ``poll``; a control request is carried out there, between
+    two ticks, so that its effect falls on a definite tick.
+    """
+
+    def __init__(self, cell: MockCell, control_dir: Path, pacer: Pacer | None = None) -> None:
+        """Bind both sockets in ``control_dir``. Raises MockError for a path too long, OSError."""
+        self._cell, self._pacer = cell, pacer
+        self._operations = Operations(cell)
+        self._poll = select.poll()
+        self._token: socket.socket | None = None
+        self._clients: dict[int, tuple[socket.socket, bytearray]] = {}
+        self._quit = False
+        self._paths = [control_dir / TOKEN_SOCKET, control_dir / CONTROL_SOCKET]
+        self._token_listener = self._listen(self._paths[0], socket.SOCK_SEQPACKET)
+        self._control_listener = self._listen(self._paths[1], socket.SOCK_STREAM)
+
+    def serve(self) -> None:
+        """Serve until ``quit``."""
+        while not self._quit:
+            for fd, _ in self._poll.poll():
+                if self._token is not None and fd == self._token.fileno():
+                    self._serve_token(self._token)
+                elif fd == self._control_listener.fileno():
+                    connection, _ = self._control_listener.accept()
+                    connection.settimeout(5.0)  # for replies; requests are only read when they are there
+                    self._poll.register(connection, select.POLLIN)
+                    self._clients[connection.fileno()] = (connection, bytearray())
+                elif fd == self._token_listener.fileno():
+                    self._accept_token()
+                elif fd in self._clients:
+                    self._serve_client(fd)
+
+    def close(self) -> None:
+        """Close and remove the sockets."""
+        clients = [connection for connection, _ in self._clients.values()]
+        for connection in [self._token, self._token_listener, self._control_listener, *clients]:
+            if connection is not None:
+                connection.close()
+        for path in self._paths:
+            path.unlink(missing_ok=True)
+
+    def _listen(self, path: Path, kind: socket.SocketKind) -> socket.socket:
+        if len(str(path).encode()) > _PATH_MAX:
+            raise MockError(f"{path} is longer than a unix socket's {_PATH_MAX} bytes; choose a shorter control_dir")
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, kind)
+        listener.bind(str(path))
+        listener.listen(4)
+        self._poll.register(listener, select.POLLIN)
+        return listener
+
+    def _accept_token(self) -> None:
+        connection, _ = self._token_listener.accept()
+        if self._token is not None:
+            connection.close()
+            return
+        self._token = connection
+        self._poll.register(connection, select.POLLIN)
+        with contextlib.suppress(OSError):
+            connection.send(GREETING.pack(self._cell.ticks, self._cell.t_ns, self._cell.dt_ns))
+
+    def _serve_token(self, token: socket.socket) -> None:
+        try:
+            alive = bool(token.recv(1))
+        except OSError:
+            alive = False
+        if not alive:
+            self._poll.unregister(token)
+            token.close()
+            self._token = None
+            self._cell.run_out()
+            return
+        if self._pacer is not None:
+            self._pacer.wait()
+        self._cell.tick()
+        with contextlib.suppress(OSError):  # a dead holder shows at the next recv
+            token.send(TOKEN.pack(self._cell.ticks, self._cell.t_ns))
+
+    def _serve_client(self, fd: int) -> None:
+        connection, buffer = self._clients[fd]
+        try:
+            data = connection.recv(65536)
+        except OSError:
+            data = b""
+        buffer += data
+        if not data or len(buffer) > _LINE_MAX:
+            self._drop_client(fd)
+            return
+        while (end := buffer.find(b"\n")) >= 0:
+            line = bytes(buffer[:end])
+            del buffer[: end + 1]
+            try:
+                connection.sendall(self._reply(line))
+            except OSError:
+                self._drop_client(fd)
+                return
+
+    def _reply(self, line: bytes) -> bytes:
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict) or not isinstance(request.get("op"), str):
+                raise ControlError("a request is a JSON object with 'op'")
+            op = request.pop("op")
+            reply = {"ok": True, **self._operations(op, request)}
+            self._quit = self._quit or op == "quit"
+        except (ControlError, json.JSONDecodeError) as error:
+            reply = {"ok": False, "error": str(error)}
+        return json.dumps(reply).encode() + b"\n"
+
+    def _drop_client(self, fd: int) -> None:
+        connection, _ = self._clients.pop(fd)
+        self._poll.unregister(fd)
+        connection.close()

@@ -1,0 +1,228 @@
+"""A whole mock cell in one process: world, devices, wires and faults, moved on by :meth:`MockCell.tick`.
+
+This module needs PyBullet (through the world). Clients of a cell in another process use
+:mod:`sim_mocks.control_plane` instead, which needs neither.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import zlib
+
+import numpy as np
+
+from drivers.contract import Array
+from estimators.rigid_body import BodyInertia, RigidBodyModel
+from sim_mocks.config import MockConfig
+from sim_mocks.faults import FaultPlan
+from sim_mocks.ft import BotaDevice
+from sim_mocks.iiwa import FriController
+from sim_mocks.iiwa_dynamics import ControllerPhysics, GravityModel, controller_model
+from sim_mocks.profiles import Profile, load_profile
+from sim_mocks.transports import PtyPort, UdpPort
+from sim_mocks.truth import TruthLog
+from sim_mocks.world import ArmWorld, open_world
+
+_STANDING = 1e-3
+"""rad/s below which an arm stands."""
+_RUN_OUT_MAX = 60.0
+
+
+class MockCell:
+    """An iiwa with its FRI channel on UDP and, where configured, an F/T sensor on a pseudo-terminal.
+
+    Order within a tick: kills, reception, controller, world, F/T bytes onto their line, FRI datagram, truth log.
+    Tick k begins at virtual time ``k dt``; what leaves at its end carries ``(k + 1) dt``.
+    """
+
+    def __init__(self, config: MockConfig, world: ArmWorld | None = None, model: GravityModel | None = None) -> None:
+        """``world`` and ``model`` replace what ``config.world`` describes (tests). Raises MockError, OSError."""
+        self.config = config
+        self.dt_ns = round(config.world.dt * 1e9)
+        nominal = RigidBodyModel(config.world.urdf)
+        profile = load_profile("iiwa", config.world.profile, config.seed)
+        physics = controller_physics(profile)
+        if model is None:
+            model = controller_model(config.world.urdf, physics.mass_factor, _load_data(config))
+        limits = (nominal.q_min, nominal.q_max, nominal.qd_max, nominal.tau_max)
+        self.controller = FriController(config.iiwa, physics, model, limits, config.world.dt, _rng(config.seed, "iiwa"))
+        self.faults = FaultPlan(config.faults, config.seed)
+        self.world = open_world(config.world) if world is None else world
+        self.udp = UdpPort(*config.iiwa.bind)
+        self.ft: BotaDevice | None = None
+        self.pty: PtyPort | None = None
+        if config.ft is not None:
+            sensor = load_profile("ft_sensor", config.ft.profile, config.seed)
+            self.ft = BotaDevice(sensor, _rng(config.seed, "ft"), hook=self._ft_values)
+            self.pty = PtyPort()
+        self.log = TruthLog(config.world.dt, config.truth == "full")
+        self.ticks = 0
+        """Ticks completed, which is also the number of the next one."""
+        self.problems: list[str] = []
+        """What the host itself could not do (a kill of a process that nobody registered)."""
+        self._processes: dict[str, int] = {"mock": os.getpid()}
+        self._braked = True
+        if config.iiwa.peer is not None:
+            self.fri_peer(*config.iiwa.peer)
+        if config.iiwa.open_at_start:
+            self.controller.open_session(0)
+
+    @property
+    def t_ns(self) -> int:
+        """Virtual time: end of the last tick, ns."""
+        return self.ticks * self.dt_ns
+
+    @property
+    def fri_address(self) -> tuple[str, int]:
+        """Where the controller's datagrams come from."""
+        return self.udp.address
+
+    @property
+    def ft_path(self) -> str | None:
+        """Path of the F/T sensor's serial port; ``None`` without one."""
+        return None if self.pty is None else self.pty.path
+
+    def fri_peer(self, host: str, port: int) -> None:
+        """Send the monitoring stream to the client at ``host:port`` (a bound "any" address means this machine)."""
+        self.udp.peer = ("127.0.0.1" if host in ("", "0.0.0.0") else host, port)
+
+    def register(self, name: str, pid: int) -> None:
+        """Name a process for kill faults. Raises ValueError for a pid that is no other process of ours."""
+        if pid <= 1 or name == "mock":
+            raise ValueError(f"process {name!r} with pid {pid} cannot be registered; give a name of yours and its pid")
+        self._processes[name] = pid
+
+    def tick(self) -> None:
+        """One tick of virtual time."""
+        tick, t_ns = self.ticks, self.ticks * self.dt_ns
+        faults, controller, world = self.faults, self.controller, self.world
+        quiet = faults.idle(tick)
+        if not quiet:
+            self._kill(tick)
+        datagrams = self.udp.receive()
+        if not quiet:
+            datagrams = faults.incoming("iiwa", tick, datagrams)
+        for data in datagrams:
+            controller.receive(data, t_ns)
+        tau, braked = controller.control(t_ns, world.q, world.qd)
+        world.step(tau, braked)
+        self._braked = braked
+        t_ns += self.dt_ns
+        self._tick_ft(tick, t_ns, quiet)
+        packet = controller.emit(t_ns, world.q, world.tau_link, None if quiet else self._iiwa_values)
+        if not quiet:
+            for data in faults.outgoing("iiwa", tick, packet):
+                self.udp.send(data)
+        elif packet is not None:
+            self.udp.send(packet)
+        self.log.append(
+            tau,
+            controller.joints.overlay,
+            world.q,
+            world.qd,
+            world.tau_ext,
+            world.wrench_contact,
+            braked,
+            controller.state,
+        )
+        self.ticks += 1
+
+    def standing(self) -> bool:
+        """Brakes closed and every joint at rest."""
+        return self._braked and float(np.abs(self.world.qd).max()) < _STANDING
+
+    def run_out(self) -> int:
+        """Let virtual time run on, alone, until the arm stands (at most 60 s); the number of ticks it took."""
+        start = self.ticks
+        while not self.standing() and (self.ticks - start) * self.config.world.dt < _RUN_OUT_MAX:
+            self.tick()
+        return self.ticks - start
+
+    def close(self) -> None:
+        """Free world and wires; legal more than once."""
+        self.world.close()
+        self.udp.close()
+        if self.pty is not None:
+            self.pty.close()
+            self.pty = None
+
+    def _tick_ft(self, tick: int, t_ns: int, quiet: bool) -> None:
+        if self.ft is None or self.pty is None:
+            return
+        heard = self.pty.read()
+        if not quiet:
+            heard = b"".join(self.faults.incoming("ft", tick, [heard] if heard else []))
+        out = self.ft.on_bytes(heard) if heard else b""
+        out += self.ft.tick(t_ns, self.world.wrench_sensor, self.config.world.dt)
+        if not quiet:
+            out = b"".join(self.faults.outgoing("ft", tick, out or None))
+        if out:
+            self.pty.write(out)
+
+    def _kill(self, tick: int) -> None:
+        for name in self.faults.processes(tick):
+            pid = self._processes.get(name)
+            if pid is None:
+                self.problems.append(f"tick {tick}: no process is registered as {name!r}, nothing was killed")
+                continue
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError as error:
+                self.problems.append(f"tick {tick}: {name!r} (pid {pid}) could not be killed: {error}")
+
+    def _iiwa_values(self, name: str, array: Array) -> Array:
+        return self.faults.values("iiwa", self.ticks, name, array)
+
+    def _ft_values(self, wrench: Array) -> Array:
+        return wrench if self.faults.idle(self.ticks) else self.faults.values("ft", self.ticks, "wrench", wrench)
+
+
+class CooperativeHost(MockCell):
+    """A cell in the client's own process and thread: whenever a driver waits, the cell makes one tick.
+
+    It is the driver's :class:`drivers.contract.Ticks`; time is virtual.
+    """
+
+    def now_ns(self) -> int:
+        """Virtual time, ns."""
+        return self.t_ns
+
+    def wait(self, fd: int, timeout_ns: int) -> bool:
+        """One tick, whatever the time-out; True if ``fd`` is readable after it."""
+        self.tick()
+        return readable(fd)
+
+
+def readable(fd: int) -> bool:
+    """Something can be read from ``fd`` now."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def controller_physics(profile: Profile) -> ControllerPhysics:
+    """The controller's share of an ``iiwa`` profile. Raises ProfileError."""
+    sensors = profile.section("sensors")
+    return ControllerPhysics(
+        mass_factor=profile.section("controller_model").vector("mass_factor", 1.0),
+        tau_noise=sensors.vector("tau_noise"),
+        tau_bias=sensors.vector("tau_bias"),
+        q_noise=sensors.number("q_noise"),
+        q_quantum=sensors.number("q_quantum"),
+        delay_ticks=int(sensors.number("delay_ticks")),
+        engage_delay=profile.section("brakes").number("engage_delay", 0.05),
+        bridging=profile.number("bridging", 0.010),
+    )
+
+
+def _load_data(config: MockConfig) -> BodyInertia | None:
+    world = config.world
+    if world.tool_mass <= 0.0:
+        return None
+    return BodyInertia(world.tool_mass, np.array(world.tool_com), np.array(world.tool_inertia))
+
+
+def _rng(seed: int, device: str) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(device.encode())])
