@@ -32,6 +32,7 @@ _SAYS: dict[str, str] = {
     "string_too_short": "allowed: at least {min_length} characters",
     "string_too_long": "allowed: at most {max_length} characters",
     "literal_error": "allowed: {expected}",
+    "string_pattern_mismatch": "allowed: a name in the right form",
     "union_tag_invalid": "allowed: {expected_tags}",
     "value_error": "{error}",
 }
@@ -74,7 +75,8 @@ def _note(model: type[BaseModel], source: Source, detail: ErrorDetails) -> None:
     else:
         if code == "union_tag_invalid":
             loc = (*loc, str(context["discriminator"]).strip("'"))
-        say = _SAYS.get(code, detail["msg"]).format_map({key: _number(value) for key, value in context.items()})
+        template = _SAYS.get(code)
+        say = template.format_map({key: _number(x) for key, x in context.items()}) if template else detail["msg"]
         value = source.get(*loc)
         if code in ("literal_error", "union_tag_invalid") and isinstance(value, str):
             options = str(context.get("expected", context.get("expected_tags"))).split("'")
@@ -91,11 +93,12 @@ def _number(value: Any) -> Any:
 def _in_file(loc: tuple[int | str, ...], source: Source) -> Loc:
     """pydantic's path without the parts that are not in the file: tags of unions and names of validators."""
     path: Loc = ()
+    loc = loc[:-1] if loc and loc[-1] == "[key]" else loc  # the key itself is wrong: told at the key
     for i, part in enumerate(loc):
         here = source.get(*path)
+        # the tag of a union names no key; the last part may, since a missing or unknown key is told at its own name
         inside = part in here if isinstance(here, Mapping) else isinstance(here, tuple) and isinstance(part, int)
-        is_tag = isinstance(here, Mapping) and part in (here.get("kind"), here.get("driver")) and i < len(loc) - 1
-        if (inside and not is_tag) or (i == len(loc) - 1 and isinstance(here, Mapping)):
+        if inside or (i == len(loc) - 1 and isinstance(here, Mapping)):
             path = (*path, part)
     return path
 

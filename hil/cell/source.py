@@ -180,5 +180,5 @@ def _plain(text: str) -> Any:
     if _INT.fullmatch(text):
         return int(text) if len(text) < 40 else float(text)
     if _FLOAT.fullmatch(text):
-        return float(text)
+        return float(text.replace(".", "") if text[-1] in "fFnN" else text)  # .inf and .nan
     return text
