@@ -57,6 +57,8 @@ class TareGates:
     min_samples: int = 200
     noise_factor: float = 3.0
     """How many times the specified noise is still standstill."""
+    may_be_quiet: bool = False
+    """Accept readings without any noise, as a mock with an ideal sensor gives them."""
 
 
 def wrench_gates(
@@ -66,6 +68,7 @@ def wrench_gates(
     force_bias_max: float = 15.0,
     moment_bias_max: float = 0.6,
     min_samples: int = 200,
+    may_be_quiet: bool = False,
 ) -> TareGates:
     """Gates for a six-axis sensor in N and N·m. Drift may be one specified noise per second: settling filters, a
     tool that still swings or a contact that still builds up exceed it, warm-up does not. The bias limits are three
@@ -77,10 +80,13 @@ def wrench_gates(
         drift_max=noise.copy(),
         bias_max=np.repeat((force_bias_max, moment_bias_max), 3),
         min_samples=min_samples,
+        may_be_quiet=may_be_quiet,
     )
 
 
-def torque_gates(tau_noise: Array, tau_bias_max: Array, *, min_samples: int = 200) -> TareGates:
+def torque_gates(
+    tau_noise: Array, tau_bias_max: Array, *, min_samples: int = 200, may_be_quiet: bool = False
+) -> TareGates:
     """Gates for joint torque sensors: specified noise and largest plausible offset, both ``(n,)`` in N·m."""
     noise = np.asarray(tau_noise, dtype=float)
     return TareGates(
@@ -89,6 +95,7 @@ def torque_gates(tau_noise: Array, tau_bias_max: Array, *, min_samples: int = 20
         drift_max=noise.copy(),
         bias_max=np.asarray(tau_bias_max, dtype=float),
         min_samples=min_samples,
+        may_be_quiet=may_be_quiet,
     )
 
 
@@ -144,11 +151,13 @@ def _tare(samples: Array, expected: Array, t: Array, gates: TareGates) -> Tare:
             f"{n} fresh samples of {len(fresh)}{order}; expected at least {needed} in order of time: tare for longer, "
             "check that the sensor streams and was not reset",
         )
-    if (samples[fresh] == samples[0]).all():
+    stuck = (samples[fresh] == samples[0]).all(axis=0)
+    if stuck.any() and not gates.may_be_quiet:
+        names = ", ".join(f"{gates.axes[i]} {samples[0, i]:.6g}" for i in np.flatnonzero(stuck))
         raise TareError(
             "stuck",
-            f"{n} samples are the same to the last bit; expected noise of about {gates.noise_sd[0]:g}: a live sensor "
-            "is never that quiet, power-cycle it",
+            f"{n} samples are the same to the last bit in {names}; expected noise of about "
+            f"{gates.noise_sd[stuck].max():g}: a live sensor is never that quiet, power-cycle it",
         )
     mean = rest.mean(axis=0)
     since = t - t.mean()

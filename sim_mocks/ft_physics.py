@@ -82,7 +82,7 @@ class SensorPhysics:
         if step <= 0:
             raise ValueError(f"load at {t_ns} ns after one at {times[-1]} ns: time must grow; call once per tick")
         oldest = times[-1] - self._window_ns
-        while times[1] <= oldest:
+        while len(times) > 1 and times[1] <= oldest:
             times.popleft()
             integrals.popleft()
         integrals.append(integrals[-1] + wrench * step)

@@ -13,6 +13,7 @@ from drivers.errors import ConnectError, DeviceLostError
 from drivers.ft.bota import (
     BAUD,
     FAULT_MASK,
+    FRAME_SIZE,
     STOP,
     DeviceClock,
     bota_framer,
@@ -123,7 +124,7 @@ class BotaSensor:
             self._ticks.wait(port.fd, deadline - now)
             data = port.read_available()
         seen = f"{self._framer.good} good frames, {self._framer.skipped} bytes that fit no frame"
-        if step:
+        if step and self._framer.good * FRAME_SIZE > self._framer.skipped:
             raise ConnectError(
                 f"{self._path}: read {seen}, {step} µs apart, expected {self._step_us:.1f} µs ({self.rate:.1f} Hz): "
                 f"the sensor did not take sinc length {self._sinc}; power-cycle it, or ask for 100 or 800 Hz"
