@@ -1,0 +1,229 @@
+"""The numbers of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hil.report.timing import TimingSummary, summarise_timing
+from hil.telemetry.log import Log
+from hil.telemetry.schema import Event
+
+Array = npt.NDArray[np.float64]
+
+PRESSING_FORCE = 1.0
+"""N; below this reference force a row does not count as pressing."""
+SETTLED_SHARE = 0.95
+"""Pressing counts from where the reference has reached this share of its peak: the ramp is not the plateau."""
+BAND = 1.959964
+"""Half width of the 95 % band of a normal distribution, in standard deviations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """Deviation from the reference in one phase."""
+
+    phase: str
+    start_s: float
+    duration_s: float
+    unit: str
+    """``m`` (TCP; across the force where one is commanded) or ``rad`` (joints)."""
+    rms: float
+    """Root mean square over the phase: of the distance (m), or over all joints (rad)."""
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Force:
+    """Force on the environment along its reference, on the plateau of pressing, from the F/T sensor."""
+
+    reference: float
+    mean: float
+    sd: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WrenchAgreement:
+    """Observer against F/T sensor, both as the contact wrench at the TCP in base axes."""
+
+    rms_force: tuple[float, float, float]
+    """N, per axis."""
+    rms_moment: tuple[float, float, float]
+    """N·m, per axis."""
+    in_band: float
+    """Share of force values in which the sensor's value lies inside the observer's 95 % band."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run amounts to. None where the log does not hold what is needed."""
+
+    rows: int
+    duration_s: float
+    period_s: float
+    """Median distance of the rows; NaN with fewer than two."""
+    truncated: bool
+    mock: bool | None
+    """None if the log does not say."""
+    tracking: list[Tracking]
+    torque_share: tuple[float, ...] | None
+    """Largest total torque per joint as share of its limit; None if the log names no limits."""
+    saturated: float
+    """Share of rows in which a torque limit cut the command of at least one joint."""
+    force: Force | None
+    wrench: WrenchAgreement | None
+    timing: TimingSummary | None
+    faults: list[Event]
+    gaps: int
+    """Frames of the arm that were missing."""
+    rejected: int
+    """Frames that the driver refused."""
+    missed: int
+    """Messages that never reached the recorder."""
+
+
+def summarise(log: Log) -> Summary:
+    """The numbers of ``log``, which may be cut or empty."""
+    cycle, seconds = log.cycle, log.seconds
+    names = cycle.dtype.names or ()
+    period = float(np.median(np.diff(seconds))) if len(seconds) > 1 else float("nan")
+    filled = len(cycle) > 0
+    mock = log.meta("run", "mock")
+    return Summary(
+        rows=len(cycle),
+        duration_s=float(seconds[-1]) if filled else 0.0,
+        period_s=period,
+        truncated=log.truncated,
+        mock=mock if isinstance(mock, bool) else None,
+        tracking=_tracking(log) if filled else [],
+        torque_share=torque_share(log) if filled else None,
+        saturated=float(np.mean((cycle["limited"] != 0).any(axis=1))) if filled and "limited" in names else 0.0,
+        force=_force(log, period) if filled else None,
+        wrench=_wrench(log, period) if filled else None,
+        timing=summarise_timing(log, period),
+        faults=[e for e in log.events if e.kind == "fault"],
+        gaps=int(cycle["gaps"][-1]) if filled and "gaps" in names else 0,
+        rejected=int(cycle["rejected"][-1]) if filled and "rejected" in names else 0,
+        missed=sum(e.data.get("missed", 0) for e in log.events if e.kind == "gap"),
+    )
+
+
+def has(log: Log, *names: str) -> bool:
+    """Whether ``/cycle`` holds all these fields (older files may not)."""
+    return set(names) <= set(log.cycle.dtype.names or ())
+
+
+def phase_spans(log: Log) -> list[tuple[str, int, int]]:
+    """Phases in their order as (name, first row, row after the last)."""
+    if not len(log.cycle) or not has(log, "phase"):
+        return []
+    phase = log.cycle["phase"]
+    starts = [0, *(np.flatnonzero(np.diff(phase)) + 1).tolist()]
+    names = log.phases
+    return [
+        (names.get(int(phase[a]), f"phase {int(phase[a])}"), a, b)
+        for a, b in zip(starts, [*starts[1:], len(phase)], strict=True)
+    ]
+
+
+def cartesian_error(log: Log) -> Array:
+    """Vector from reference to TCP, shape (N, 3), m, across the force where one is commanded; NaN without reference.
+
+    Along a commanded force the reference is no target: the surface decides where the tool is.
+    """
+    error: Array = log.cycle["x"] - log.cycle["x_ref"]
+    direction = force_direction(log)
+    along = np.einsum("ij,ij->i", error, direction)
+    return np.asarray(error - along[:, None] * direction, dtype=np.float64)
+
+
+def force_direction(log: Log) -> Array:
+    """Unit vector of the reference force, shape (N, 3); zero where none is commanded."""
+    force = np.nan_to_num(log.cycle["force_ref"], nan=0.0)
+    size = np.linalg.norm(force, axis=1)
+    return np.where(size[:, None] > PRESSING_FORCE, force / np.maximum(size, PRESSING_FORCE)[:, None], 0.0)
+
+
+def pressing_force(log: Log, wrench: str) -> tuple[Array, Array]:
+    """(reference, force on the environment along it), each (N,), N; NaN where no force is commanded.
+
+    ``wrench``: ``wrench_ft`` or ``wrench_est``, which hold the opposite, the wrench on the robot.
+    """
+    direction = force_direction(log)
+    pressing = direction.any(axis=1)
+    reference = np.where(pressing, np.linalg.norm(np.nan_to_num(log.cycle["force_ref"]), axis=1), np.nan)
+    force = -np.einsum("ij,ij->i", log.cycle[wrench][:, :3], direction)
+    return reference, np.where(pressing, force, np.nan)
+
+
+def torque_limits(log: Log) -> Array | None:
+    """Torque limits (n,) in N·m from the log's metadata (``limits``: ``tau_max``); None if it has none."""
+    stated = log.meta("limits", "tau_max")
+    n = log.cycle["q"].shape[1] if has(log, "q") else 0
+    try:
+        limits = np.asarray(stated, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    usable = limits.shape == (n,) and bool(np.isfinite(limits).all()) and bool((limits > 0).all())
+    return limits if usable else None
+
+
+def torque_share(log: Log) -> tuple[float, ...] | None:
+    """Largest finite |tau_total| per joint over its limit."""
+    limits = torque_limits(log)
+    if limits is None or not has(log, "tau_total"):
+        return None
+    total = np.abs(np.nan_to_num(log.cycle["tau_total"], nan=0.0))
+    return tuple((total.max(axis=0) / limits).tolist())
+
+
+def _tracking(log: Log) -> list[Tracking]:
+    found = []
+    seconds = log.seconds
+    distance = joints = np.full(len(seconds), np.nan)
+    if has(log, "x", "x_ref", "force_ref"):
+        distance = np.linalg.norm(cartesian_error(log), axis=1)
+    if has(log, "q", "q_ref"):
+        joints = np.sqrt(np.mean((log.cycle["q"] - log.cycle["q_ref"]) ** 2, axis=1))
+    for name, a, b in phase_spans(log):
+        for unit, error in (("m", distance[a:b]), ("rad", joints[a:b])):
+            good = error[np.isfinite(error)]
+            if len(good):
+                span = float(seconds[b - 1] - seconds[a])
+                rms, peak = float(np.sqrt(np.mean(good**2))), float(good.max())
+                found.append(Tracking(name, float(seconds[a]), span, unit, rms, peak))
+    return found
+
+
+def _force(log: Log, period: float) -> Force | None:
+    if not has(log, "force_ref", "wrench_ft"):
+        return None
+    reference, force = pressing_force(log, "wrench_ft")
+    known = np.isfinite(reference) & np.isfinite(force)
+    if not known.any():
+        return None
+    plateau = known & (reference >= SETTLED_SHARE * np.nanmax(reference))
+    if not plateau.any():
+        return None
+    values = force[plateau]
+    seconds = len(values) * period
+    return Force(float(np.mean(reference[plateau])), float(np.mean(values)), float(np.std(values)), seconds)
+
+
+def _wrench(log: Log, period: float) -> WrenchAgreement | None:
+    if not has(log, "wrench_est", "wrench_est_sd", "wrench_ft"):
+        return None
+    difference = log.cycle["wrench_est"] - log.cycle["wrench_ft"]
+    spread = log.cycle["wrench_est_sd"]
+    both = np.isfinite(difference).all(axis=1) & np.isfinite(spread).all(axis=1)
+    if not both.any():
+        return None
+    rms = np.sqrt(np.mean(difference[both] ** 2, axis=0)).tolist()
+    inside = np.abs(difference[both][:, :3]) <= BAND * spread[both][:, :3]
+    return WrenchAgreement(
+        (rms[0], rms[1], rms[2]), (rms[3], rms[4], rms[5]), float(np.mean(inside)), float(both.sum() * period)
+    )
