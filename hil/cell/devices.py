@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hil.cell.limits import joint_limits
 from hil.cell.parts import Joints, NotNegativeJoints, Pose, Positive, PositiveJoints, Section, Vec3
@@ -107,7 +107,7 @@ class Robot(Section):
     stiffness: NotNegativeJoints = Field(
         default=(0.0,) * 7, description="of the robot's own joint impedance, N·m/rad: 0 leaves the arm to our torque"
     )
-    damping: NotNegativeJoints = Field(default=(0.0,) * 7, description="of the robot's own joint impedance")
+    damping: NotNegativeJoints = Field(default=(0.0,) * 7, description="of the robot's own joint impedance, N·m·s/rad")
     adds: tuple[Literal["gravity", "coriolis", "friction"], ...] = Field(
         description="terms that the robot adds to our torque by itself"
     )
@@ -173,7 +173,17 @@ class MockFault(Section):
     ticks: int = Field(default=1, ge=1, description="for how many ticks")
     field: str = Field(default="", description="which quantity (nan) or direction (drop, stall)")
     joint: int | None = Field(default=None, ge=0, description="one joint, counted from 0; nothing for all")
-    probability: float = Field(default=1.0, gt=0.0, le=1.0, description="chance in each tick")
+    probability: float = Field(default=1.0, gt=0.0, le=1.0, description="chance in each tick; not for stall and kill")
+
+    @model_validator(mode="after")
+    def _sense(self) -> MockFault:
+        if self.kind == "nan" and not self.field:
+            raise ValueError("allowed for kind nan: a key field that names the quantity (q, tau, tau_ext, wrench)")
+        if self.kind in ("drop", "stall") and self.field not in ("", "out", "in"):
+            raise ValueError(f"allowed for kind {self.kind}: field out (from the device) or in (to it)")
+        if self.kind in ("stall", "kill") and self.probability != 1.0:
+            raise ValueError(f"allowed for kind {self.kind}: probability 1, it is certain")
+        return self
 
 
 class Mock(Section):

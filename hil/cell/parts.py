@@ -29,6 +29,7 @@ def _every_joint(value: Any) -> Any:
 Vec3 = tuple[float, float, float]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Joints = Annotated[tuple[float, ...], Field(min_length=7, max_length=7)]
 """One value a joint, A1 … A7."""
 PositiveJoints = Annotated[tuple[Positive, ...], Field(min_length=7, max_length=7), BeforeValidator(_every_joint)]

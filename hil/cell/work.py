@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hil.cell.parts import Joints, NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, Vec3
+from hil.cell.parts import Joints, NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, Share, Vec3
+from safety.monitors import MonitorParams
+from safety.stops import StopParams
 
 
 class JointController(Section):
@@ -46,22 +49,45 @@ class Observer(Section):
 
 
 class Safety(Section):
-    """How old data may become and how the arm brakes; the limits themselves are the robot's."""
+    """How old data may become, how close to the limits the arm may go, how it brakes."""
 
-    max_age_ms: Positive = Field(default=10.0, le=50.0, description="oldest robot sample that is still acted upon, ms")
-    sensor_max_age_ms: Positive = Field(default=50.0, le=500.0, description="oldest sensor sample, ms")
-    brake_damping: Positive = Field(default=20.0, description="damping of a controlled stop, 1/s (times the inertia)")
+    max_age_ms: Positive = Field(default=5.0, le=20.0, description="oldest robot sample, ms; 3 ticks where longer")
+    sensor_max_age_ms: Positive = Field(default=100.0, le=500.0, description="oldest sensor sample in contact, ms")
+    position_margin: NotNegative = Field(
+        default=math.radians(1.0), le=0.5, description="distance from the end of a joint's range, rad"
+    )
+    speed_fraction: Share = Field(default=1.0, description="share of the speed limits that ends a motion")
+    torque_fraction: Share = Field(default=1.0, description="share of the torque limits that may be measured")
+    brake_damping: float = Field(
+        default=30.0, ge=10.0, le=60.0, description="of a controlled stop, 1/s, shaped by the inertia"
+    )
+
+    def monitor_params(self) -> MonitorParams:
+        """Tolerances of the state checks."""
+        return MonitorParams(
+            max_age=self.max_age_ms * 1e-3,
+            position_margin=self.position_margin,
+            speed_fraction=self.speed_fraction,
+            torque_fraction=self.torque_fraction,
+            sensor_max_age=self.sensor_max_age_ms * 1e-3,
+        )
+
+    def stop_params(self) -> StopParams:
+        """The braking law; the hold after it stays critically damped whatever the damping."""
+        usual = StopParams()
+        scale = self.brake_damping / usual.damping
+        return StopParams(
+            damping=self.brake_damping,
+            kp=usual.kp * scale**2,
+            ki=usual.ki * scale**3,
+            max_age=self.max_age_ms * 1e-3,
+        )
 
 
 class Recording(Section):
-    """Where and how runs are written."""
+    """Where runs are written."""
 
     dir: str = Field(default="runs", min_length=1, description="folder of the runs, from where the command is started")
-    chunk_bytes: int = Field(
-        default=65536, ge=4096, le=1 << 20, description="a chunk of the log is closed at this size"
-    )
-    chunk_ms: Positive = Field(default=50.0, le=100.0, description="and at the latest after this time, ms")
-    fsync_s: Positive = Field(default=1.0, le=60.0, description="the log is forced to disk this often, s")
 
 
 class Sinusoid(Section):
