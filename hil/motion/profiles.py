@@ -35,7 +35,7 @@ def min_jerk_duration(distance: float, speed: float, acceleration: float = float
 
 @dataclass(frozen=True, slots=True)
 class Cruise:
-    """A straight path of ``length`` at constant ``speed`` with minimum-jerk corners: speed rises and falls in ``ramp`` s.
+    """A straight path of ``length`` at constant ``speed`` with minimum-jerk corners of ``ramp`` s.
 
     The speed follows the minimum-jerk step, so acceleration is continuous and zero at both ends. On a path too short
     to reach ``speed`` the peak is lower. Both in the unit of length of the caller.

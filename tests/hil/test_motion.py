@@ -35,7 +35,7 @@ def joint_motions() -> list[Motion]:
 
 def cartesian_motions() -> list[Motion]:
     return [
-        CartesianMove(X + [0.1, 0.0, -0.1], 0.2),
+        CartesianMove(X + np.array([0.1, 0.0, -0.1]), 0.2),
         PolishSquare(0.08, 15.0, 0.06, laps=2),
         PolishSquare(0.06, 15.0, 0.06, centre=np.array([0.6, 0.0, 0.1]), normal=np.array([-1.0, 0.0, 0.2])),
         Sequence([CartesianMove(X + 0.05, 0.1), PolishSquare(0.05, 10.0, 0.05)]),
@@ -85,7 +85,7 @@ def test_orientation_is_held(motion: Motion) -> None:
 
 def test_joint_move_is_as_fast_as_the_limits_allow_and_no_faster() -> None:
     qd_max, qdd_max = np.array([1.0, 0.5, 2.0]), np.array([3.0, 0.6, 9.0])
-    move = JointMove(Q + [0.6, 0.2, 0.1], qd_max=qd_max, qdd_max=qdd_max)
+    move = JointMove(Q + np.array([0.6, 0.2, 0.1]), qd_max=qd_max, qdd_max=qdd_max)
     move.start(Q, X, R)
     refs = [move.at(t) for t in np.linspace(0.0, move.duration, 2001)]
     speed = np.max([np.abs(r.qd) for r in refs], axis=0) / qd_max
