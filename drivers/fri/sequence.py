@@ -6,9 +6,10 @@ import enum
 
 from drivers.fri.wire import UINT32
 
-MAX_JUMP = 1000
-"""A counter that moves by more than this many frames at once is not believed until a second frame goes on from it."""
-_WINDOW = 64
+MAX_JUMP = 63
+"""A counter that moves by more than this many frames at once is not believed until a second frame goes on from it.
+Small, because a wrong counter that is believed makes all true ones look old until they have caught up with it."""
+_WINDOW = MAX_JUMP + 1
 _HALF = 1 << 31
 
 
@@ -31,7 +32,8 @@ class SequenceWindow:
     """Keeps the newest counter and which of the 64 before it have been seen.
 
     A controller that starts anew counts from 0 again, and a broken counter can lie anywhere; both look like a jump.
-    The second frame tells them apart: only a new start goes on from the jump.
+    The second frame tells them apart: only a new start goes on from the jump. An outage of more than ``MAX_JUMP``
+    frames is such a new start as well, and what it lost is not counted as gaps.
     """
 
     def __init__(self) -> None:
@@ -62,8 +64,6 @@ class SequenceWindow:
             self._suspect = -1
             return Arrival.NEWEST
         if -MAX_JUMP <= step <= 0:
-            if -step >= _WINDOW:
-                return Arrival.REORDERED
             bit = 1 << -step
             if self._seen & bit:
                 return Arrival.DUPLICATE
