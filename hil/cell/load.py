@@ -11,7 +11,7 @@ from typing import Any
 from hil.cell.check import show, validate
 from hil.cell.devices import MOCK_PORT
 from hil.cell.faults import CellError, CellFault, CellRefused
-from hil.cell.limits import check_limits
+from hil.cell.limits import check_limits, check_motions
 from hil.cell.model import Cell
 from hil.cell.source import Source, read_source
 
@@ -59,6 +59,8 @@ def load_cell(path_or_name: str | Path) -> Cell:
     urdf = _check_model(source, path)
     check_limits(source, urdf)
     _check_names(source)
+    if cell is not None and not source.faults:  # motions are judged by limits that are sound
+        check_motions(source, cell)
     if source.faults or cell is None or urdf is None:
         raise CellError(source.faults)
     cell._path, cell._urdf = path, urdf

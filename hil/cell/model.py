@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, PrivateAttr
 
 from hil.cell.devices import Bota, Mock, Robot
+from hil.cell.motions import Motion
 from hil.cell.parts import Section, Tool
-from hil.cell.work import Controller, Motion, Observer, Recording, Safety
+from hil.cell.work import Controller, Observer, Recording, Safety
+
+MotionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
 class Cell(Section):
@@ -28,7 +31,7 @@ class Cell(Section):
     observer: Observer = Field(description="the observer of external torque")
     safety: Safety = Field(default=Safety(), description="how old data may be, how the arm brakes")
     recording: Recording = Field(default=Recording(), description="where runs are written")
-    motions: dict[str, Motion] = Field(min_length=1, description="reference motions by name")
+    motions: dict[MotionName, Motion] = Field(min_length=1, description="reference motions by name")
     mock: Mock | None = Field(default=None, description="the simulated world; only with mocks: true")
 
     _path: Path = PrivateAttr(Path())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from hil.cell.parts import Joints, NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, Share, Vec3
+from hil.cell.parts import NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, Share
 from safety.monitors import MonitorParams
 from safety.stops import StopParams
 
@@ -88,37 +88,3 @@ class Recording(Section):
     """Where runs are written."""
 
     dir: str = Field(default="runs", min_length=1, description="folder of the runs, from where the command is started")
-
-
-class Sinusoid(Section):
-    """All joints swing about home; amplitude fades in and out."""
-
-    kind: Literal["sinusoid"] = Field(description="joint sinusoids")
-    amplitude: Joints = Field(description="rad")
-    frequency: PositiveJoints = Field(description="Hz")
-    duration: Positive = Field(le=3600.0, description="s")
-    ramp: Positive = Field(default=1.0, description="fade-in and fade-out, s")
-
-
-class Move(Section):
-    """Minimum-jerk move of all joints together."""
-
-    kind: Literal["move"] = Field(description="minimum-jerk move in joint space")
-    target: Joints = Field(description="rad")
-    duration: Positive | None = Field(default=None, description="s; nothing takes the shortest that the speed allows")
-    speed: Annotated[float, Field(gt=0.0, le=1.0)] = Field(default=0.3, description="share of the speed limits")
-
-
-class Polish(Section):
-    """A square on a surface, pressed with a normal force."""
-
-    kind: Literal["polish"] = Field(description="Cartesian square with normal force")
-    centre: Vec3 = Field(description="centre of the square on the surface, base frame, m")
-    side: Positive = Field(default=0.1, description="edge of the square, m")
-    force: NotNegative = Field(default=20.0, le=200.0, description="N along the surface's normal")
-    speed: Positive = Field(default=0.05, le=0.25, description="along the edges, m/s")
-    approach: Positive = Field(default=0.05, description="height above the surface where it starts and ends, m")
-    laps: int = Field(default=1, ge=1, le=1000, description="how often around")
-
-
-Motion = Annotated[Sinusoid | Move | Polish, Field(discriminator="kind")]

@@ -121,7 +121,7 @@ def test_every_fault_is_told_at_once_with_its_line(text: str, faults: Callable[[
         ("bandwidth: 30.0", "bandwith: 30.0", "observer.bandwith", "'bandwith'", "did you mean 'bandwidth'"),
         ("rate: 800", "rate: fast", "sensors[0].rate", "'fast'", "a number"),
         ("kind: sinusoid", "kind: sinusoidal", "motions.warmup.kind", "'sinusoidal'", "did you mean 'sinusoid'"),
-        ("force: 20.0", "force: -20.0", "motions.polish.force", "-20.0", "0 or more"),
+        ("force: 20.0", "force: -20.0", "motions.polish.force", "-20.0", "more than 0"),
         ("qd_max: [1.2,", "qd_max: [9.2,", "robot.limits.overrides.qd_max", "9.2", "only tighten"),
         ("port: mock", "port: /dev/ttyUSB0", "sensors[0].port", "/dev/ttyUSB0", "mock"),
     ]

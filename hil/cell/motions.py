@@ -1,0 +1,88 @@
+"""Reference motions by name: the parameters of ``hil.motion``, as a cell file states them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from hil.cell.parts import Joints, NotNegative, Positive, PositiveJoints, Section, Share, Vec3, array
+from hil.motion import JointMove, JointSinusoids, PolishSquare
+from safety.limits import JointLimits
+
+
+class Sinusoid(Section):
+    """Every joint swings about where it stands, fading in and out."""
+
+    kind: Literal["sinusoid"] = Field(description="joint sinusoids")
+    amplitude: Joints = Field(description="rad")
+    frequency: PositiveJoints = Field(description="Hz")
+    duration: Positive = Field(le=3600.0, description="s")
+    ramp: Positive = Field(default=1.0, description="fade-in and fade-out, s")
+
+    def build(self, name: str, limits: JointLimits) -> JointSinusoids:
+        """The motion. Raises :class:`hil.motion.MotionError` where its parameters do not fit together."""
+        return JointSinusoids(array(self.amplitude), array(self.frequency), self.duration, self.ramp, name)
+
+
+class Move(Section):
+    """Minimum-jerk move of all joints together."""
+
+    kind: Literal["move"] = Field(description="minimum-jerk move in joint space")
+    target: Joints = Field(description="rad")
+    duration: Positive | None = Field(default=None, le=600.0, description="s; nothing: as speed and qdd_max allow")
+    speed: Share = Field(default=0.3, description="share of the speed limits")
+    qdd_max: PositiveJoints = Field(default=(3.0,) * 7, description="rad/s²; a choice of ours, KUKA publishes none")
+
+    def build(self, name: str, limits: JointLimits) -> JointMove:
+        """The motion. Raises :class:`hil.motion.MotionError` where its parameters do not fit together."""
+        if self.duration is not None:
+            return JointMove(array(self.target), duration=self.duration, name=name)
+        speed = self.speed * limits.qd_max
+        return JointMove(array(self.target), qd_max=speed, qdd_max=array(self.qdd_max), name=name)
+
+
+class Polish(Section):
+    """A square on a surface, pressed with a normal force; the tool keeps the orientation it starts with."""
+
+    kind: Literal["polish"] = Field(description="Cartesian square with normal force")
+    centre: Vec3 = Field(description="centre of the square on the surface, base frame, m")
+    normal: Vec3 = Field(default=(0.0, 0.0, 1.0), description="direction from the surface to the robot")
+    side: Positive = Field(default=0.1, le=1.0, description="edge of the square, m")
+    force: Positive = Field(default=20.0, le=100.0, description="pressed into the surface, N")
+    speed: Positive = Field(default=0.05, le=0.25, description="along the edges, m/s")
+    laps: int = Field(default=1, ge=1, le=1000, description="how often around")
+    approach: Positive = Field(default=0.05, le=0.5, description="height above the surface at start and end, m")
+    clearance: NotNegative = Field(default=0.002, description="height at which pressing begins, m; below approach")
+    ramp: Positive = Field(default=1.0, le=60.0, description="rise and fall of the force, s")
+    corner_time: Positive = Field(default=0.25, le=10.0, description="from rest to speed at a corner, s")
+    travel_speed: Positive = Field(default=0.1, le=0.25, description="on the way to the surface, m/s")
+    touch_speed: Positive = Field(default=0.03, le=0.1, description="close to the surface, m/s")
+
+    @field_validator("normal")
+    @classmethod
+    def _direction(cls, normal: Vec3) -> Vec3:
+        if sum(x * x for x in normal) < 1e-6:
+            raise ValueError("allowed: a direction, not zero; [0, 0, 1] for a table")
+        return normal
+
+    def build(self, name: str, limits: JointLimits) -> PolishSquare:
+        """The motion. Raises :class:`hil.motion.MotionError` where its parameters do not fit together."""
+        return PolishSquare(
+            self.side,
+            self.force,
+            self.speed,
+            self.laps,
+            centre=array(self.centre),
+            normal=array(self.normal),
+            approach=self.approach,
+            clearance=self.clearance,
+            ramp=self.ramp,
+            corner_time=self.corner_time,
+            travel_speed=self.travel_speed,
+            touch_speed=self.touch_speed,
+            name=name,
+        )
+
+
+Motion = Annotated[Sinusoid | Move | Polish, Field(discriminator="kind")]

@@ -1,0 +1,113 @@
+"""``hil cells`` and ``hil check``: which cells there are, and what a cell file says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from hil.cell import Cell, CellError, load_cell, shipped_cells
+from hil.cell.limits import PRESETS
+
+# Paths and figures must not be wrapped by a guess at a pipe's width.
+_PIPE_WIDTH = 200
+
+
+def console() -> Console:
+    """Standard output, wide where it is not a terminal."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=_PIPE_WIDTH, soft_wrap=True)
+
+
+def cells() -> None:
+    """List the cells that come with the toolkit."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "devices", "robot", "motions", "description"):
+        table.add_column(title, overflow="fold")
+    for name, path in shipped_cells().items():
+        cell = load_cell(path)
+        devices = "simulated" if cell.mocks else "real (refused for now)"
+        motions = ", ".join(cell.motions)
+        table.add_row(f"[bold]{name}[/]", devices, cell.robot.model.removesuffix(".urdf"), motions, cell.description)
+    out = console()
+    out.print(table)
+    out.print("\nLook into one with `hil check NAME`; run one with `hil run NAME --motion MOTION`.")
+
+
+def check(
+    cell: Annotated[str, typer.Argument(help="name of a shipped cell (`hil cells`) or path of a cell file")],
+    dump: Annotated[bool, typer.Option("--dump", help="print the cell as YAML with every default filled in")] = False,
+) -> None:
+    """Check a cell file and say what it describes; every fault is told at once."""
+    try:
+        checked = load_cell(cell)
+    except CellError as error:
+        show_faults(error)
+        raise typer.Exit(1) from error
+    if dump:
+        typer.echo(checked.dump(), nl=False)
+        return
+    console().print(describe(checked))
+
+
+def show_faults(error: CellError) -> None:
+    """Every fault of a cell file, on standard error, first line as ``file:line`` so that editors can jump there."""
+    err = Console(stderr=True)
+    if not err.is_terminal:
+        err = Console(stderr=True, width=_PIPE_WIDTH, soft_wrap=True)
+    for fault in error.faults:
+        err.print(Text(f"{fault.file}:{fault.line}", style="bold"), Text(fault.key, style="cyan"))
+        err.print(Text(f"    read     {fault.read}", style="red"))
+        err.print(Text(f"    {fault.allowed}"))
+    count = len(error.faults)
+    err.print(Text(f"\n{count} fault{'s' * (count != 1)}; nothing was started.", style="bold red"))
+
+
+def describe(cell: Cell) -> Panel:
+    """What a checked cell says, on one screen."""
+    robot, tool = cell.robot, cell.tool
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="cyan", no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("file", str(cell.path))
+    facts.add_row("devices", "simulated" if cell.mocks else "real: refused for now, with --real too")
+    fri = robot.fri
+    link = f"FRI {fri.version}, {fri.host}:{fri.port or 'any port'}, every {fri.send_period_ms} ms"
+    facts.add_row("robot", f"{robot.model}, {link}, adds {', '.join(sorted(robot.terms))} by itself")
+    for sensor in cell.sensors:
+        facts.add_row("sensor", f"{sensor.name}: {sensor.driver} on {sensor.port}, {sensor.rate:g} Hz")
+    facts.add_row("tool", f"{tool.mass:g} kg, centre of mass {_list(tool.com)} m, TCP {_list(tool.tcp.xyz)} m")
+    facts.add_row("observer", f"{cell.observer.kind}, {cell.observer.bandwidth:g} 1/s")
+    for name, motion in cell.motions.items():
+        facts.add_row("motion", f"{name}: {motion.kind}")
+    if cell.mock is not None:
+        facts.add_row("physics", f"{cell.mock.profile}, seed {cell.mock.seed}")
+    facts.add_row("limits", f"{robot.limits.preset} ({robot.limits.source}); * is tightened by this cell")
+    facts.add_row("digest", cell.digest())
+    return Panel(Group(facts, "", limits_table(cell)), title=f"{cell.name}: no faults", expand=False)
+
+
+def limits_table(cell: Cell) -> Table:
+    """The limits that bind the arm; those that the cell tightens are marked."""
+    section = cell.robot.limits
+    limits, preset = section.joint_limits(), PRESETS[section.preset]
+    table = Table(box=None)
+    table.add_column("")
+    for joint in range(limits.n):
+        table.add_column(f"A{joint + 1}", justify="right")
+    for name, unit in (
+        ("q_min", "rad"), ("q_max", "rad"), ("qd_max", "rad/s"),
+        ("tau_max", "N·m"), ("tau_cmd_max", "N·m"), ("tau_rate_max", "N·m/s"),
+    ):  # fmt: skip
+        mine, sheet = getattr(limits, name), getattr(preset, name)
+        values = [f"{x:.4g}{'*' if x != y else ''}" for x, y in zip(mine, sheet, strict=True)]
+        table.add_row(f"{name}, {unit}", *values)
+    return table
+
+
+def _list(values: tuple[float, ...]) -> str:
+    return "[" + ", ".join(f"{x:g}" for x in values) + "]"

@@ -1,0 +1,66 @@
+"""``hil cells`` and ``hil check`` as a person sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from hil.cell import load_cell, shipped_cells
+from hil.cli.cells import cells, check
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(cells)
+    app.command()(check)
+    return app
+
+
+def test_cells_lists_every_shipped_cell_with_its_motions(app: typer.Typer) -> None:
+    out = runner.invoke(app, ["cells"]).stdout
+    for name in shipped_cells():
+        assert name in out
+        assert ", ".join(load_cell(name).motions) in out
+    assert "refused for now" in out
+
+
+def test_check_says_what_a_cell_is_and_marks_what_it_tightens(app: typer.Typer) -> None:
+    result = runner.invoke(app, ["check", "iiwa14_polish"])
+    assert result.exit_code == 0
+    assert "no faults" in result.stdout
+    (speeds,) = [line for line in result.stdout.splitlines() if "qd_max" in line]
+    assert "1.2*" in speeds
+    (torques,) = [line for line in result.stdout.splitlines() if "tau_max" in line]
+    assert "320" in torques
+    assert "*" not in torques
+
+
+def test_check_dump_is_a_cell_file(app: typer.Typer, tmp_path: Path) -> None:
+    (tmp_path / "again.yaml").write_text(runner.invoke(app, ["check", "iiwa14_polish", "--dump"]).stdout)
+    assert load_cell(tmp_path / "again.yaml").digest() == load_cell("iiwa14_polish").digest()
+
+
+def test_check_tells_every_fault_and_fails(app: typer.Typer, tmp_path: Path) -> None:
+    path = tmp_path / "cell.yaml"
+    text = shipped_cells()["iiwa14_polish"].read_text()
+    path.write_text(text.replace("mass: 1.2", "mass: heavy").replace("seed: 0", "seed: -1"))
+    result = runner.invoke(app, ["check", str(path)])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "tool.mass" in result.stderr
+    assert "mock.seed" in result.stderr
+    assert "2 faults; nothing was started." in result.stderr
+    line = next(i for i, row in enumerate(path.read_text().splitlines(), 1) if "heavy" in row)
+    assert f"{path}:{line} tool.mass" in result.stderr
+
+
+def test_check_of_nothing_names_what_there_is(app: typer.Typer) -> None:
+    result = runner.invoke(app, ["check", "nosuchcell"])
+    assert result.exit_code == 1
+    assert "iiwa14_polish" in result.stderr
