@@ -99,9 +99,9 @@ def with_tool(arm: ET.Element, config: WorldConfig, tool: BodyInertia) -> str:
         raise WorldError(
             f"expected link {config.flange!r} to be an empty frame on a fixed joint; the sensor and tool take its place"
         )
-    in_flange = _se3(config.sensor_pos, config.sensor_rpy)
+    in_flange = se3(config.sensor_pos, config.sensor_rpy)
     origin = mount.find("origin")
-    flange_in_link = _se3(_floats(origin, "xyz"), _floats(origin, "rpy"))
+    flange_in_link = se3(_floats(origin, "xyz"), _floats(origin, "rpy"))
     root.remove(flange)
     root.remove(mount)
 
@@ -117,9 +117,9 @@ def with_tool(arm: ET.Element, config: WorldConfig, tool: BodyInertia) -> str:
         write_inertial(link, BodyInertia(_LEAST_MASS, com, np.eye(3) * _LEAST_MASS * 1e-4))
     else:
         write_inertial(link, BodyInertia(tool.mass, com, rotation @ tool.inertia @ rotation.T))
-    tcp = to_sensor * _se3(config.tcp_pos, config.tcp_rpy)
+    tcp = to_sensor * se3(config.tcp_pos, config.tcp_rpy)
     collision = ET.SubElement(link, "collision")
-    _write_origin(collision, tcp * _se3((0.0, 0.0, -config.tip_radius), (0.0, 0.0, 0.0)))
+    _write_origin(collision, tcp * se3((0.0, 0.0, -config.tip_radius), (0.0, 0.0, 0.0)))
     ET.SubElement(ET.SubElement(collision, "geometry"), "sphere", radius=repr(config.tip_radius))
     return ET.tostring(root, encoding="unicode")
 
@@ -153,7 +153,7 @@ def read_inertial(link: ET.Element) -> BodyInertia:
             [entry["ixz"], entry["iyz"], entry["izz"]],
         ]
     )
-    placement = _se3(_floats(inertial.find("origin"), "xyz"), _floats(inertial.find("origin"), "rpy"))
+    placement = se3(_floats(inertial.find("origin"), "xyz"), _floats(inertial.find("origin"), "rpy"))
     return BodyInertia(
         float(mass.get("value", "0")), placement.translation, placement.rotation @ about_com @ placement.rotation.T
     )
@@ -196,7 +196,8 @@ def _floats(origin: ET.Element | None, key: str) -> tuple[float, ...]:
     return (0.0, 0.0, 0.0) if origin is None else tuple(float(x) for x in origin.get(key, "0 0 0").split())
 
 
-def _se3(pos: Iterable[float], rpy: Iterable[float]) -> pin.SE3:
+def se3(pos: Iterable[float], rpy: Iterable[float]) -> pin.SE3:
+    """A pose from position (m) and roll, pitch, yaw about fixed axes (rad), as URDF has them."""
     return pin.SE3(pin.rpy.rpyToMatrix(np.array([*rpy], dtype=np.float64)), np.array([*pos], dtype=np.float64))
 
 
