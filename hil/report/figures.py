@@ -13,6 +13,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from hil.report.summary import (
     BAND,
@@ -52,7 +53,7 @@ def tracking(log: Log) -> Figure | None:
         for k, name in enumerate(names):
             _line(axis, log.seconds, values[:, k], COLOURS[k % len(COLOURS)], label=name)
         axis.set_ylabel(label)
-        _legend(axis, len(names))
+        _legend(axis)
     return _finish(log, figure, axes)
 
 
@@ -78,7 +79,7 @@ def torque(log: Log) -> Figure | None:
             for bound in (-100, 100):
                 axis.axhline(bound, color="#b3261e", dashes=(5, 3), lw=1.2, label="limit" if bound > 0 else None)
             axis.set_ylim(-115, 115)
-        _legend(axis, len(names) + 1)
+        _legend(axis)
     cut = (log.cycle["limited"] != 0).any(axis=1)
     if cut.any():
         height = axes[-1].get_ylim()[0]
@@ -106,7 +107,7 @@ def wrench(log: Log) -> Figure | None:
         axis.set_ylabel(f"{'FM'[k // 3]}{'xyz'[k % 3]} / {'N' if k < 3 else 'N·m'}")
         _focus(axis, np.concatenate((estimate[:, k], measured[:, k])))
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False)
+    figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
     return _finish(log, figure, axes, bottom=(axes[2], axes[5]), names_on=())
 
 
@@ -126,7 +127,7 @@ def force(log: Log) -> Figure | None:
     axis.set_ylabel("force on the surface / N")
     shown = np.flatnonzero(np.isfinite(reference))
     margin = 0.05 * (log.seconds[shown[-1]] - log.seconds[shown[0]])
-    _legend(axis, 3)
+    _legend(axis)
     _finish(log, figure, axes)
     axis.set_xlim(log.seconds[shown[0]] - margin, log.seconds[shown[-1]] + margin)
     _name_phases(log, axis)
@@ -161,9 +162,12 @@ def cycle_time(log: Log) -> Figure | None:
         period = float(np.median(np.diff(log.seconds))) * 1e6
         axis.axvline(period, color="#b3261e", dashes=(5, 3), lw=1.3, label="period")
         axis.set_xlim(max(1.0, values.min() * 0.5), max(period * 2, cycle.max() * 1e6 * 1.6))
+    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("duration / µs")
     axis.set_ylabel("cycles")
-    _legend(axis, 3)
+    _legend(axis)
     _style(axis)
     return figure
 
@@ -212,7 +216,7 @@ def _line(axis: Axes, t: Array, values: Array, colour: str, **kwargs: Any) -> No
         high = np.where(empty, np.nan, np.max(np.where(np.isfinite(bins), bins, -np.inf), axis=1))
         t = np.repeat(t[:n:step], 2)
         values = np.stack((low, high), axis=1).ravel()
-    axis.plot(t, values, color=colour, **{"lw": 1.0, **kwargs})
+    axis.plot(t, values, color=colour, **{"lw": 0.8, **kwargs})
 
 
 def _focus(axis: Axes, values: Array) -> None:
@@ -224,8 +228,9 @@ def _focus(axis: Axes, values: Array) -> None:
         axis.set_ylim(low - margin, high + margin)
 
 
-def _legend(axis: Axes, entries: int) -> None:
-    axis.legend(loc="upper right", ncols=min(entries, 4), frameon=True, framealpha=0.85, edgecolor="none")
+def _legend(axis: Axes) -> None:
+    """Beside the axes: inside it would lie on the data sooner or later."""
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handlelength=1.4)
 
 
 def _style(axis: Axes) -> None:

@@ -122,8 +122,9 @@ def read_log(path: Path | str, *, every: int = 1) -> Log:
             size = path.stat().st_size
             if not size:
                 raise NotALogError(f"{path} is empty: nothing was recorded, or it is not a log")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
-                return _Scan(path, view, every).log()
+            # Unmapped when the last view of it goes; closing it here would trip over views that an error still holds.
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return _Scan(path, memoryview(content), every).log()
     except OSError as error:
         raise NotALogError(f"{path} cannot be read: {error.strerror or error}") from None
 

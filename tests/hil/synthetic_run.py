@@ -71,7 +71,8 @@ def write_run(path: Path, rows: int = 4000, *, seed: int = 1, mock: bool = True,
 def _write(path: Path, content: bytes, rows: int, mock: bool, fault: bool) -> Path:
     layout = row_layout(N)
     size, split, stamp = len(layout.blank), layout.split, layout.cycle.offsets[1] + 8
-    cell = AttachedFile("cell.yaml", "application/yaml", b"name: polishing\nrobot:\n  driver: fri\n  # <b>no markup</b>\n")
+    text = b"name: polishing\nrobot:\n  driver: fri\n  # <b>no markup</b>\n"
+    cell = AttachedFile("cell.yaml", "application/yaml", text)
     metadata = {
         "recording": {"n": str(N), "lockstep": "true"},
         "run": {"cell": "polishing", "mock": "true" if mock else "false", "started": "2025-01-01 12:00"},

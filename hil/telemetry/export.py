@@ -1,0 +1,78 @@
+"""Logs as CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hil.telemetry.log import Log
+from hil.telemetry.row import EVENTS
+
+_BLOCK = 2000  # rows between two reports of progress
+
+
+def channel_names(log: Log) -> list[str]:
+    """Channels of the log that can be exported."""
+    return [*log.channels, EVENTS]
+
+
+def header(log: Log, channel: str) -> list[str]:
+    """Column names with units, e.g. ``q_0 [rad]``; components are counted from 0."""
+    if channel == EVENTS:
+        return ["tick", "t_ns [ns]", "kind", "text", "data"]
+    table, units = log.channels[channel], log.units.get(channel, {})
+    names = []
+    for name in table.dtype.names or ():
+        shape = table.dtype[name].shape
+        unit = units.get(name, "").split(",")
+        for k in range(shape[0] if shape else 1):
+            label = f"{name}_{k}" if shape else name
+            one = unit[k] if len(unit) > 1 and k < len(unit) else unit[0]
+            names.append(f"{label} [{one}]" if one else label)
+    return names
+
+
+def export_csv(log: Log, channel: str, out: Path, progress: Callable[[int], None] = lambda rows: None) -> int:
+    """Write ``channel`` to ``out``, which appears whole or not at all; returns the number of rows.
+
+    Numbers are written so that reading them back gives the same bits; unknown values read ``nan``.
+    Raises KeyError for a channel the log does not have, OSError if the file cannot be written.
+    """
+    if channel not in channel_names(log):
+        raise KeyError(channel)
+    part = out.with_name(out.name + ".part")
+    count = 0
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header(log, channel))
+            for block in _blocks(log, channel):
+                writer.writerows(block)
+                count += len(block)
+                progress(len(block))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def _blocks(log: Log, channel: str) -> Iterator[list[list[Any]]]:
+    if channel == EVENTS:
+        yield [[e.tick, e.t_ns, e.kind, e.text, json.dumps(e.data, ensure_ascii=False)] for e in log.events]
+        return
+    table = log.channels[channel]
+    names = table.dtype.names or ()
+    for start in range(0, len(table), _BLOCK):
+        block = table[start : start + _BLOCK]
+        # tolist() gives Python floats, whose text is the shortest that reads back as the same number.
+        columns: list[list[Any]] = []
+        for name in names:
+            values = block[name]
+            columns += [values.tolist()] if values.ndim == 1 else [c.tolist() for c in values.T]
+        yield [list(row) for row in zip(*columns, strict=True)]
