@@ -58,9 +58,8 @@ class BulletWorld:
         self._arm = perturbed(config.urdf, config.flange, profile)
         self._tool = plant_tool(config, profile)
         self._substeps = config.substeps
-        self._braked = False
+        self._braked, self._time = False, 0.0
         self._push: Array | None = None
-        self._time = 0.0
         self.q: Array = np.array(config.q0, dtype=np.float64)
         self.qd: Array = np.zeros(n)
         self._client: int = pb.connect(pb.DIRECT)
@@ -118,8 +117,7 @@ class BulletWorld:
         before, speed_before = self.q, self.qd
         self._time += self.dt
         self._qd = qd
-        self.q = np.array([s[0] for s in states])
-        self.qd = np.array(qd)
+        self.q, self.qd = np.array([s[0] for s in states]), np.array(qd)
         self.tau_link = tau_sum / self._substeps
         model, data = self._model, self._data
         pin.forwardKinematics(model, data, before, speed_before, (self.qd - speed_before) / self.dt)
@@ -168,12 +166,9 @@ class BulletWorld:
     def _setup(self, config: WorldConfig) -> None:
         client = self._client
         pb.setPhysicsEngineParameter(
-            fixedTimeStep=config.dt / config.substeps,
-            numSubSteps=1,
-            deterministicOverlappingPairs=1,
-            solverResidualThreshold=0.0,
-            physicsClientId=client,
-        )
+            fixedTimeStep=config.dt / config.substeps, numSubSteps=1, deterministicOverlappingPairs=1,
+            solverResidualThreshold=0.0, physicsClientId=client,
+        )  # fmt: skip
         pb.setGravity(*config.gravity, physicsClientId=client)
         self._plate = -1 if config.plate is None else _make_plate(client, config.plate, config)
         self._body = -1
@@ -247,9 +242,9 @@ class BulletWorld:
             gripped[i] = min(max(gripped[i], angle - _HOLD_REACH), angle + _HOLD_REACH)
         speed = [_HOLD_RATE * (grip - angle) for grip, angle in zip(gripped, q, strict=True)]
         weight = (pin.computeGeneralizedGravity(self._model, self._data, self.q) - self.tau_ext).tolist()
-        load = [min(max(tau, -limit), limit) for tau, limit in zip(weight, self._brake_torque, strict=True)]
-        rest = [limit - abs(tau) for tau, limit in zip(load, self._brake_torque, strict=True)]
-        self._drive_brakes(speed, rest)
+        # never all of it in advance: a motor left with no torque at all reports that of the last step that had some
+        load = [min(max(tau, -0.9 * most), 0.9 * most) for tau, most in zip(weight, self._brake_torque, strict=True)]
+        self._drive_brakes(speed, [most - abs(tau) for tau, most in zip(load, self._brake_torque, strict=True)])
         return load
 
     def _apply_push(self, wrench: Array, q: Any) -> None:
