@@ -46,9 +46,9 @@ class ArmWorld(Protocol):
     the load on the brakes while braked. A joint standing at its hard stop is carried behind the sensor."""
     wrench_sensor: Array
     """Load that tool and environment exert on the F/T sensor, in the sensor's frame at its origin (polarity of
-    ``WrenchSample``), mean over the last tick: tool weight, tool inertia, contact and push."""
+    ``WrenchSample``), mean over the last tick: weight and inertia of the tool, contact on the tool, push."""
     tau_ext: Array
-    """Truth: ``J(q)ᵀ`` times contact and push, each at its own point, N·m."""
+    """Truth: ``J(q)ᵀ`` times contact and push, each at its own point, N·m, at the posture the tick began with."""
     wrench_contact: Array
     """Truth: wrench of the environment on the robot (contact and push) about the TCP, base axes."""
 
