@@ -49,7 +49,12 @@ def breaches(module: str, text: str) -> list[str]:
     for line, name in imports(text):
         top = name.split(".")[0]
         wrong = (
-            (top in ROOMS and top != room and top not in MAY_IMPORT[room] and not (top == "sim_mocks" and module in KNOW_MOCKS))
+            (
+                top in ROOMS
+                and top != room
+                and top not in MAY_IMPORT[room]
+                and not (top == "sim_mocks" and module in KNOW_MOCKS)
+            )
             or (top == "pybullet" and module not in KNOW_PYBULLET)
             or top in HEAVY
             or top == "tests"
@@ -170,7 +175,9 @@ def test_the_locks_are_complete_and_fit_setup_cfg(setup_cfg: configparser.Config
     for requirement in todo:
         name = canonicalize_name(requirement.name)
         assert name in pins, f"{requirement} is not in requirements/*.lock: run `make lock`"
-        assert requirement.specifier.contains(pins[name], prereleases=True), f"{requirement} does not allow {pins[name]}"
+        assert requirement.specifier.contains(pins[name], prereleases=True), (
+            f"{requirement} does not allow {pins[name]}"
+        )
     for name in pins:
         try:
             needs = metadata.requires(name) or []
@@ -217,6 +224,18 @@ def test_every_command_of_the_readme_exists() -> None:
         for word in words:
             if word.lstrip("[").startswith("--"):
                 assert word.strip("[]").split("=")[0] in options, f"README or docs: {line!r} has no option {word}"
+
+
+def test_the_cell_files_of_the_pages_are_sound(tmp_path: Path) -> None:
+    """A whole cell file shown in the README or the docs loads as it stands there."""
+    from hil.cell import load_cell
+
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    blocks = [block for page in pages for block in re.findall(r"```yaml\n(name:.*?)```", page.read_text(), re.S)]
+    assert blocks
+    for block in blocks:
+        (tmp_path / "cell.yaml").write_text(block)
+        assert load_cell(tmp_path / "cell.yaml").mocks
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:

@@ -123,6 +123,11 @@ class Robot(Section):
         return adds
 
     @property
+    def joint_limits(self) -> JointLimits:
+        """The limits that bind the arm."""
+        return self.limits.joint_limits()
+
+    @property
     def terms(self) -> frozenset[str]:
         """``ArmTraits.adds``: the terms of ``adds``, and ``stiffness`` where the robot's own spring is on."""
         return frozenset(self.adds) | ({"stiffness"} if any(self.stiffness) else frozenset())

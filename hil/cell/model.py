@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, PrivateAttr
 
+from hil.cell.control import Controller
 from hil.cell.devices import Bota, Mock, Robot
 from hil.cell.motions import Motion
 from hil.cell.parts import Section, Tool
-from hil.cell.work import Controller, Observer, Recording, Safety
+from hil.cell.work import Observer, Recording, Safety
 
 MotionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 

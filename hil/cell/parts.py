@@ -21,20 +21,28 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def _every_joint(value: Any) -> Any:
-    """One number for seven joints, where a list was expected."""
-    return (value,) * 7 if isinstance(value, int | float) and not isinstance(value, bool) else value
+JOINTS = 7
+"""An LBR's; an arm with another number brings its own vectors."""
+
+
+def every_joint(value: Any) -> Any:
+    """One number for every joint, where a list was expected."""
+    return (value,) * JOINTS if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 Vec3 = tuple[float, float, float]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
-Joints = Annotated[tuple[float, ...], Field(min_length=7, max_length=7)]
+Joints = Annotated[tuple[float, ...], Field(min_length=JOINTS, max_length=JOINTS)]
 """One value a joint, A1 … A7."""
-PositiveJoints = Annotated[tuple[Positive, ...], Field(min_length=7, max_length=7), BeforeValidator(_every_joint)]
+PositiveJoints = Annotated[
+    tuple[Positive, ...], Field(min_length=JOINTS, max_length=JOINTS), BeforeValidator(every_joint)
+]
 """One positive value a joint, or one for all."""
-NotNegativeJoints = Annotated[tuple[NotNegative, ...], Field(min_length=7, max_length=7), BeforeValidator(_every_joint)]
+NotNegativeJoints = Annotated[
+    tuple[NotNegative, ...], Field(min_length=JOINTS, max_length=JOINTS), BeforeValidator(every_joint)
+]
 
 
 def array(values: tuple[float, ...]) -> Array:

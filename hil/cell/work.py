@@ -1,4 +1,4 @@
-"""What a cell does: controllers, observer, safety, recording and the reference motions by name."""
+"""The observer of a cell, its safety settings and where it records."""
 
 from __future__ import annotations
 
@@ -10,30 +10,6 @@ from pydantic import Field
 from hil.cell.parts import NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, Share
 from safety.monitors import MonitorParams
 from safety.stops import StopParams
-
-
-class JointController(Section):
-    """Joint computed torque with PD, shaped by the inertia: M(q) (qdd_ref + 2 ζ ω ė + ω² e)."""
-
-    bandwidth: PositiveJoints = Field(default=(20.0,) * 7, description="ω of the tracking error, rad/s")
-    damping_ratio: Positive = Field(default=1.0, description="ζ of the tracking error")
-
-
-class CartesianController(Section):
-    """Cartesian impedance with force feed-forward, damping shaped by the inertia seen at the TCP."""
-
-    stiffness: tuple[Positive, Positive, Positive] = Field(
-        default=(1500.0, 1500.0, 1500.0), description="N/m, base axes"
-    )
-    rotational_stiffness: tuple[Positive, Positive, Positive] = Field(default=(80.0, 80.0, 80.0), description="N·m/rad")
-    damping_ratio: Positive = Field(default=1.0, description="ζ of each direction")
-
-
-class Controller(Section):
-    """Gains by kind of motion."""
-
-    joint: JointController = Field(default=JointController(), description="for motions in joint space")
-    cartesian: CartesianController = Field(default=CartesianController(), description="for motions of the TCP")
 
 
 class Observer(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,11 @@ import pytest
 import yaml
 
 from hil.cell import CellError, CellFault, CellRefused, load_cell, require_permission, shipped_cells
+from hil.cell.control import CartesianController, JointController
+from hil.control import ComputedTorqueParams, ImpedanceParams
 from safety.limits import IIWA14_R820
+from safety.monitors import MonitorParams
+from safety.stops import StopParams
 
 Change = Callable[[str], str]
 
@@ -337,3 +342,84 @@ def test_shipped_cells_are_plain_yaml() -> None:
 
     for path in shipped_cells().values():
         assert read_source(path).data == lists(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def test_gains_are_those_of_the_controllers() -> None:
+    """An empty controller section means the controllers' own defaults, key for key."""
+    cell = load_cell("iiwa14_polish")
+    assert cell.controller.joint.params() == ComputedTorqueParams()
+    assert cell.controller.cartesian.params() == ImpedanceParams()
+    assert list(JointController.model_fields) == [f.name for f in dataclasses.fields(ComputedTorqueParams)]
+    assert list(CartesianController.model_fields) == [f.name for f in dataclasses.fields(ImpedanceParams)]
+
+
+def test_gains_of_the_file_reach_the_controllers(text: str, tmp_path: Path) -> None:
+    changed, _ = swap(text, "joint: {}", "joint: {bandwidth: 15, integral_time: null}")
+    changed, _ = swap(changed, "cartesian: {}", "cartesian: {force: {ki: 0}}")
+    (tmp_path / "cell.yaml").write_text(changed)
+    controller = load_cell(tmp_path / "cell.yaml").controller
+    assert controller.joint.params().bandwidth == (15.0,) * 7
+    assert controller.joint.params().integral_time == np.inf
+    assert controller.cartesian.params().force.ki == 0.0
+
+
+def test_safety_of_the_file_reaches_monitors_and_stops(text: str, tmp_path: Path) -> None:
+    cell = load_cell("iiwa14_polish")
+    assert cell.safety.stop_params() == StopParams()
+    assert cell.safety.monitor_params() == MonitorParams()
+    changed, _ = swap(text, "brake_damping: 30.0", "brake_damping: 15.0\n  speed_fraction: 0.5\n  max_age_ms: 8\n  #")
+    changed, _ = swap(changed, "max_age_ms: 5.0", "#")
+    (tmp_path / "cell.yaml").write_text(changed)
+    safety = load_cell(tmp_path / "cell.yaml").safety
+    stop = safety.stop_params()
+    assert (stop.damping, stop.max_age) == (15.0, 0.008)
+    assert stop.kp == stop.damping**2 / 4.0
+    assert stop.ki < stop.kp * stop.damping
+    assert (safety.monitor_params().speed_fraction, safety.monitor_params().max_age) == (0.5, 0.008)
+
+
+def test_every_motion_of_the_shipped_cells_can_be_built() -> None:
+    for name in shipped_cells():
+        cell = load_cell(name)
+        for motion_name, section in cell.motions.items():
+            motion = section.build(motion_name, cell.robot.joint_limits)
+            motion.start(np.array(cell.robot.home), np.array([0.57, 0.0, 0.28]), np.diag([1.0, -1.0, -1.0]))
+            assert motion.name == motion_name
+            assert 0.0 < motion.duration < 60.0
+
+
+def test_a_motion_beyond_the_limits_is_a_fault(text: str, faults: Callable[[str], list[CellFault]]) -> None:
+    changed, _ = swap(text, "amplitude: [0.10,", "amplitude: [1.10,")
+    (fault,) = faults(changed)
+    assert fault.key == "motions.warmup"
+    assert changed.splitlines()[fault.line - 1] == "  warmup:"
+    assert "joint 1" in fault.allowed
+    assert "rad/s" in fault.allowed
+
+
+def test_a_motion_that_does_not_fit_together_is_a_fault(text: str, faults: Callable[[str], list[CellFault]]) -> None:
+    (fault,) = faults(swap(text, "duration: 8.0", "duration: 1.5")[0])
+    assert fault.key == "motions.warmup"
+    assert "fading in and out" in fault.allowed
+
+
+@pytest.mark.parametrize(
+    ("entry", "key"),
+    [
+        ("{kind: nan, device: iiwa, at_tick: 5}", "mock.faults[0]"),
+        ("{kind: drop, device: iiwa, at_tick: 5, field: sideways}", "mock.faults[0]"),
+        ("{kind: kill, device: mock, at_tick: 5, probability: 0.5}", "mock.faults[0]"),
+        ("{kind: explode, device: iiwa, at_tick: 5}", "mock.faults[0].kind"),
+        ("{kind: drop, device: iiwa, at_tick: -1}", "mock.faults[0].at_tick"),
+        ("{kind: drop, device: iiwa}", "mock.faults[0].at_tick"),
+    ],
+)
+def test_a_fault_that_makes_no_sense(text: str, faults: Callable[[str], list[CellFault]], entry: str, key: str) -> None:
+    (fault,) = faults(swap(text, "seed: 0", f"faults: [{entry}]")[0])
+    assert fault.key == key
+
+
+def test_a_motions_name_is_a_word_for_the_command_line(text: str, faults: Callable[[str], list[CellFault]]) -> None:
+    changed, line = swap(text, "  warmup:", "  Warm up!:")
+    (fault,) = faults(changed)
+    assert (fault.key, fault.line) == ("motions.Warm up!", line)

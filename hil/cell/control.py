@@ -1,0 +1,89 @@
+"""Controller gains, as a cell file states them: the parameters of ``hil.control``, with the same defaults."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from hil.cell.parts import JOINTS, NotNegative, NotNegativeJoints, Positive, Section, every_joint
+from hil.control import ComputedTorqueParams, ForceParams, ImpedanceParams
+
+_JOINT, _CARTESIAN, _FORCE = ComputedTorqueParams(), ImpedanceParams(), ForceParams()
+
+Bandwidth = Annotated[float, Field(gt=0.0, le=100.0)]
+"""Closed-loop bandwidth, rad/s: about 100 is the most that 1 kHz with one tick of delay each way carries."""
+JointBandwidths = Annotated[
+    tuple[Bandwidth, ...], Field(min_length=JOINTS, max_length=JOINTS), BeforeValidator(every_joint)
+]
+
+
+def _seven(value: float | tuple[float, ...]) -> tuple[float, ...]:
+    return value if isinstance(value, tuple) else (value,) * JOINTS
+
+
+class JointController(Section):
+    """Joint computed torque with PD, shaped by the inertia."""
+
+    bandwidth: JointBandwidths = Field(default=_seven(_JOINT.bandwidth), description="ω of the tracking error, rad/s")
+    damping_ratio: Positive = Field(default=_JOINT.damping_ratio, le=3.0, description="ζ of the tracking error")
+    integral_time: Positive | None = Field(default=_JOINT.integral_time, description="s; nothing: no integral")
+    integral_limit: NotNegativeJoints = Field(
+        default=_seven(_JOINT.integral_limit), description="largest integral, N·m"
+    )
+    max_error: Positive = Field(default=_JOINT.max_error, description="errors are taken for no larger, rad")
+    blend_time: NotNegative = Field(default=_JOINT.blend_time, description="fade of the torque found at takeover, s")
+
+    def params(self) -> ComputedTorqueParams:
+        """For :class:`hil.control.ComputedTorque`."""
+        return ComputedTorqueParams(**_no_integral(self.model_dump()))
+
+
+class ForceLoop(Section):
+    """Force feedback while a motion presses; needs a wrench sensor."""
+
+    ki: NotNegative = Field(default=_FORCE.ki, description="integral gain, 1/s; 0: feed-forward only")
+    low_pass: Positive = Field(default=_FORCE.low_pass, description="cut-off on the measured force, Hz")
+    limit: NotNegative = Field(default=_FORCE.limit, description="largest correction, N")
+    contact: Positive = Field(default=_FORCE.contact, description="measured force from which there is contact, N")
+    search_rate: NotNegative = Field(default=_FORCE.search_rate, description="growth before there is contact, N/s")
+
+
+class CartesianController(Section):
+    """Cartesian impedance with force feed-forward, shaped by the inertia felt at the TCP."""
+
+    bandwidth: Bandwidth = Field(default=_CARTESIAN.bandwidth, description="ω of position, rad/s")
+    rotational_bandwidth: Bandwidth = Field(
+        default=_CARTESIAN.rotational_bandwidth, description="ω of orientation, rad/s"
+    )
+    damping_ratio: Positive = Field(default=_CARTESIAN.damping_ratio, le=3.0, description="ζ of both")
+    posture_bandwidth: NotNegative = Field(
+        default=_CARTESIAN.posture_bandwidth, le=100.0, description="ω in the null space, rad/s"
+    )
+    integral_time: Positive | None = Field(default=_CARTESIAN.integral_time, description="s; nothing: no integral")
+    integral_force: NotNegative = Field(default=_CARTESIAN.integral_force, description="largest integral force, N")
+    integral_moment: NotNegative = Field(default=_CARTESIAN.integral_moment, description="largest moment, N·m")
+    max_error: Positive = Field(default=_CARTESIAN.max_error, description="errors are taken for no larger, m")
+    max_rotation: Positive = Field(default=_CARTESIAN.max_rotation, description="errors are taken for no larger, rad")
+    max_mass: Positive = Field(default=_CARTESIAN.max_mass, description="inertia beyond is a singularity, kg")
+    max_inertia: Positive = Field(default=_CARTESIAN.max_inertia, description="the same for rotation, kg·m²")
+    blend_time: Positive = Field(default=_CARTESIAN.blend_time, description="fade of torque and spring steps, s")
+    force: ForceLoop = Field(default=ForceLoop(), description="force feedback while a motion presses")
+
+    def params(self) -> ImpedanceParams:
+        """For :class:`hil.control.CartesianImpedance`."""
+        values = _no_integral(self.model_dump(exclude={"force"}))
+        return ImpedanceParams(**values, force=ForceParams(**self.force.model_dump()))
+
+
+class Controller(Section):
+    """Gains by kind of motion."""
+
+    joint: JointController = Field(default=JointController(), description="for motions in joint space")
+    cartesian: CartesianController = Field(default=CartesianController(), description="for motions of the TCP")
+
+
+def _no_integral(values: dict[str, float | None]) -> dict[str, float]:
+    """``integral_time: null`` in a file is an infinite time in the controller."""
+    return {key: math.inf if value is None else value for key, value in values.items()}
