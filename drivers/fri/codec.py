@@ -2,12 +2,13 @@
 
 Joint vectors are ``(7,)`` arrays in rad and N·m with the signs of the wire: ``measuredTorque`` and ``commandedTorque``
 carry the opposite sign of a commanded torque (see :mod:`drivers.fri.arm`). Every method raises
-:class:`~drivers.errors.ProtocolError` and nothing else. A codec reuses its message objects: one thread per codec.
+:class:`~drivers.errors.ProtocolError` and nothing else.
 """
 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ __all__ = ["FAMILIES", "CommandMsg", "FriCodec", "IoValue", "Monitoring", "codec
 
 FAMILIES = {"1.14": "1.14", "1.15": "1.14", "1.16": "1.14"}
 """Wire version → version family (a table of :mod:`drivers.fri.descriptors`)."""
+# Seven times the tag of a double and its eight bytes: how every sender known writes a joint vector.
+_VECTOR = struct.Struct("<" + "xd" * wire.JOINTS)
+_VECTOR_TAGS = b"\x09" * wire.JOINTS
 
 
 def codec_for(version: str) -> FriCodec:
@@ -40,69 +44,100 @@ class FriCodec:
     """Encoder and decoder of one version family; get one from :func:`codec_for`."""
 
     def __init__(self, family: str) -> None:
-        classes = messages(family)
-        self._monitoring: Any = classes.FRIMonitoringMessage()
-        self._command: Any = classes.FRICommandMessage()
+        # A new message object for each datagram: clearing and reusing one takes three times as long.
+        written = messages(family)
+        self._monitoring_out: Any = written.FRIMonitoringMessage
+        self._command_out: Any = written.FRICommandMessage
+        # What seldom changes is not parsed again while its bytes are the same, and joint vectors have one usual form.
+        read = messages(family, raw=("RobotInfo", "ConnectionInfo", "JointValues"))
+        self._monitoring_in: Any = read.FRIMonitoringMessage
+        self._command_in: Any = read.FRICommandMessage
+        self._robot_info: Any = read.RobotInfo
+        self._connection_info: Any = read.ConnectionInfo
+        self._joint_values: Any = read.JointValues
+        self._link_bytes: bytes | None = None
+        self._link = (0, 0, -1, -1)
+        self._robot_bytes = b""
+        self._robot: tuple[int, int, int, int, list[int]] = (-1, -1, -1, -1, [])
 
     def decode_monitoring(self, data: bytes) -> Monitoring:
         """Read a controller's datagram. Raises ProtocolError with one of the reasons ``oversize``, ``malformed``,
         ``missing``, ``identifier``, ``joint_count``, ``session_state``, ``quality``, ``io``."""
-        msg = _parse(self._monitoring, data)
+        msg = _parse(self._monitoring_in, data)
         header = _header(msg, wire.MONITORING_ID)
-        if not msg.HasField("connectionInfo"):
-            # The stock client reads this as IDLE. A session's end must not be told by what is missing.
-            raise ProtocolError("missing", "a monitoring message came without connectionInfo; the datagram is refused")
         link = msg.connectionInfo
-        if link.sessionState > wire.SessionState.COMMANDING_ACTIVE:
-            raise ProtocolError("session_state", f"session state {link.sessionState} read, 0 to 4 expected")
-        if link.quality > wire.Quality.EXCELLENT:
-            raise ProtocolError("quality", f"connection quality {link.quality} read, 0 to 3 expected")
-        m = Monitoring(
-            header.sequenceCounter,
-            header.reflectedSequenceCounter,
-            link.sessionState,
-            link.quality,
-            link.sendPeriod if link.HasField("sendPeriod") else -1,
-            link.receiveMultiplier if link.HasField("receiveMultiplier") else -1,
-        )
-        if msg.HasField("robotInfo"):
-            self._read_robot(m, msg.robotInfo)
+        if link != self._link_bytes:
+            self._read_link(link)
+        m = Monitoring(header.sequenceCounter, header.reflectedSequenceCounter, *self._link)
+        robot = msg.robotInfo
+        if robot != self._robot_bytes:
+            self._read_robot(robot)
+        m.n_joints, m.safety_state, m.operation_mode, m.control_mode, drives = self._robot
+        if drives:
+            m.drive_state = drives.copy()
         if msg.HasField("monitorData"):
-            data_msg = msg.monitorData
-            m.q = _joints(data_msg, "measuredJointPosition")
-            m.tau_measured = _joints(data_msg, "measuredTorque")
-            m.q_commanded = _joints(data_msg, "commandedJointPosition")
-            m.tau_commanded = _joints(data_msg, "commandedTorque")
-            m.tau_external = _joints(data_msg, "externalTorque")
-            if data_msg.readIORequest:
-                m.ios = read_ios(data_msg.readIORequest)
-            if data_msg.HasField("timestamp"):
-                stamp = data_msg.timestamp
+            part = msg.monitorData
+            m.q = self._joints(part, "measuredJointPosition")
+            m.tau_measured = self._joints(part, "measuredTorque")
+            m.q_commanded = self._joints(part, "commandedJointPosition")
+            m.tau_commanded = self._joints(part, "commandedTorque")
+            m.tau_external = self._joints(part, "externalTorque")
+            ios = part.readIORequest
+            if ios:
+                m.ios = read_ios(ios)
+            if part.HasField("timestamp"):
+                stamp = part.timestamp
                 m.t_device_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         if msg.HasField("ipoData"):
             ipo = msg.ipoData
-            m.q_ipo = _joints(ipo, "jointPosition")
+            m.q_ipo = self._joints(ipo, "jointPosition")
             m.client_command_mode = _optional_enum(ipo, "clientCommandMode", wire.ClientCommandMode.TORQUE)
             m.overlay_type = _optional_enum(ipo, "overlayType", wire.OverlayType.CARTESIAN)
             if ipo.HasField("trackingPerformance"):
                 m.tracking = ipo.trackingPerformance
         return m
 
-    def _read_robot(self, m: Monitoring, info: Any) -> None:
-        if info.HasField("numberOfJoints"):
-            m.n_joints = info.numberOfJoints
-            if m.n_joints != wire.JOINTS:
-                raise ProtocolError("joint_count", f"a robot of {m.n_joints} joints answered, an LBR has {wire.JOINTS}")
-        m.safety_state = _optional_enum(info, "safetyState", wire.WireSafety.STOP_LEVEL_2)
-        m.operation_mode = _optional_enum(info, "operationMode", wire.WireMode.AUT)
-        m.control_mode = _optional_enum(info, "controlMode", wire.ControlMode.NO_CONTROL)
+    def _read_link(self, raw: bytes) -> None:
+        # Without connectionInfo this refuses for want of its fields. The stock client would read IDLE there, but a
+        # session's end must not be told by what is missing.
+        link = _parse(self._connection_info, raw)
+        if link.sessionState > wire.SessionState.COMMANDING_ACTIVE:
+            raise ProtocolError("session_state", f"session state {link.sessionState} read, 0 to 4 expected")
+        if link.quality > wire.Quality.EXCELLENT:
+            raise ProtocolError("quality", f"connection quality {link.quality} read, 0 to 3 expected")
+        period = link.sendPeriod if link.HasField("sendPeriod") else -1
+        multiplier = link.receiveMultiplier if link.HasField("receiveMultiplier") else -1
+        self._link = (link.sessionState, link.quality, period, multiplier)
+        self._link_bytes = raw
+
+    def _read_robot(self, raw: bytes) -> None:
+        info = _parse(self._robot_info, raw)
+        n_joints: int = info.numberOfJoints if info.HasField("numberOfJoints") else -1
+        if n_joints != wire.JOINTS and info.HasField("numberOfJoints"):
+            raise ProtocolError("joint_count", f"a robot of {n_joints} joints answered, an LBR has {wire.JOINTS}")
         drives = info.driveState[:]
-        if drives:
-            if len(drives) != wire.JOINTS:
-                raise ProtocolError("joint_count", f"driveState has {len(drives)} values, {wire.JOINTS} expected")
-            if max(drives) > wire.DriveState.ACTIVE:
-                drives = [d if d <= wire.DriveState.ACTIVE else -1 for d in drives]
-            m.drive_state = drives
+        if drives and len(drives) != wire.JOINTS:
+            raise ProtocolError("joint_count", f"driveState has {len(drives)} values, {wire.JOINTS} expected")
+        self._robot = (
+            n_joints,
+            _optional_enum(info, "safetyState", wire.WireSafety.STOP_LEVEL_2),
+            _optional_enum(info, "operationMode", wire.WireMode.AUT),
+            _optional_enum(info, "controlMode", wire.ControlMode.NO_CONTROL),
+            [d if d <= wire.DriveState.ACTIVE else -1 for d in drives],
+        )
+        self._robot_bytes = raw
+
+    def _joints(self, part: Any, name: str) -> Array | None:
+        raw = getattr(part, name)
+        if len(raw) == _VECTOR.size and raw[::9] == _VECTOR_TAGS:
+            return np.array(_VECTOR.unpack(raw))
+        if not raw and not part.HasField(name):
+            return None
+        # Any other way to write the same, packed for one.
+        values = _parse(self._joint_values, raw).value[:]
+        if len(values) != wire.JOINTS:
+            raise ProtocolError("joint_count", f"{name} has {len(values)} values, {wire.JOINTS} expected")
+        return np.array(values)
 
     def encode_monitoring(self, m: Monitoring) -> bytes:
         """Write a controller's datagram (the mock's side). Fields that are absent in ``m`` are left out.
@@ -110,8 +145,7 @@ class FriCodec:
         Numbers are not judged, so that a mock can send NaN. Raises ProtocolError (``joint_count``, ``io``,
         ``oversize``, ``encode``).
         """
-        msg = self._monitoring
-        msg.Clear()
+        msg = self._monitoring_out()
         try:
             _set_header(msg.header, wire.MONITORING_ID, m.seq, m.reflected_seq)
             self._write_robot(m, msg)
@@ -180,8 +214,7 @@ class FriCodec:
         ``q`` (7,) rad, ``tau`` (7,) N·m, ``wrench`` (6,) N and N·m. A number that is not finite is never written:
         raises ProtocolError (``not_finite``; else ``joint_count``, ``io``, ``oversize``, ``encode``).
         """
-        msg = self._command
-        msg.Clear()
+        msg = self._command_out()
         try:
             _set_header(msg.header, wire.COMMAND_ID, seq, reflected_seq)
             if q is not None:
@@ -203,13 +236,13 @@ class FriCodec:
     def decode_command(self, data: bytes) -> CommandMsg:
         """Read a client's answer (the mock's side). Raises ProtocolError with one of the reasons ``oversize``,
         ``malformed``, ``missing``, ``identifier``, ``joint_count``, ``io``. Numbers are not judged."""
-        msg = _parse(self._command, data)
+        msg = _parse(self._command_in, data)
         header = _header(msg, wire.COMMAND_ID)
         command = CommandMsg(header.sequenceCounter, header.reflectedSequenceCounter)
         if msg.HasField("commandData"):
             part = msg.commandData
-            command.q = _joints(part, "jointPosition")
-            command.tau = _joints(part, "jointTorque")
+            command.q = self._joints(part, "jointPosition")
+            command.tau = self._joints(part, "jointTorque")
             if part.HasField("cartesianWrenchFeedForward"):
                 element = part.cartesianWrenchFeedForward.element[:]
                 if len(element) != 6:
@@ -220,17 +253,16 @@ class FriCodec:
         return command
 
 
-def _parse(msg: Any, data: bytes) -> Any:
+def _parse(message: Any, data: bytes) -> Any:
     if len(data) > wire.MAX_DATAGRAM:
         raise ProtocolError("oversize", f"a datagram of {len(data)} bytes came, FRI allows {wire.MAX_DATAGRAM}")
     try:
-        msg.Clear()
-        msg.ParseFromString(data)
+        msg = message.FromString(data)
     except DecodeError as error:
         raise ProtocolError("malformed", f"{len(data)} bytes are no FRI message: {error}") from error
     if not msg.IsInitialized():
         lacking = ", ".join(msg.FindInitializationErrors())
-        raise ProtocolError("missing", f"a datagram of {len(data)} bytes lacks required fields: {lacking}")
+        raise ProtocolError("missing", f"a message of {len(data)} bytes lacks required fields: {lacking}")
     return msg
 
 
@@ -251,15 +283,6 @@ def _set_header(header: Any, identifier: int, seq: int, reflected_seq: int) -> N
     header.reflectedSequenceCounter = reflected_seq & wire.UINT32
 
 
-def _joints(part: Any, name: str) -> Array | None:
-    if not part.HasField(name):
-        return None
-    values = getattr(part, name).value[:]
-    if len(values) != wire.JOINTS:
-        raise ProtocolError("joint_count", f"{name} has {len(values)} values, {wire.JOINTS} expected")
-    return np.array(values)
-
-
 def _write_joints(part: Any, values: Sequence[float] | Array) -> None:
     plain = values.tolist() if isinstance(values, np.ndarray) else values
     if len(plain) != wire.JOINTS:
@@ -275,10 +298,8 @@ def _finite(values: Sequence[float] | Array, name: str) -> Sequence[float]:
 
 
 def _optional_enum(part: Any, name: str, highest: int) -> int:
-    if not part.HasField(name):
-        return -1
     value: int = getattr(part, name)
-    return value if value <= highest else -1
+    return value if value <= highest and (value or part.HasField(name)) else -1
 
 
 def _bounded(data: bytes) -> bytes:

@@ -101,20 +101,21 @@ TABLES: dict[str, Table] = {"1.14": FRI_1_14}
 
 
 @cache
-def messages(family: str) -> Any:
+def messages(family: str, raw: tuple[str, ...] = ()) -> Any:
     """The message classes of one version family as attributes (``.FRIMonitoringMessage`` …).
 
-    ``family`` is a key of :data:`TABLES`; raises KeyError for any other.
+    ``family`` is a key of :data:`TABLES`; raises KeyError for any other. Fields of the message types named in
+    ``raw`` are left as ``bytes`` for the reader to parse, or not, by himself (the wire is the same).
     """
-    package = f"hil_fri_{family.replace('.', '_')}"
+    package = f"hil_fri_{family.replace('.', '_')}{'_raw' if raw else ''}"
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto2")
     table = TABLES[family]
     for message_name, fields in table.items():
         message = file.message_type.add(name=message_name)
         for name, number, kind, label in fields:
             field = message.field.add(name=name, number=number, label=_LABELS[label])
-            if kind in _SCALARS:
-                field.type = _SCALARS[kind]
+            if kind in _SCALARS or kind in raw:
+                field.type = _SCALARS.get(kind, _Field.TYPE_BYTES)
                 if label in "*p":
                     # Joint vectors travel unpacked and Cartesian ones packed: that is how the controller writes them.
                     field.options.packed = label == "p"
