@@ -43,25 +43,25 @@ class Plausibility:
             return "no_joint_data"
         q = m.q.tolist()
         tau = m.tau_measured.tolist()
+        set_point = q if m.q_ipo is None else m.q_ipo.tolist()
         # A sum is finite only if every term is (and absurdly large terms are refused with it).
-        if not math.isfinite(sum(q) + sum(tau)):
+        total = sum(q) + sum(tau) + sum(set_point)
+        if m.tau_external is not None:
+            total += sum(m.tau_external.tolist())
+        if not math.isfinite(total):
             return "not_finite"
-        if m.tau_external is not None and not math.isfinite(sum(m.tau_external.tolist())):
-            return "not_finite"
-        if m.q_ipo is not None:
-            reason = self.judge_set_point(m.q_ipo)
-            if reason:
-                return reason
-        for value, limit in zip(q, self._q, strict=True):
-            if not -limit <= value <= limit:
+        last = q if self._last is None else self._last
+        for value, before, torque, aim, q_max, qd_max, tau_max in zip(
+            q, last, tau, set_point, self._q, self._qd, self._tau, strict=True
+        ):
+            if not -q_max <= value <= q_max:
                 return "q_range"
-        for value, limit in zip(tau, self._tau, strict=True):
-            if not -limit <= value <= limit:
+            if not -q_max <= aim <= q_max:
+                return "ipo_range"
+            if not -tau_max <= torque <= tau_max:
                 return "tau_range"
-        if self._last is not None:
-            for value, last, speed in zip(q, self._last, self._qd, strict=True):
-                if abs(value - last) > speed * dt + Q_STEP_FLOOR:
-                    return "q_step"
+            if abs(value - before) > qd_max * dt + Q_STEP_FLOOR:
+                return "q_step"
         self._last = q
         return ""
 
