@@ -1,7 +1,7 @@
 """The command gate: the only place where a value is made that a driver sends.
 
 It judges one command against one sample and answers with the command, copied and frozen, or with all that is wrong
-with it. It keeps no state but the torques that it passed within the last ``limits.window`` seconds.
+with it. It keeps no state but the torques of the last ``limits.window`` seconds: those it passed and those acting then.
 
 What is bounded for a torque ``tau`` with position reference ``q_ref`` (``K`` is the robot's stiffness, ``g`` the
 model's gravity torque, ``T`` the tick; terms that the robot does not add are zero):
@@ -150,8 +150,9 @@ class CommandGate:
                 self._judge_wrench(read.wrench.tolist(), found)
         if found.reports or read is None:
             return Refusal(tuple(found.reports))
-        if torque is not None:
-            self._passed.add(now_ns, torque, torque)
+        if torque is not None and state is not None:
+            # What acted before counts as well: the window begins with it.
+            self._passed.add(now_ns, list(map(min, torque, state.tau_low)), list(map(max, torque, state.tau_high)))
         return PassedCommand(read, sample.seq)
 
     def _judge_sample(self, sample: RobotSample, now_ns: int, found: Findings) -> _State | None:

@@ -93,7 +93,7 @@ def _diagnosis(tau: Array, g: Array, tolerance: Array) -> str:
         return "looks like a flipped sign of the measured torque"
     if fits and abs(factor) < 0.1:
         return "hardly any torque is measured: sensors not read, or the arm is supported from outside"
-    if fits and factor > 0.0:
+    if fits and factor > 0.0 and abs(factor - 1.0) > 0.1:
         return f"all joints fit {factor:.2f} times the model: another robot (iiwa 7 or 14?) or another load than stated"
     if np.count_nonzero(np.abs(tau - g) > tolerance) == 1:
         return "one joint only: its torque sensor's offset, or something touches the arm"

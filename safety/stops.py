@@ -53,7 +53,7 @@ class StopParams:
     """Oldest state to brake by; the larger of the two holds."""
 
 
-class StopKind(enum.Enum):
+class StepKind(enum.Enum):
     COMMAND = "send tau and q_ref through saturation and gate"
     OFF = "call RobotArm.off()"
     DONE = "the stop is completed"
@@ -63,7 +63,7 @@ class StopKind(enum.Enum):
 class StopStep:
     """What to do in this tick."""
 
-    kind: StopKind
+    kind: StepKind
     tau: Array | None = None
     """Wanted torque (n,), N·m, for COMMAND; without the terms that the robot adds."""
     q_ref: Array | None = None
@@ -133,11 +133,10 @@ class StopController:
         """What to do in this tick.
 
         ``M`` (n, n) and ``g`` (n,): inertia matrix and gravity torque of the model in the sample's posture; ``dt``:
-        seconds since the last step, one period where it is not a positive number. Raises RuntimeError if no stop is
-        under way.
+        seconds since the last step, one period where it is not a positive number. DONE while no stop is under way.
         """
         if self.category is None:
-            raise RuntimeError("no stop is under way: call begin() first")
+            return StopStep(StepKind.DONE, reason="no stop is under way")
         dt = dt if math.isfinite(dt) and dt > 0.0 else self._traits.period
         self._elapsed += dt
         unusable = self._unusable(sample)
@@ -158,7 +157,7 @@ class StopController:
             reason = f"no standstill within {self._params.timeout:g} s"
         if reason is not None:
             self._go_off(reason)
-            return StopStep(StopKind.OFF, standing=standing, reason=reason)
+            return StopStep(StepKind.OFF, standing=standing, reason=reason)
         return self._step_torque(sample, M, g, dt, standing)
 
     def _unusable(self, sample: RobotSample) -> str | None:
@@ -183,10 +182,10 @@ class StopController:
         """OFF at least once, then until the arm was seen standing or nothing was seen for too long."""
         first, self._off_elapsed = self._off_elapsed == 0.0, self._off_elapsed + dt
         if first or not (standing or self._off_elapsed > self._params.off_timeout):
-            return StopStep(StopKind.OFF, standing=standing, reason=self._reason)
+            return StopStep(StepKind.OFF, standing=standing, reason=self._reason)
         self.category = None
         reason = self._reason if standing else f"{self._reason}; standstill was not seen"
-        return StopStep(StopKind.DONE, standing=standing, reason=reason)
+        return StopStep(StepKind.DONE, standing=standing, reason=reason)
 
     def _step_torque(self, sample: RobotSample, M: Array, g: Array, dt: float, standing: bool) -> StopStep:
         p = self._params
@@ -205,4 +204,4 @@ class StopController:
             tau = p.kp * error - p.damping * momentum + self._integral
         if not self._adds_gravity:
             tau = tau + g
-        return StopStep(StopKind.COMMAND, tau, q_ref, standing)
+        return StopStep(StepKind.COMMAND, tau, q_ref, standing)
