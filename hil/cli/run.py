@@ -1,0 +1,158 @@
+"""``hil run`` and ``hil demo``: drive a cell, watch it, leave a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from drivers.errors import ConnectError
+from hil.cell import Cell, CellError, CellRefused, load_cell, require_permission
+from hil.cli.cells import console, show_faults
+from hil.launch import Run, launch
+from hil.report import verdict_table
+
+DEMO_CELL = "iiwa14_polish"
+_BRINGUP = ("connect", "check", "tare", "enable")
+
+CellArgument = Annotated[str, typer.Argument(help="name of a shipped cell (`hil cells`) or path of a cell file")]
+SeedOption = Annotated[int | None, typer.Option(help="seed of the simulated world; the cell file's by default")]
+FastOption = Annotated[bool, typer.Option("--fast", help="as fast as the machine allows, not tied to real time")]
+
+
+def run(
+    cell: CellArgument,
+    motion: Annotated[list[str], typer.Option(help="a motion of the cell; give it again for more, in order")],
+    real: Annotated[bool, typer.Option("--real", help="drive the real robot of a cell without mocks")] = False,
+    seed: SeedOption = None,
+    fast: FastOption = False,
+) -> None:
+    """Run motions of a cell under supervision: connect, check, tare, enable, move, stop; then a report."""
+    loaded = _load(cell, real)
+    unknown = [name for name in motion if name not in loaded.motions]
+    if unknown:
+        _fail(f"cell {loaded.name} has no motion {', '.join(unknown)}; it has: {', '.join(loaded.motions)}")
+    _drive(loaded, motion, seed, fast)
+
+
+def demo(
+    cell: Annotated[str, typer.Option(help="a cell on mocks: a shipped one or a path")] = DEMO_CELL,
+    seed: SeedOption = None,
+    fast: FastOption = False,
+) -> None:
+    """Show a whole supervised run on simulated devices: every motion of the cell, in the order of its file."""
+    loaded = _load(cell, real=False)
+    _drive(loaded, list(loaded.motions), seed, fast)
+
+
+def _load(cell: str, real: bool) -> Cell:
+    try:
+        loaded = load_cell(cell)
+        require_permission(loaded, real)
+    except CellError as error:
+        show_faults(error)
+        raise typer.Exit(2) from error
+    except CellRefused as error:
+        _fail(str(error))
+    return loaded
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False)
+    raise typer.Exit(2)
+
+
+def _drive(cell: Cell, motions: list[str], seed: int | None, fast: bool) -> None:
+    out = console()
+    out.print(f"[bold]{cell.name}[/]: {cell.description or 'no description'}. Simulated devices, no hardware moves.")
+    with _Bars(out, motions) as bars:
+        try:
+            ended = launch(cell, motions, Path(cell.recording.dir), seed=seed, paced=not fast, progress=bars.update)
+        except (ConnectError, OSError) as error:
+            bars.stop()
+            _fail(str(error))
+        bars.finish(ended.outcome is not None and ended.outcome.finished)
+    _tell(out, ended)
+    if not ended.ok:
+        raise typer.Exit(1)
+
+
+def _tell(out: Console, ended: Run) -> None:
+    out.print()
+    out.print(verdict_table(ended.verdict))
+    outcome = ended.outcome
+    if outcome is not None and outcome.explanation:
+        out.print(f"\n{outcome.explanation}", markup=False)
+    for problem in () if outcome is None else outcome.problems:
+        out.print(f"note: {problem}", markup=False)
+    if ended.said and (outcome is None or not outcome.finished):
+        out.print(f"\n{ended.said}", style="red", markup=False, highlight=False)
+    if ended.mock:
+        brakes = "braked and at rest" if ended.mock.get("standing") else "NOT at rest"
+        out.print(f"\nthe arm ended {brakes}")
+    out.print(f"folder: {ended.folder}", markup=False)
+    if ended.report is not None:
+        out.print(f"report: {ended.report}", markup=False)
+
+
+class _Bars:
+    """One bar for each step of the run."""
+
+    def __init__(self, out: Console, motions: list[str]) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=out,
+        )
+        self._names = ["bring-up", *motions, "stop"]
+        self._tasks = [self._progress.add_task(name, total=1.0, start=False, note="") for name in self._names]
+        self._at = -1
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        self._go_to(0)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+    def update(self, said: dict[str, Any]) -> None:
+        """Move the bars to what the supervisor says."""
+        motion, phase = said["motion"], said["phase"]
+        if phase in _BRINGUP:
+            self._progress.update(self._tasks[0], completed=(1 + _BRINGUP.index(phase)) / 5, note=phase)
+        elif phase == "stop":
+            self._go_to(len(self._names) - 1)
+            self._progress.update(self._tasks[-1], note=said["state"])
+        elif motion in self._names[1:-1] and said["duration"] > 0:
+            # A motion may be asked for twice: the bars only ever go forward.
+            places = [i for i, name in enumerate(self._names) if name == motion and i >= self._at]
+            if places:
+                self._go_to(places[0])
+                note = f"{phase}, {said['force']:.1f} N" if said["force"] == said["force"] else phase
+                self._progress.update(self._tasks[self._at], completed=said["elapsed"] / said["duration"], note=note)
+
+    def finish(self, finished: bool) -> None:
+        """The run has ended; complete all bars if it was finished."""
+        if finished:
+            self._go_to(len(self._names) - 1)
+            self._progress.update(self._tasks[-1], completed=1.0, note="the arm stands")
+        elif self._at >= 0:
+            self._progress.update(self._tasks[self._at], note="[red]stopped[/]")
+
+    def _go_to(self, index: int) -> None:
+        while self._at < index:
+            if self._at >= 0:
+                self._progress.update(self._tasks[self._at], completed=1.0, note="")
+                self._progress.stop_task(self._tasks[self._at])
+            self._at += 1
+            self._progress.start_task(self._tasks[self._at])

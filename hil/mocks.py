@@ -1,0 +1,195 @@
+"""The mock devices of a cell whose file asks for them: the one place (with campaigns) that knows ``sim_mocks``.
+
+A cell on mocks is hosted in one of two ways, and nothing above can tell which: :class:`MockHere` in this process and
+thread, moved on whenever a driver waits (tests, notebooks); :class:`MockProcess` in a process of its own (demo, runs,
+kill tests). Both offer the drivers' :class:`~drivers.contract.Ticks` and the control plane.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from drivers.contract import Ticks
+from drivers.errors import ConnectError
+from hil.cell import Cell
+from sim_mocks.config import FtConfig, IiwaConfig, MockConfig
+from sim_mocks.control_plane import Control, ControlError, LockstepTicks, SocketControl
+from sim_mocks.faults import Fault
+from sim_mocks.world import Plate, WorldConfig
+
+__all__ = ["Control", "ControlError", "MockHere", "MockHost", "MockProcess", "connect_mock", "mock_config", "overlay_starter"]
+
+READY_TIMEOUT = 30.0
+"""How long a mock process may take to say hello, s; a cold disk makes PyBullet slow to load."""
+
+
+class MockHost(Protocol):
+    """A hosted mock cell."""
+
+    control: Control
+    ticks: Ticks
+
+    @property
+    def ft_path(self) -> str | None:
+        """Serial port of the mock F/T sensor."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def mock_config(
+    cell: Cell, *, seed: int | None = None, paced: bool = False, control_dir: str = "", faults: Sequence[Fault] = ()
+) -> MockConfig:
+    """What the ``mock`` section of ``cell`` asks for; ``seed`` and further ``faults`` on top of it.
+
+    Raises ValueError for a cell without mocks: no real cell lands on a mock by accident.
+    """
+    if not cell.mocks or cell.mock is None:
+        raise ValueError(f"cell {cell.name!r} is a real one (mocks: false); it is not started on mock devices")
+    mock, tool, robot = cell.mock, cell.tool, cell.robot
+    seed = mock.seed if seed is None else seed
+    mount = cell.sensors[0].mount if cell.sensors else None
+    plate = None
+    if mock.plate is not None:
+        plate = Plate(surface=mock.plate.xyz, rpy=mock.plate.rpy, half_extents=_half(mock.plate.size))
+    inertia = tool.inertia_matrix
+    world = WorldConfig(
+        urdf=cell.urdf_xml,
+        q0=robot.home,
+        tool_mass=tool.mass,
+        tool_com=tool.com,
+        tool_inertia=tuple(tuple(float(v) for v in row) for row in inertia),  # type: ignore[arg-type]  # 3 rows of 3
+        sensor_pos=mount.xyz if mount is not None else (0.0, 0.0, 0.0),
+        sensor_rpy=mount.rpy if mount is not None else (0.0, 0.0, 0.0),
+        tcp_pos=tool.tcp.xyz,
+        tcp_rpy=tool.tcp.rpy,
+        plate=plate,
+        dt=robot.fri.send_period_ms * 1e-3,
+        substeps=mock.substeps,
+        profile=mock.profile,
+        contact_profile=mock.contact,
+        seed=seed,
+    )
+    planned = [Fault.from_mapping(fault.model_dump()) for fault in mock.faults]
+    return MockConfig(
+        world=world,
+        seed=seed,
+        iiwa=IiwaConfig(wire_version=robot.fri.version, send_period_ms=robot.fri.send_period_ms),
+        ft=FtConfig(profile="standard" if mock.profile != "ideal" else "ideal") if cell.sensors else None,
+        faults=(*planned, *faults),
+        paced=paced,
+        control_dir=control_dir,
+    )
+
+
+def _half(size: tuple[float, float, float]) -> tuple[float, float, float]:
+    return (size[0] / 2.0, size[1] / 2.0, size[2] / 2.0)
+
+
+class MockHere:
+    """The mock cell in this process; needs PyBullet."""
+
+    def __init__(self, config: MockConfig) -> None:
+        """Raises ConnectError where PyBullet is missing."""
+        try:
+            from sim_mocks.host import CooperativeHost
+            from sim_mocks.operations import LocalControl
+        except ImportError as error:
+            raise ConnectError(_no_pybullet(error)) from error
+        self.cell = CooperativeHost(config)
+        self.control: Control = LocalControl(self.cell)
+        self.ticks: Ticks = self.cell
+
+    @property
+    def ft_path(self) -> str | None:
+        return self.cell.ft_path
+
+    def close(self) -> None:
+        self.cell.close()
+
+
+class MockProcess:
+    """The mock cell in a process of its own; ends with this object."""
+
+    def __init__(self, config: MockConfig) -> None:
+        """Start it and wait for its hello. Raises ConnectError with what the process said."""
+        # Unix sockets have short paths; a directory of our own below the system's temporary one keeps them so.
+        self._own_dir = "" if config.control_dir else tempfile.mkdtemp(prefix="hil-mock-")
+        self.control_dir = Path(config.control_dir or self._own_dir)
+        if self._own_dir:
+            config = dataclasses.replace(config, control_dir=self._own_dir)
+        path = self.control_dir / "mock.json"
+        path.write_text(config.to_json(), encoding="utf-8")
+        environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+        # A session of its own: Ctrl-C in the terminal stops the arm first, then the world.
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sim_mocks.serve", "--config", str(path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment,
+        )
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], READY_TIMEOUT)
+        hello = self.process.stdout.readline() if ready else b""
+        if not hello:
+            said = self._end()
+            raise ConnectError(
+                f"the mock process did not start within {READY_TIMEOUT:.0f} s; it said: {said or 'nothing'}"
+            )
+        self.control: Control = SocketControl(self.control_dir)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def ft_path(self) -> str | None:
+        path: str | None = self.control.hello()["ft_path"]
+        return path
+
+    def token(self) -> LockstepTicks:
+        """The time token; for the one client that drives the cell."""
+        return LockstepTicks(self.control_dir)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        self._end()
+
+    def _end(self) -> str:
+        """Wait for the process (kill it if it must be) and clean up; what it wrote to standard error."""
+        try:
+            _, said = self.process.communicate(timeout=10.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            _, said = self.process.communicate()
+        if self._own_dir:
+            shutil.rmtree(self._own_dir, ignore_errors=True)
+        lines = said.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+def connect_mock(control_dir: str | Path) -> tuple[LockstepTicks, Control]:
+    """Time token and control plane of a mock process that somebody else started. Raises ConnectError."""
+    return LockstepTicks(control_dir), SocketControl(control_dir)
+
+
+def overlay_starter(control: Control, cell: Cell) -> Callable[[], None]:
+    """What the operator does at a real cabinet: start the application with the FRI overlay on it."""
+    robot = cell.robot
+    return lambda: control.start_overlay("TORQUE", robot.stiffness, robot.damping)
+
+
+def _no_pybullet(error: ImportError) -> str:
+    return f"mock devices need PyBullet ({error}); install the extra: pip install 'hil-lab[mocks]'"

@@ -1,0 +1,227 @@
+"""What a run does with a cell, in order: connect, check, tare, enable, move, stop.
+
+A procedure is a generator: each ``yield`` is one cycle of the supervisor, everything between two of them happens
+between two cycles. So a run reads from top to bottom, and a fault simply ends it: :func:`follow` goes on with the
+cycles until the arm stands and asks the procedure for nothing more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from calibration.tare import Tare, TareError, TareGates, tare, tare_torque, torque_gates, wrench_gates
+from drivers.contract import ArmState, Array, StopCategory
+from hil.cell import Cell
+from hil.cell.parts import array
+from hil.motion import Motion
+from hil.supervisor import Supervisor
+from safety.faults import FaultCode
+from safety.interlocks import StandstillMean, check_standstill
+from safety.states import State
+
+Procedure = Generator[None, None, None]
+
+CONNECT_TIMEOUT = 10.0
+"""A robot application waits as long for the connection to become good, s."""
+STANDSTILL_TIMEOUT = 5.0
+ENABLE_TIMEOUT = 10.0
+SETTLE = 0.5
+"""How long the arm is held before the first motion, s."""
+TARE_TIME = 0.5
+"""Time over which sensors are averaged, s."""
+TORQUE_BIAS_MAX = 15.0
+"""Largest offset between measured and modelled torque that a tare may take off, N·m; beyond, it is no offset."""
+
+
+@dataclass
+class RunResult:
+    """What came of a run."""
+
+    finished: bool = False
+    """The procedure came to its end."""
+    wrench_tare: Tare | None = None
+    torque_tare: Tare | None = None
+    motions: list[str] = field(default_factory=list)
+    """Motions that were finished."""
+
+
+class StepFailedError(Exception):
+    """A step of the procedure could not be done; the message says why and what to do. Nothing moved."""
+
+
+def run(supervisor: Supervisor, cell: Cell, motions: Sequence[Motion], result: RunResult) -> Procedure:
+    """The whole run of a cell: from nothing heard yet to an arm that stands with its brakes closed."""
+    yield from connect(supervisor)
+    yield from check_and_tare(supervisor, cell, result)
+    yield from enable(supervisor)
+    for motion in motions:
+        supervisor.start(motion)
+        while supervisor.motion is motion:
+            yield
+        result.motions.append(motion.name)
+    yield from stop(supervisor)
+    result.finished = True
+
+
+def connect(supervisor: Supervisor) -> Procedure:
+    """Wait until arm and sensor are there and the link is good."""
+    supervisor.phase = "connect"
+    yield from _until(
+        supervisor,
+        lambda: supervisor.state is State.READY,
+        CONNECT_TIMEOUT,
+        lambda: _why_not_ready(supervisor),
+    )
+
+
+def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Procedure:
+    """Standstill check of measured torque against g(q), then tare of wrench sensor and torque observer.
+
+    The brakes are still closed, so nothing moves. Raises StepFailedError where a tare is refused.
+    """
+    supervisor.phase = "check"
+    robot, parts = cell.robot, supervisor.parts
+    mean = StandstillMean(parts.model.n, samples=round(TARE_TIME / parts.arm.traits.period))
+    tau: list[Array] = []
+    wrench: list[Array] = []
+    t_arm: list[float] = []
+    t_sensor: list[float] = []
+
+    def collect() -> bool:
+        sample, reading = supervisor.sample, supervisor.wrench
+        assert sample is not None
+        mean.add(sample)
+        if sample.fresh:
+            tau.append(sample.tau)
+            t_arm.append(sample.t_ns * 1e-9)
+        if reading is not None and reading.fresh and reading.valid:
+            wrench.append(reading.wrench)
+            t_sensor.append(reading.t_device_ns * 1e-9)
+        return mean.ready and (parts.sensor is None or len(wrench) >= round(TARE_TIME * parts.sensor.rate))
+
+    yield from _until(
+        supervisor, collect, STANDSTILL_TIMEOUT, lambda: "the arm does not stand still long enough to be checked"
+    )
+    sample, dyn = supervisor.sample, supervisor.dyn
+    assert sample is not None and dyn is not None
+    faults = check_standstill(
+        mean.tau_mean,
+        dyn.g,
+        array(robot.standstill.tolerance_abs),
+        robot.standstill.tolerance_rel,
+        tick=sample.seq,
+        t_ns=sample.t_ns,
+    )
+    if faults:
+        supervisor.trip(faults)
+        return
+    supervisor.phase = "tare"
+    quiet = cell.mock is not None and cell.mock.profile == "ideal"
+    try:
+        gates = _torque_gates(array(cell.observer.tau_sigma), quiet)
+        result.torque_tare = tare_torque(np.array(tau), dyn.g, np.array(t_arm), gates)
+        if parts.wrist is not None:
+            mount, still = cell.sensors[0].mount, np.zeros(parts.model.n)
+            expected = parts.model.tool_wrench(sample.q, still, still, mount.position, mount.rotation)
+            result.wrench_tare = tare(np.array(wrench), expected, np.array(t_sensor), wrench_gates(may_be_quiet=quiet))
+            parts.wrist.bias = result.wrench_tare.mean
+    except TareError as error:
+        raise StepFailedError(f"tare refused: {error}") from error
+    # At standstill the external torque that the model sees is g − tau: the tare's offset with its sign turned.
+    offset = result.torque_tare
+    parts.observer.tare(-offset.mean, offset.sd / math.sqrt(offset.n))
+
+
+def _torque_gates(noise: Array, quiet: bool) -> TareGates:
+    return torque_gates(noise, np.full(noise.size, TORQUE_BIAS_MAX), may_be_quiet=quiet)
+
+
+def enable(supervisor: Supervisor) -> Procedure:
+    """Enable, wait until the robot takes commands, and hold the arm for a moment."""
+    supervisor.phase = "enable"
+    result = supervisor.enable()
+    if not result.accepted:
+        raise StepFailedError(result.reason)
+    yield from _until(
+        supervisor,
+        lambda: supervisor.commanded,
+        ENABLE_TIMEOUT,
+        lambda: "the robot does not take commands; start the application with the FRI overlay on it",
+    )
+    yield from wait(supervisor, SETTLE)
+
+
+def stop(supervisor: Supervisor, category: StopCategory = StopCategory.STOP_THEN_OFF) -> Procedure:
+    """Stop and wait until the arm stands."""
+    supervisor.stop(category)
+    while supervisor.state is State.STOPPING:
+        yield
+
+
+def wait(supervisor: Supervisor, seconds: float) -> Procedure:
+    """Let ``seconds`` of the cell's time pass."""
+    begin = supervisor.parts.ticks.now_ns()
+    while (supervisor.parts.ticks.now_ns() - begin) * 1e-9 < seconds:
+        yield
+
+
+def follow(supervisor: Supervisor, procedure: Procedure) -> None:
+    """Run the cycles of ``procedure``; after a fault, or a step that failed, those of the stop alone.
+
+    Returns when the procedure has ended, or when the arm stands after a fault. A failed step becomes a latched fault.
+    """
+    for _ in procedure_cycles(supervisor, procedure):
+        supervisor.step()
+
+
+def procedure_cycles(supervisor: Supervisor, procedure: Procedure) -> Generator[None, None, None]:
+    """One ``yield`` for each cycle that is due; see :func:`follow`."""
+    while True:
+        if supervisor.state is State.FAULTED:
+            procedure.close()
+            return
+        if supervisor.machine.faults:
+            yield  # stopping: the procedure has no say any more
+            continue
+        try:
+            next(procedure)
+        except StopIteration:
+            return
+        except StepFailedError as error:
+            supervisor.fault(FaultCode.INTERNAL_ERROR, str(error))
+            continue
+        yield
+
+
+def _until(
+    supervisor: Supervisor, condition: Callable[[], bool], timeout: float, why: Callable[[], str]
+) -> Procedure:
+    """Cycles until ``condition`` holds. Raises StepFailedError with ``why()`` after ``timeout`` s."""
+    begin = supervisor.parts.ticks.now_ns()
+    yield
+    while not condition():
+        if (supervisor.parts.ticks.now_ns() - begin) * 1e-9 > timeout:
+            raise StepFailedError(f"{supervisor.phase}: not within {timeout:g} s: {why()}")
+        yield
+
+
+def _why_not_ready(supervisor: Supervisor) -> str:
+    """What keeps the cell from being ready, in words."""
+    reasons = []
+    sample, wrench = supervisor.sample, supervisor.wrench
+    health = supervisor.parts.arm.health()
+    if sample is None or sample.seq < 0:
+        reasons.append("no packet from the robot: check cable, address and port, and that its application runs")
+    elif not sample.valid:
+        reasons.append(f"the robot's packets are refused: {health.rejected}")
+    elif sample.state < ArmState.READY:
+        reasons.append(f"the robot's link is {sample.state.name}, its quality {health.quality:.2f} of 1")
+    reasons.extend(sorted(health.flags))
+    if supervisor.parts.sensor is not None and (wrench is None or not wrench.valid):
+        flags = ", ".join(sorted(wrench.flags)) if wrench is not None else ""
+        reasons.append(f"the wrench sensor gives no valid reading {flags}".rstrip())
+    return "; ".join(reasons) or "the cell became ready a moment too late"

@@ -1,0 +1,131 @@
+"""Fills one telemetry row per cycle from what the supervisor knows."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from drivers.contract import Array
+from hil.motion import JointReference
+from hil.telemetry.publisher import Publisher
+from safety.faults import FaultCode
+from safety.states import State
+
+if TYPE_CHECKING:
+    from hil.supervisor import Decision, Supervisor
+
+STATE_NUMBERS: dict[State, int] = {state: number for number, state in enumerate(State)}
+"""``safety_state`` of a row: the states of ``safety.states.State`` in the order of their definition."""
+FAULT_NUMBERS: dict[FaultCode, int] = {code: number for number, code in enumerate(FaultCode, 1)}
+"""``fault`` of a row: position of the first latched fault in ``FaultCode``, counted from 1; 0 for none."""
+
+
+class RowWriter(Protocol):
+    """Where the supervisor's rows and events go."""
+
+    def write(self, supervisor: Supervisor, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
+        """Record one cycle; ``woke`` and the two durations are wall-clock ns."""
+        ...
+
+    def event(self, kind: str, text: str, **data: Any) -> None:
+        """Record that something happened."""
+        ...
+
+
+class NoRecording:
+    """Rows go nowhere; events are kept in memory (tests, notebooks)."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+
+    def write(self, supervisor: Supervisor, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
+        """Nothing to do."""
+
+    def event(self, kind: str, text: str, **data: Any) -> None:
+        self.events.append((kind, text))
+
+
+class TelemetryWriter:
+    """Rows and events through a :class:`Publisher`."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._s = publisher.slots
+
+    def event(self, kind: str, text: str, **data: Any) -> None:
+        self._publisher.event(kind, text, **data)
+
+    def write(self, supervisor: Supervisor, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
+        s, publisher = self._s, self._publisher
+        sample, wrench, estimate, dyn = supervisor.sample, supervisor.wrench, supervisor.estimate, supervisor.dyn
+        assert sample is not None
+        publisher.clear()
+        s["tick"][()] = supervisor.tick
+        s["t_ns"][()] = sample.t_ns
+        s["arm_seq"][()] = sample.seq
+        s["arm_valid"][()] = int(sample.valid)
+        s["arm_fresh"][()] = int(sample.fresh)
+        s["arm_age_ns"][()] = sample.age_ns
+        s["arm_state"][()] = int(sample.state)
+        s["q"][:] = sample.q
+        s["qd"][:] = sample.qd
+        s["qdd"][:] = sample.qdd
+        s["tau"][:] = sample.tau
+        s["tau_ext_robot"][:] = sample.tau_ext_robot
+        s["tau_accepted_lo"][:] = sample.tau_accepted_lo
+        s["tau_accepted_hi"][:] = sample.tau_accepted_hi
+        s["tau_wanted"][:] = decision.wanted
+        s["limited"][:] = decision.limited
+        if decision.sent:
+            s["tau_cmd"][:] = decision.tau
+            s["q_ref_cmd"][:] = decision.q_ref
+        if dyn is not None:
+            s["g"][:] = dyn.g
+            s["x"][:] = dyn.x
+            if decision.sent:
+                s["tau_total"][:] = decision.tau + dyn.g
+        s["tau_ext"][:] = estimate.tau_ext
+        s["tau_ext_sd"][:] = np.sqrt(estimate.P.diagonal())
+        s["wrench_est"][:] = estimate.wrench
+        s["wrench_est_sd"][:] = np.sqrt(estimate.wrench_cov.diagonal())
+        if wrench is not None:
+            s["ft_raw"][:] = wrench.wrench
+            s["ft_seq"][()] = wrench.seq
+            s["ft_valid"][()] = int(wrench.valid)
+            s["ft_fresh"][()] = int(wrench.fresh)
+            s["ft_age_ns"][()] = wrench.age_ns
+            s["wrench_ft"][:] = estimate.wrench_ft
+        self._reference(supervisor)
+        first = supervisor.machine.first
+        s["safety_state"][()] = STATE_NUMBERS[supervisor.machine.state]
+        s["fault"][()] = 0 if first is None else FAULT_NUMBERS[first.code]
+        s["stop_category"][()] = supervisor.stop_category
+        s["phase"][()] = publisher.phase(supervisor.phase)
+        health = supervisor.parts.arm.health()
+        s["quality"][()] = health.quality
+        s["tracking"][()] = health.tracking
+        s["gaps"][()] = health.gaps
+        s["rejected"][()] = sum(health.rejected.values()) if health.rejected else 0
+        s["wall_wake_ns"][()] = woke
+        s["wall_read_ns"][()] = read_ns
+        s["wall_write_ns"][()] = read_ns + write_ns
+        s["wall_cycle_ns"][()] = time.monotonic_ns() - woke
+        publisher.publish()
+
+    def _reference(self, supervisor: Supervisor) -> None:
+        reference, dyn, s = supervisor.reference, supervisor.dyn, self._s
+        if reference is None or not supervisor.moving:
+            return
+        if isinstance(reference, JointReference):
+            s["q_ref"][:] = reference.q
+        elif dyn is not None:
+            s["x_ref"][:] = reference.x
+            s["force_ref"][:] = reference.force[:3]
+            s["rot_err"][:] = rotation_vector(reference.R @ dyn.R.T)
+
+
+def rotation_vector(R: Array) -> Array:
+    """Small-angle rotation vector (3,) of ``R`` (3, 3), rad: half the skew part, exact to third order."""
+    return np.array((R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1])) * 0.5

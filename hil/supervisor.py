@@ -1,0 +1,379 @@
+"""The supervisor: what happens once in every tick of the robot.
+
+    read → state checks → model → observer → controller → soft saturation → gate → write → telemetry
+
+One thread, no waiting but for the robot's tick, nothing on disk. What the arm is to do is chosen between two
+cycles, by :meth:`Supervisor.hold`, :meth:`~Supervisor.start` and :meth:`~Supervisor.stop`; a fault overrides it all:
+it latches, the stop action of its category begins in the same cycle, and nothing moves again before an operator
+acknowledges and starts anew.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from drivers.contract import (
+    ArmState,
+    Array,
+    PassedCommand,
+    RobotArm,
+    RobotSample,
+    StopCategory,
+    TorqueCommand,
+    WrenchSample,
+    WrenchSensor,
+)
+from drivers.errors import RefusedError
+from estimators.momentum import MomentumObserver
+from estimators.rigid_body import Dynamics, RigidBodyModel
+from estimators.spatial import WristWrench
+from estimators.wrench import contact_wrench
+from hil.control.base import Controller
+from hil.motion import JointHold, Motion, Reference
+from hil.recording import RowWriter
+from hil.timing import TimedTicks
+from safety.faults import SPECS, FaultCode, FaultReport, Findings
+from safety.gate import CommandGate, Refusal
+from safety.monitors import StateMonitor
+from safety.saturation import Saturation
+from safety.states import Event, SafetyMachine, State, Transition
+from safety.stops import StepKind, StopController
+
+
+@dataclass
+class Parts:
+    """What one cell's supervisor is made of; :func:`hil.build.build_parts` makes it from a cell file."""
+
+    arm: RobotArm
+    ticks: TimedTicks
+    model: RigidBodyModel
+    observer: MomentumObserver
+    controllers: dict[str, Controller]
+    """By kind of motion: ``joint`` and ``cartesian``."""
+    saturation: Saturation
+    gate: CommandGate
+    monitor: StateMonitor
+    stops: StopController
+    start_motion: Callable[[], None]
+    """Makes the robot begin to take commands (on a real iiwa: the operator starts the overlay application)."""
+    sensor: WrenchSensor | None = None
+    wrist: WristWrench | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Estimate:
+    """What the estimators made of one sample. NaN until there is one."""
+
+    tau_ext: Array
+    P: Array
+    wrench: Array
+    """Contact wrench from joint torques, at the TCP, base axes, environment on robot, (6,)."""
+    wrench_cov: Array
+    wrench_ft: Array
+    """The same from the F/T sensor, (6,)."""
+
+
+@dataclass(slots=True, eq=False)
+class Decision:
+    """What one cycle decided; the arrays are NaN where nothing was commanded."""
+
+    wanted: Array
+    tau: Array
+    q_ref: Array
+    limited: npt.NDArray[np.int64]
+    sent: bool = False
+
+
+class Supervisor:
+    """One arm, its sensor, and everything between a sample and a command; see the module's docstring."""
+
+    def __init__(self, parts: Parts, writer: RowWriter) -> None:
+        self.parts = parts
+        self.machine = SafetyMachine()
+        self.phase = "start"
+        """Name of what is going on, for log and display."""
+        self.tick = 0
+        """Cycles done."""
+        self.sample: RobotSample | None = None
+        self.wrench: WrenchSample | None = None
+        self.estimate: Estimate
+        self.dyn: Dynamics | None = None
+        self.motion: Motion | None = None
+        self.refusals: list[FaultReport] = []
+        """Every fault of this run in the order of their cycles (the latched ones are in ``machine.faults``)."""
+        n = parts.model.n
+        self._writer = writer
+        self._none = Decision(*(np.full(n, math.nan) for _ in range(3)), np.zeros(n, dtype=np.int64))
+        nan = np.full(6, math.nan)
+        self.estimate = Estimate(np.full(n, math.nan), np.full((n, n), math.nan), nan, np.full((6, 6), math.nan), nan)
+        self._controller: Controller | None = None
+        self.reference: Reference | None = None
+        self._begun_ns = -1
+        self._was_commanded = False
+        self.stop_category = -1
+        """Category of the stop under way, -1 for none."""
+        self._off = False
+
+    def progress(self) -> dict[str, Any]:
+        """Where the run is, for a display: plain numbers and words."""
+        elapsed = duration = 0.0
+        if self.moving and self.motion is not None:
+            elapsed = (self.parts.ticks.now_ns() - self._begun_ns) * 1e-9
+            duration = self.motion.duration
+        return {
+            "tick": self.tick,
+            "state": self.machine.state.value,
+            "phase": self.phase,
+            "motion": self.motion.name if self.moving and self.motion is not None else "",
+            "elapsed": elapsed,
+            "duration": duration if math.isfinite(duration) else 0.0,
+            "force": float(np.linalg.norm(self.estimate.wrench_ft[:3])),
+        }
+
+    # What is asked for between two cycles
+
+    @property
+    def state(self) -> State:
+        return self.machine.state
+
+    @property
+    def healthy(self) -> bool:
+        """Arm and sensor are there, valid and fresh enough."""
+        sample = self.sample
+        if sample is None or not sample.valid or sample.state < ArmState.READY:
+            return False
+        return self.parts.sensor is None or (self.wrench is not None and self.wrench.valid)
+
+    @property
+    def commanded(self) -> bool:
+        """The arm follows our commands now."""
+        return self.sample is not None and self.sample.state is ArmState.COMMANDED and self.machine.permitted
+
+    @property
+    def moving(self) -> bool:
+        """A motion is under way."""
+        return self.machine.state is State.ENABLED and self.motion is not None
+
+    def enable(self) -> Transition:
+        """READY → ENABLED: from the robot's next COMMANDED tick on the arm is held where it stands."""
+        result = self._handle(Event.ENABLE)
+        if result.accepted:
+            self._was_commanded = False
+            self.parts.arm.enable()
+            self.parts.start_motion()
+        return result
+
+    def start(self, motion: Motion) -> None:
+        """Begin ``motion`` from where the arm is. Raises RefusedError unless the arm is held under command."""
+        if self.machine.state is not State.ENABLED or not self.commanded or self.sample is None or self.dyn is None:
+            raise RefusedError(
+                f"cannot start {motion.name!r}: the cell is {self.machine.state.value}; enable it and wait until "
+                "the arm follows commands"
+            )
+        self._begin(motion)
+
+    def hold(self) -> None:
+        """Hold the arm where it is. Raises RefusedError as :meth:`start`."""
+        self.start(JointHold())
+
+    def stop(self, category: StopCategory = StopCategory.STOP_THEN_OFF) -> Transition:
+        """Begin a stop; legal in every state."""
+        result = self._handle(Event.STOP)
+        if self.machine.state is State.STOPPING:
+            self._begin_stop(category)
+        return result
+
+    def acknowledge(self) -> Transition:
+        """Clear the latched fault; the arm is READY afterwards, never ENABLED."""
+        result = self._handle(Event.ACKNOWLEDGE)
+        if result.accepted:
+            self.parts.arm.release()
+            self._off = False
+        return result
+
+    def fault(self, code: FaultCode, detail: str) -> None:
+        """Latch a fault found outside the cycle (a procedure's check, an exception) and begin its stop."""
+        found = Findings(-1 if self.sample is None else self.sample.seq, self.parts.ticks.now_ns())
+        found.add(code, detail=detail)
+        self.trip(found.reports)
+
+    def trip(self, faults: Sequence[FaultReport]) -> None:
+        """Latch ``faults`` and begin the most severe stop that they ask for."""
+        was_permitted = self.machine.permitted
+        self.refusals.extend(faults)
+        self._handle(Event.FAULT, faults)
+        for fault in faults:
+            self._writer.event("fault", fault.headline(), code=fault.code.value, joint=fault.joint)
+        if was_permitted:
+            self._begin_stop(min(SPECS[fault.code].category for fault in faults))
+
+    # The cycle
+
+    def step(self) -> None:
+        """One cycle, from the robot's tick to the telemetry row. An exception of a part becomes a fault."""
+        parts = self.parts
+        sample = parts.arm.read()
+        woke = parts.ticks.woke_ns
+        read = time.monotonic_ns()
+        self.sample = sample
+        now_ns = sample.t_ns
+        try:
+            wrench = self.wrench = parts.sensor.poll() if parts.sensor is not None else None
+            if sample.fresh and sample.valid:
+                self._estimate(sample, wrench)
+            self._watch(sample, wrench, now_ns)
+            decision = self._decide(sample, now_ns)
+        except Exception as error:  # whatever a part does wrong must end in a stop, not in a traceback
+            self.fault(FaultCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+            decision = self._brake_or_off(sample, now_ns)
+        written = time.monotonic_ns()
+        self._writer.write(self, decision, woke, read - woke, written - read)
+        self.tick += 1
+
+    def _estimate(self, sample: RobotSample, wrench: WrenchSample | None) -> None:
+        parts, estimate = self.parts, self.estimate
+        self.dyn = dyn = parts.model.update(sample.q, sample.qd)
+        estimate.tau_ext, estimate.P = parts.observer.update(sample.tau, dyn, sample.dt)
+        estimate.wrench, estimate.wrench_cov = contact_wrench(dyn.J, estimate.tau_ext, estimate.P)
+        if wrench is not None and parts.wrist is not None and wrench.valid:
+            estimate.wrench_ft = parts.wrist.contact(wrench.wrench, dyn, sample.qdd)
+
+    def _watch(self, sample: RobotSample, wrench: WrenchSample | None, now_ns: int) -> None:
+        """State checks; what is wrong while nothing is enabled only keeps the cell from being READY."""
+        machine = self.machine
+        commanded = sample.state is ArmState.COMMANDED
+        self._was_commanded = self._was_commanded or (commanded and machine.permitted)
+        enabled = machine.state in (State.ENABLED, State.STOPPING) and self._was_commanded and not self._off
+        needed = wrench if enabled else None
+        if machine.state in (State.ENABLED, State.STOPPING):
+            faults = self.parts.monitor.check(sample, self.parts.arm.health(), now_ns, enabled, needed)
+            if faults and not self._off:
+                known = {(f.code, f.joint) for f in machine.faults}
+                new = [f for f in faults if (f.code, f.joint) not in known]
+                if new:
+                    self.trip(new)
+        else:
+            self._handle(Event.DEVICES_READY if self.healthy else Event.DEVICES_LOST, quiet=True)
+
+    def _decide(self, sample: RobotSample, now_ns: int) -> Decision:
+        state = self.machine.state
+        if state is State.STOPPING:
+            return self._brake_or_off(sample, now_ns)
+        if state is not State.ENABLED or not (sample.fresh and sample.valid):
+            return self._none
+        dyn = self.dyn
+        if sample.state is not ArmState.COMMANDED or dyn is None:
+            return self._none
+        if self._controller is None or self.motion is None:
+            self._begin(JointHold())
+        controller, motion = self._controller, self.motion
+        assert controller is not None and motion is not None
+        elapsed = (now_ns - self._begun_ns) * 1e-9
+        reference = self.reference = motion.at(elapsed)
+        wrench = self.wrench
+        measured = self.estimate.wrench_ft if wrench is not None and wrench.valid else None
+        dt = sample.dt if math.isfinite(sample.dt) else self.parts.arm.traits.period
+        tau = controller.torque(sample, dyn, reference, measured, dt)
+        self.phase = motion.phase(elapsed)
+        if elapsed >= motion.duration and not isinstance(motion, JointHold):
+            self._writer.event("motion", f"{motion.name} finished", name=motion.name)
+            self._begin(JointHold())
+        return self._through_gate(tau, sample.q, sample, dyn, now_ns)
+
+    def _through_gate(
+        self, tau: Array, q_ref: Array, sample: RobotSample, dyn: Dynamics, now_ns: int, stopping: bool = False
+    ) -> Decision:
+        """Saturation, gate, wire. A refusal is a fault and begins a stop in this same cycle."""
+        parts = self.parts
+        tau_sat, q_ref_sat, limited = parts.saturation.apply(tau, q_ref, sample, dyn.g, now_ns)
+        command = TorqueCommand(tau_sat, q_ref_sat)
+        verdict = parts.gate.judge(command, sample, dyn.g, now_ns=now_ns, permitted=self.machine.permitted)
+        decision = Decision(tau, tau_sat, q_ref_sat, limited)
+        if isinstance(verdict, Refusal):
+            self.trip(verdict.faults)
+            if stopping:
+                # Even braking was refused: nothing that could be sent is safe, so the power goes.
+                self._power_off("the gate refused the braking torque")
+                return decision
+            return self._brake_or_off(sample, now_ns)
+        self._send(verdict)
+        decision.sent = True
+        return decision
+
+    def _send(self, passed: PassedCommand) -> None:
+        try:
+            self.parts.arm.command(passed)
+        except RefusedError as error:
+            self.fault(FaultCode.NOT_COMMANDED, str(error))
+
+    # Stopping
+
+    def _begin_stop(self, category: StopCategory) -> None:
+        assert self.sample is not None
+        before = self.stop_category
+        self.stop_category = int(self.parts.stops.begin(category, self.sample))
+        if self.stop_category != before:
+            self.phase = "stop"
+            self._writer.event("stop", f"stop of category {self.stop_category}", category=self.stop_category)
+
+    def _brake_or_off(self, sample: RobotSample, now_ns: int) -> Decision:
+        stops = self.parts.stops
+        if stops.category is None:
+            return self._none
+        dyn = self.dyn
+        n = self.parts.model.n
+        M, g = (dyn.M, dyn.g) if dyn is not None else (np.full((n, n), math.nan), np.full(n, math.nan))
+        step = stops.step(sample, M, g, sample.dt)
+        if step.kind is StepKind.COMMAND and sample.fresh and dyn is not None:
+            assert step.tau is not None and step.q_ref is not None
+            return self._through_gate(step.tau, step.q_ref, sample, dyn, now_ns, stopping=True)
+        if step.kind is StepKind.OFF:
+            self._power_off(step.reason)
+        if step.kind is StepKind.DONE:
+            self._stop_done(step.standing)
+        return self._none
+
+    def _power_off(self, reason: str) -> None:
+        if not self._off:
+            self._off = True
+            self.parts.arm.off()
+            self._writer.event("off", f"power off requested: {reason}")
+
+    def _stop_done(self, standing: bool) -> None:
+        self._handle(Event.STANDSTILL)
+        self._writer.event("standstill", "the arm stands" if standing else "standstill was not confirmed")
+        self.motion = None
+        self._controller = None
+        self.stop_category = -1
+        if self.machine.state is not State.FAULTED:
+            # A stop that somebody asked for needs no acknowledgement: keep the link alive, commanding nothing.
+            self.parts.arm.release()
+            self._off = False
+
+    # Small things
+
+    def _begin(self, motion: Motion) -> None:
+        assert self.sample is not None and self.dyn is not None
+        self._controller = self.parts.controllers[motion.kind]
+        motion.start(self.sample.q, self.dyn.x, self.dyn.R)
+        self._controller.reset(self.sample, self.dyn)
+        self.motion = motion
+        self._begun_ns = self.sample.t_ns
+        self._writer.event("motion", f"{motion.name} begins", name=motion.name)
+
+    def _handle(self, event: Event, faults: Sequence[FaultReport] = (), quiet: bool = False) -> Transition:
+        before = self.machine.state
+        now_ns = self.parts.ticks.now_ns()
+        result = self.machine.handle(event, healthy=self.healthy, t_ns=now_ns, faults=faults)
+        if self.machine.state is not before or not (quiet or result.accepted):
+            self._writer.event(
+                "state", f"{before.value} → {self.machine.state.value}: {result.reason}", state=self.machine.state.value
+            )
+        return result

@@ -1,0 +1,202 @@
+"""The supervisor's process: ``python -m hil.worker --job JOB.json``.
+
+It runs one job and nothing else, with the garbage collector frozen and no thread but ZeroMQ's. It ends with 0 when
+the job was finished, 3 when a fault stopped it, 1 when the cell could not be built. SIGINT and SIGTERM ask for a
+controlled stop; however it ends, the arm's power is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import signal
+import sys
+import tempfile
+import types
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+# Small matrices are faster on one thread; it must be set before numpy is loaded.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np  # noqa: E402
+
+from drivers.contract import StopCategory  # noqa: E402
+from drivers.errors import DriverError  # noqa: E402
+from estimators.errors import EstimatorError  # noqa: E402
+from hil.build import build_motion, build_parts  # noqa: E402
+from hil.cell import Cell, CellError, load_cell, require_permission  # noqa: E402
+from hil.job import CELL_NAME, LOG_NAME, OUTCOME_NAME, Job, Outcome, ProgressPipe  # noqa: E402
+from hil.mocks import ControlError, connect_mock, overlay_starter  # noqa: E402
+from hil.motion import Motion, MotionError  # noqa: E402
+from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
+from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
+from hil.supervisor import Supervisor  # noqa: E402
+from hil.telemetry.launch import start_recorder, versions, write_meta  # noqa: E402
+from hil.telemetry.publisher import Publisher  # noqa: E402
+from safety.states import State  # noqa: E402
+
+_END = object()
+RECORDER_TIMEOUT = 20.0
+PROGRESS_NS = 100_000_000
+
+
+class StopRequest:
+    """Remembers that a signal asked for a stop; the cycle looks between two cycles."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._take)
+
+    def _take(self, number: int, frame: types.FrameType | None) -> None:
+        self.name = signal.Signals(number).name
+
+
+def work(job: Job, progress: ProgressPipe) -> Outcome:
+    """Run ``job`` to its end. Raises CellError, DriverError, EstimatorError, MotionError for what cannot be built."""
+    cell = load_cell(job.cell)
+    require_permission(cell, real=False)
+    run_dir = Path(job.run_dir)
+    request = StopRequest()
+    ticks, control = connect_mock(job.control_dir)
+    hello = control.hello()
+    parts = build_parts(cell, ticks, overlay_starter(control, cell), hello["ft_path"])
+    motions = [build_motion(name, cell) for name in job.motions]
+    with tempfile.TemporaryDirectory(prefix="hil-run-") as sockets:
+        publisher = Publisher(f"ipc://{sockets}/telemetry", parts.model.n, lockstep=True)
+        meta = Path(sockets) / "meta.json"
+        _write_meta(meta, job, cell, hello)
+        recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta)
+        try:
+            if not publisher.wait_for_recorder(RECORDER_TIMEOUT):
+                raise DriverError(
+                    f"the recorder did not start within {RECORDER_TIMEOUT:.0f} s; look for its message above"
+                )
+            control.register("supervisor", os.getpid())
+            control.register("recorder", recorder.pid)
+            supervisor = Supervisor(parts, TelemetryWriter(publisher))
+            result = RunResult()
+            try:
+                if parts.sensor is not None:
+                    parts.sensor.open()
+                parts.arm.open()
+                control.fri_peer(*parts.arm.address)
+                gc.collect()
+                gc.freeze()
+                gc.disable()
+                _cycles(supervisor, cell, motions, result, request, progress)
+            finally:
+                gc.enable()
+                parts.arm.off()
+                parts.arm.close()
+                if parts.sensor is not None:
+                    parts.sensor.close()
+            problems = []
+            alive = publisher.recorder_alive
+            if not publisher.close() or not alive:
+                problems.append("the recorder died during the run; the log ends where it died")
+            return _outcome(supervisor, result, problems)
+        finally:
+            publisher.close()
+            recorder.wait(RECORDER_TIMEOUT)
+
+
+def _cycles(
+    supervisor: Supervisor,
+    cell: Cell,
+    motions: list[Motion],
+    result: RunResult,
+    request: StopRequest,
+    progress: ProgressPipe,
+) -> None:
+    procedure = run(supervisor, cell, motions, result)
+    cycles = procedure_cycles(supervisor, procedure)
+    next_ns = 0
+    stopping = False
+    while True:
+        if request.name and not stopping:
+            stopping = True
+            cycles.close()
+            supervisor.phase = "stop"
+            cycles = procedure_cycles(supervisor, stop(supervisor, StopCategory.STOP_THEN_OFF))
+        if next(cycles, _END) is _END:
+            break
+        supervisor.step()
+        now = supervisor.parts.ticks.now_ns()
+        if now >= next_ns:
+            next_ns = now + PROGRESS_NS
+            progress.send(**supervisor.progress())
+    progress.send(**supervisor.progress())
+
+
+def _write_meta(path: Path, job: Job, cell: Cell, hello: dict[str, Any]) -> None:
+    limits = cell.robot.joint_limits
+    write_meta(
+        path,
+        n=limits.n,
+        lockstep=True,
+        metadata={
+            "run": {
+                "cell": cell.name,
+                "digest": cell.digest(),
+                "mock": cell.mocks,
+                "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+                "motions": list(job.motions),
+                "mock_profile": hello["profile"],
+                "mock_seed": hello["seed"],
+            },
+            "limits": {
+                "tau_max": limits.tau_max.tolist(),
+                "tau_cmd_max": limits.tau_cmd_max.tolist(),
+                "qd_max": limits.qd_max.tolist(),
+                "source": cell.robot.limits.source,
+            },
+            "codes": {
+                "safety_state": {state.value: number for state, number in STATE_NUMBERS.items()},
+                "fault": {code.value: number for code, number in FAULT_NUMBERS.items()},
+            },
+            "versions": versions(),
+        },
+        files=[(CELL_NAME, "application/yaml", cell.dump())],
+    )
+
+
+def _outcome(supervisor: Supervisor, result: RunResult, problems: list[str]) -> Outcome:
+    machine = supervisor.machine
+    figures: dict[str, float] = {}
+    if result.wrench_tare is not None:
+        figures["tare_force"] = float(np.linalg.norm(result.wrench_tare.mean[:3]))
+    if result.torque_tare is not None:
+        figures["tare_torque_max"] = float(np.abs(result.torque_tare.mean).max())
+    return Outcome(
+        finished=result.finished and machine.state is not State.FAULTED,
+        state=machine.state.value,
+        motions=tuple(result.motions),
+        faults=tuple(fault.headline() for fault in machine.faults),
+        explanation="" if machine.first is None else machine.first.explain(),
+        problems=tuple(problems),
+        cycles=supervisor.tick,
+        figures=figures,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m hil.worker", description="Run one job of a cell.")
+    parser.add_argument("--job", type=Path, required=True, help="Job as JSON")
+    job = Job.from_json(parser.parse_args(arguments).job.read_text(encoding="utf-8"))
+    try:
+        outcome = work(job, ProgressPipe(sys.stdout.fileno()))
+    except (CellError, DriverError, EstimatorError, MotionError, ControlError, OSError) as error:
+        print(f"{error}", file=sys.stderr)
+        return 1
+    outcome.write(Path(job.run_dir) / OUTCOME_NAME)
+    return 0 if outcome.finished else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
