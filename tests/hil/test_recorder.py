@@ -168,8 +168,7 @@ def test_wall_clock_publisher_never_waits(tmp_path: Path) -> None:
         publisher.slots["t_ns"][()] = tick * DT_NS
         publisher.publish()
     recorder.send_signal(signal.SIGCONT)
-    publisher.close(READY_S)
-    recorder.terminate()
+    assert publisher.close(READY_S)
     assert recorder.wait(READY_S) == 0
     log = read_log(tmp_path / "run.mcap")
     assert 0 < len(log.cycle) < 40_000

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from hil.telemetry.publisher import Publisher
 from hil.telemetry.row import CYCLE, FIELDS, TIMING, columns, row_dtype, row_layout
 from hil.telemetry.schema import SCHEMA_NAMES, ChannelDecoder, Event, encode_event, schema_bytes
 
@@ -110,3 +113,26 @@ def test_event_round_trip() -> None:
     got = ChannelDecoder(schema_bytes("/events"), "hil.Event").event(encode_event(event))
     assert (got.tick, got.t_ns, got.kind, got.text) == (5, -7, "fault", "τ too high")
     assert got.data == {"joint": 3, "max": None, "q": [1.5, None]}
+
+
+def test_slots_and_fields_are_the_same_bytes(tmp_path: Path) -> None:
+    """Memoryview slots and numpy fields write one row; a wrong type is refused rather than misread."""
+    publisher = Publisher(f"ipc://{tmp_path}/s", 7, lockstep=False)
+    try:
+        publisher.slots["q"][:] = np.arange(7.0)
+        publisher.slots["limited"][:] = np.arange(7)
+        publisher.slots["arm_seq"][()] = 12
+        publisher.slots["quality"][()] = np.float64(0.5)
+        assert publisher.fields["q"].tolist() == publisher.row["q"].tolist() == [0, 1, 2, 3, 4, 5, 6]
+        assert publisher.fields["limited"].tolist() == [0, 1, 2, 3, 4, 5, 6]
+        assert publisher.fields["arm_seq"][()] == 12
+        assert publisher.fields["quality"][()] == 0.5
+        with pytest.raises(ValueError, match="different structures"):
+            publisher.slots["q"][:] = np.arange(7, dtype=np.float32)
+        with pytest.raises(ValueError, match="different structures"):
+            publisher.slots["q"][:] = np.arange(6.0)
+        publisher.clear()
+        assert np.isnan(publisher.fields["q"]).all()
+        assert publisher.fields["arm_seq"][()] == -1
+    finally:
+        publisher.close()
