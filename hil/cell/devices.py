@@ -23,7 +23,9 @@ def _version(value: Any) -> Any:
 class FriLink(Section):
     """The FRI connection of a KUKA LBR."""
 
-    version: Annotated[str, BeforeValidator(_version)] = Field(description="FRI version of the robot's software")
+    version: Annotated[str, BeforeValidator(_version)] = Field(
+        description=f"FRI version of the robot: {', '.join(FRI_VERSIONS)}"
+    )
     host: str = Field(default="127.0.0.1", description="our own address, on which the robot's packets arrive")
     port: int = Field(
         default=30200, ge=0, le=65535, description="UDP port; 0 takes a free one, which only a mock can be told"

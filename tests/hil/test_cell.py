@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from hil.cell import CellError, CellFault, CellRefused, load_cell, require_permission, shipped_cells
+from hil.cell import Cell, CellError, CellFault, CellRefused, load_cell, reference, require_permission, shipped_cells
 from hil.cell.control import CartesianController, JointController
 from hil.control import ComputedTorqueParams, ImpedanceParams
 from safety.limits import IIWA14_R820
@@ -423,3 +423,9 @@ def test_a_motions_name_is_a_word_for_the_command_line(text: str, faults: Callab
     changed, line = swap(text, "  warmup:", "  Warm up!:")
     (fault,) = faults(changed)
     assert (fault.key, fault.line) == ("motions.Warm up!", line)
+
+
+def test_the_page_of_keys_is_up_to_date() -> None:
+    page = Path(__file__).parents[2] / "docs" / "cell-file.md"
+    assert page.read_text(encoding="utf-8") == reference.page(), "run python -m hil.cell.reference > docs/cell-file.md"
+    assert all(f"`{name}`" in reference.page() for name in Cell.model_fields)
