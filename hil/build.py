@@ -101,8 +101,8 @@ def build_controllers(cell: Cell, adds: frozenset[str]) -> dict[str, Controller]
     """One controller for each kind of motion, with the gains of the cell file."""
     n = cell.robot.joint_limits.n
     return {
-        "joint": ComputedTorque(n, adds),
-        "cartesian": CartesianImpedance(n, adds),
+        "joint": ComputedTorque(n, adds, cell.controller.joint.params()),
+        "cartesian": CartesianImpedance(n, adds, cell.controller.cartesian.params()),
     }
 
 

@@ -107,7 +107,8 @@ def _follow(job: Job, folder: Path, progress: Callable[[dict[str, Any]], None] |
         start_new_session=True,
         env=environment,
     )
-    assert worker.stdout is not None and worker.stderr is not None
+    assert worker.stdout is not None
+    assert worker.stderr is not None
     said = bytearray()
     pending = bytearray()
     poll = select.poll()

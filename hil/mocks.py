@@ -18,15 +18,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from drivers.contract import Ticks
+from drivers.contract import RobotArm, Ticks
 from drivers.errors import ConnectError
+from drivers.fri.arm import FriArm
 from hil.cell import Cell
 from sim_mocks.config import FtConfig, IiwaConfig, MockConfig
 from sim_mocks.control_plane import Control, ControlError, LockstepTicks, SocketControl
 from sim_mocks.faults import Fault
 from sim_mocks.world import Plate, WorldConfig
 
-__all__ = ["Control", "ControlError", "MockHere", "MockHost", "MockProcess", "connect_mock", "mock_config", "overlay_starter"]
+__all__ = [
+    "Control",
+    "ControlError",
+    "MockHere",
+    "MockHost",
+    "MockProcess",
+    "connect_mock",
+    "mock_config",
+    "overlay_starter",
+    "point_at",
+]
 
 READY_TIMEOUT = 30.0
 """How long a mock process may take to say hello, s; a cold disk makes PyBullet slow to load."""
@@ -183,6 +194,12 @@ class MockProcess:
 def connect_mock(control_dir: str | Path) -> tuple[LockstepTicks, Control]:
     """Time token and control plane of a mock process that somebody else started. Raises ConnectError."""
     return LockstepTicks(control_dir), SocketControl(control_dir)
+
+
+def point_at(control: Control, arm: RobotArm) -> None:
+    """Tell the mock robot where its client listens, as the application on a real cabinet is told."""
+    if isinstance(arm, FriArm):
+        control.fri_peer(*arm.address)
 
 
 def overlay_starter(control: Control, cell: Cell) -> Callable[[], None]:

@@ -31,6 +31,8 @@ STANDSTILL_TIMEOUT = 5.0
 ENABLE_TIMEOUT = 10.0
 SETTLE = 0.5
 """How long the arm is held before the first motion, s."""
+BRAKES_TIMEOUT = 1.0
+"""How long the drives may take to say that they are off after a stop, s."""
 TARE_TIME = 0.5
 """Time over which sensors are averaged, s."""
 TORQUE_BIAS_MAX = 15.0
@@ -107,7 +109,8 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
         supervisor, collect, STANDSTILL_TIMEOUT, lambda: "the arm does not stand still long enough to be checked"
     )
     sample, dyn = supervisor.sample, supervisor.dyn
-    assert sample is not None and dyn is not None
+    assert sample is not None
+    assert dyn is not None
     faults = check_standstill(
         mean.tau_mean,
         dyn.g,
@@ -156,9 +159,12 @@ def enable(supervisor: Supervisor) -> Procedure:
 
 
 def stop(supervisor: Supervisor, category: StopCategory = StopCategory.STOP_THEN_OFF) -> Procedure:
-    """Stop and wait until the arm stands."""
+    """Stop and wait until the arm stands and, where the power goes with it, its drives are off."""
     supervisor.stop(category)
     while supervisor.state is State.STOPPING:
+        yield
+    begin = supervisor.parts.ticks.now_ns()
+    while supervisor.parts.arm.health().drives_on and (supervisor.parts.ticks.now_ns() - begin) * 1e-9 < BRAKES_TIMEOUT:
         yield
 
 

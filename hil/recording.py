@@ -110,7 +110,8 @@ class TelemetryWriter:
         s["rejected"][()] = sum(health.rejected.values()) if health.rejected else 0
         s["wall_wake_ns"][()] = woke
         s["wall_read_ns"][()] = read_ns
-        s["wall_write_ns"][()] = read_ns + write_ns
+        # 0 is left out of the figures: a cycle that commands nothing has nothing to write.
+        s["wall_write_ns"][()] = read_ns + write_ns if decision.sent else 0
         s["wall_cycle_ns"][()] = time.monotonic_ns() - woke
         publisher.publish()
 

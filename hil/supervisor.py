@@ -110,8 +110,9 @@ class Supervisor:
         """Every fault of this run in the order of their cycles (the latched ones are in ``machine.faults``)."""
         n = parts.model.n
         self._writer = writer
-        self._none = Decision(*(np.full(n, math.nan) for _ in range(3)), np.zeros(n, dtype=np.int64))
-        nan = np.full(6, math.nan)
+        unknown = np.full(n, math.nan)
+        self._none = Decision(unknown, unknown, unknown, np.zeros(n, dtype=np.int64))
+        self._no_wrench = nan = np.full(6, math.nan)
         self.estimate = Estimate(np.full(n, math.nan), np.full((n, n), math.nan), nan, np.full((6, 6), math.nan), nan)
         self._controller: Controller | None = None
         self.reference: Reference | None = None
@@ -242,8 +243,9 @@ class Supervisor:
         self.dyn = dyn = parts.model.update(sample.q, sample.qd)
         estimate.tau_ext, estimate.P = parts.observer.update(sample.tau, dyn, sample.dt)
         estimate.wrench, estimate.wrench_cov = contact_wrench(dyn.J, estimate.tau_ext, estimate.P)
-        if wrench is not None and parts.wrist is not None and wrench.valid:
-            estimate.wrench_ft = parts.wrist.contact(wrench.wrench, dyn, sample.qdd)
+        if wrench is not None and parts.wrist is not None:
+            known = wrench.valid
+            estimate.wrench_ft = parts.wrist.contact(wrench.wrench, dyn, sample.qdd) if known else self._no_wrench
 
     def _watch(self, sample: RobotSample, wrench: WrenchSample | None, now_ns: int) -> None:
         """State checks; what is wrong while nothing is enabled only keeps the cell from being READY."""
@@ -274,7 +276,8 @@ class Supervisor:
         if self._controller is None or self.motion is None:
             self._begin(JointHold())
         controller, motion = self._controller, self.motion
-        assert controller is not None and motion is not None
+        assert controller is not None
+        assert motion is not None
         elapsed = (now_ns - self._begun_ns) * 1e-9
         reference = self.reference = motion.at(elapsed)
         wrench = self.wrench
@@ -332,7 +335,8 @@ class Supervisor:
         M, g = (dyn.M, dyn.g) if dyn is not None else (np.full((n, n), math.nan), np.full(n, math.nan))
         step = stops.step(sample, M, g, sample.dt)
         if step.kind is StepKind.COMMAND and sample.fresh and dyn is not None:
-            assert step.tau is not None and step.q_ref is not None
+            assert step.tau is not None
+            assert step.q_ref is not None
             return self._through_gate(step.tau, step.q_ref, sample, dyn, now_ns, stopping=True)
         if step.kind is StepKind.OFF:
             self._power_off(step.reason)
@@ -360,7 +364,8 @@ class Supervisor:
     # Small things
 
     def _begin(self, motion: Motion) -> None:
-        assert self.sample is not None and self.dyn is not None
+        assert self.sample is not None
+        assert self.dyn is not None
         self._controller = self.parts.controllers[motion.kind]
         motion.start(self.sample.q, self.dyn.x, self.dyn.R)
         self._controller.reset(self.sample, self.dyn)

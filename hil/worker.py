@@ -30,7 +30,7 @@ from estimators.errors import EstimatorError  # noqa: E402
 from hil.build import build_motion, build_parts  # noqa: E402
 from hil.cell import Cell, CellError, load_cell, require_permission  # noqa: E402
 from hil.job import CELL_NAME, LOG_NAME, OUTCOME_NAME, Job, Outcome, ProgressPipe  # noqa: E402
-from hil.mocks import ControlError, connect_mock, overlay_starter  # noqa: E402
+from hil.mocks import ControlError, connect_mock, overlay_starter, point_at  # noqa: E402
 from hil.motion import Motion, MotionError  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
@@ -84,7 +84,7 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
                 if parts.sensor is not None:
                     parts.sensor.open()
                 parts.arm.open()
-                control.fri_peer(*parts.arm.address)
+                point_at(control, parts.arm)
                 gc.collect()
                 gc.freeze()
                 gc.disable()

@@ -52,7 +52,7 @@ def verdict_rows(summary: Summary) -> list[VerdictRow]:
     if summary.timing is not None:
         answer = summary.timing.answer
         value = f"{summary.timing.verdict}: p50 {answer.p50 * 1e6:.0f}, p99.9 {answer.p999 * 1e6:.0f} µs"
-        rows.append(VerdictRow("cycle time", value, "good or fair", summary.timing.verdict != "poor"))
+        rows.append(VerdictRow("cycle time", value, "good or fair", summary.timing.verdict != "poor" or None))
     lost = summary.gaps + summary.rejected + summary.missed
     value = f"missing {summary.gaps}, refused {summary.rejected}, not recorded {summary.missed}"
     rows.append(VerdictRow("frames", value, "none lost", lost == 0 or None))

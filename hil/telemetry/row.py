@@ -92,7 +92,7 @@ FIELDS: tuple[Field, ...] = (
     Field("rejected", None, "i8", "", "frames or datagrams refused so far"),
     Field("wall_wake_ns", None, "i8", "ns", "monotonic time at which the cycle woke", TIMING),
     Field("wall_read_ns", None, "i8", "ns", "wake to sample decoded", TIMING),
-    Field("wall_write_ns", None, "i8", "ns", "sample read to command written", TIMING),
+    Field("wall_write_ns", None, "i8", "ns", "wake to command written; 0 where none was", TIMING),
     Field("wall_cycle_ns", None, "i8", "ns", "all of the cycle's work, without waiting", TIMING),
     Field("wall_pub_ns", None, "i8", "ns", "publishing the row before this one (set by the publisher)", TIMING),
 )
