@@ -18,9 +18,9 @@ model's gravity torque, ``T`` the tick; terms that the robot does not add are ze
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +44,8 @@ from safety.limits import (
     all_finite,
     checked_stiffness,
     exceeds,
+    highest,
+    lowest,
     outside,
     predicted_total,
     sample_age_ns,
@@ -94,6 +96,25 @@ class _State(NamedTuple):
     q_ref: list[float]
 
 
+def _frozen(values: list[float]) -> Array:
+    """A read-only array: nobody changes a command after it was judged."""
+    array = np.array(values)
+    array.setflags(write=False)
+    return array
+
+
+def _rows(*columns: Array) -> list[tuple[float, ...]]:
+    """The columns of limits as one tuple for each joint."""
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _comparable(kind: type, columns: list[list[float]], state: _State) -> Sequence[int]:
+    """The joints whose numbers are all finite; only these are compared, the others are refused already."""
+    joint_columns = [x for x, name in zip(columns, _FIELDS[kind], strict=True) if name != "wrench"]
+    numbers = zip(*joint_columns, state.q, state.qd, strict=True)
+    return [j for j, row in enumerate(numbers) if all_finite(row)]
+
+
 class CommandGate:
     """Passes or refuses commands for one arm; see the module's docstring for what is bounded."""
 
@@ -109,15 +130,20 @@ class CommandGate:
         max_age = max(2.0 * traits.period, 0.004) if self._params.max_age is None else self._params.max_age
         self._max_age_ns = max_age * 1e9
         self._adds_gravity = "gravity" in traits.adds
-        self._q_min: list[float] = limits.q_min.tolist()
-        self._q_max: list[float] = limits.q_max.tolist()
+        self._zeros = [0.0] * self._n
         self._qd_max: list[float] = limits.qd_max.tolist()
-        self._magnitude: list[float] = limits.tau_cmd_max.tolist()
-        self._total: list[float] = (limits.tau_max * (1.0 - limits.total_margin)).tolist()
-        self._rate: list[float] = limits.tau_rate_max.tolist()
-        self._window: list[float] = limits.tau_window_max.tolist()
-        self._ref_step: list[float] = (limits.q_ref_rate_max * traits.period).tolist()
-        self._distance: list[float] = limits.q_ref_distance_max.tolist()
+        # One row of limits for each joint, in the order in which the checks take them apart.
+        self._torque_rows = _rows(
+            limits.tau_cmd_max,
+            limits.tau_max * (1.0 - limits.total_margin),
+            limits.tau_window_max,
+            limits.tau_rate_max,
+            limits.tau_rate_max * traits.period,
+            np.array(self._k),
+        )
+        self._reference_rows = _rows(
+            limits.q_min, limits.q_max, limits.q_ref_distance_max, limits.q_ref_rate_max * traits.period
+        )
         self._passed = WindowExtremes(limits.window)
 
     def judge(
@@ -136,24 +162,25 @@ class CommandGate:
         if gravity is None or not all_finite(gravity):
             found.add(FaultCode.MODEL_NOT_FINITE)
             gravity = None
-        read = self._read(command, found)
+        columns = self._read(command, found)
         torque: list[float] | None = None
-        if read is not None and state is not None:
-            joints = self._comparable(read, state)
-            self._judge_reference(read.q_ref.tolist(), state, joints, found)
-            if isinstance(read, TorqueCommand):
-                torque = read.tau.tolist()
-                self._judge_torque(torque, torque, [0.0] * self._n, read.q_ref, state, gravity, joints, now_ns, found)
-            elif isinstance(read, MitCommand):
-                torque = self._judge_mit(read, state, gravity, joints, now_ns, found)
-            elif isinstance(read, WrenchCommand):
-                self._judge_wrench(read.wrench.tolist(), found)
-        if found.reports or read is None:
+        if columns is not None and state is not None:
+            kind = type(command)
+            joints = range(self._n) if not found.reports else _comparable(kind, columns, state)
+            self._judge_reference(columns[_FIELDS[kind].index("q_ref")], state, joints, found)
+            if kind is TorqueCommand:
+                torque, q_ref = columns
+                self._judge_torque(torque, torque, self._zeros, q_ref, state, gravity, joints, now_ns, found)
+            elif kind is MitCommand:
+                torque = self._judge_mit(columns, state, gravity, joints, now_ns, found)
+            elif kind is WrenchCommand:
+                self._judge_wrench(columns[0], found)
+        if found.reports or columns is None or state is None:
             return Refusal(tuple(found.reports))
-        if torque is not None and state is not None:
+        if torque is not None:
             # What acted before counts as well: the window begins with it.
-            self._passed.add(now_ns, list(map(min, torque, state.tau_low)), list(map(max, torque, state.tau_high)))
-        return PassedCommand(read, sample.seq)
+            self._passed.add(now_ns, lowest(torque, state.tau_low), highest(torque, state.tau_high))
+        return PassedCommand(type(command)(*map(_frozen, columns)), sample.seq)
 
     def _judge_sample(self, sample: RobotSample, now_ns: int, found: Findings) -> _State | None:
         """Whether the sample may be answered, and its vectors if they have the right shape."""
@@ -177,14 +204,14 @@ class CommandGate:
             found.add_not_finite(FaultCode.SAMPLE_INVALID, qd, "speed")
         return _State(q, qd, low, high, q_ref)
 
-    def _read(self, command: Command, found: Findings) -> Command | None:
-        """A frozen copy of the command, so that what was judged is what is sent; None where it cannot be judged."""
+    def _read(self, command: Command, found: Findings) -> list[list[float]] | None:
+        """The command's vectors, copied, so that what was judged is what is sent; None where they cannot be judged."""
         kind = type(command)
         if kind not in self._traits.commands or kind not in _FIELDS:
             taken = ", ".join(k.__name__ for k in self._traits.commands)
             found.add(FaultCode.COMMAND_KIND, detail=f"read {kind.__name__}, the arm takes {taken}")
             return None
-        copies: list[Array] = []
+        columns: list[list[float]] = []
         for name in _FIELDS[kind]:
             given = getattr(command, name)
             n = 6 if name == "wrench" else self._n
@@ -196,41 +223,29 @@ class CommandGate:
                 continue
             if not all_finite(values):
                 found.add_not_finite(FaultCode.COMMAND_NOT_FINITE, values, name)
-            frozen = np.array(values)
-            frozen.setflags(write=False)
-            copies.append(frozen)
-        return kind(*copies) if len(copies) == len(_FIELDS[kind]) else None
-
-    def _comparable(self, command: Command, state: _State) -> Sequence[int]:
-        """The joints whose numbers are all finite; only these are compared, the others are refused already."""
-        columns = [state.q, state.qd]
-        columns += [getattr(command, name).tolist() for name in _FIELDS[type(command)] if name != "wrench"]
-        if all(map(all_finite, columns)):
-            return range(self._n)
-        return [j for j in range(self._n) if all(math.isfinite(column[j]) for column in columns)]
+            columns.append(values)
+        return columns if len(columns) == len(_FIELDS[kind]) else None
 
     def _judge_reference(self, q_ref: list[float], state: _State, joints: Sequence[int], found: Findings) -> None:
         for j in joints:
-            reference = q_ref[j]
-            if outside(reference, self._q_min[j], self._q_max[j]):
-                nearest = self._q_min[j] if reference < self._q_min[j] else self._q_max[j]
-                found.add(FaultCode.REFERENCE_RANGE, reference, nearest, j)
+            q_min, q_max, distance_max, step_max = self._reference_rows[j]
+            reference, accepted = q_ref[j], state.q_ref[j]
+            if outside(reference, q_min, q_max):
+                found.add(FaultCode.REFERENCE_RANGE, reference, q_min if reference < q_min else q_max, j)
             distance = reference - state.q[j]
-            if exceeds(distance, self._distance[j]):
-                found.add(FaultCode.REFERENCE_DISTANCE, distance, self._distance[j], j)
-            if not math.isfinite(state.q_ref[j]):
+            if exceeds(distance, distance_max):
+                found.add(FaultCode.REFERENCE_DISTANCE, distance, distance_max, j)
+            if not isfinite(accepted):
                 found.add(FaultCode.REFERENCE_UNKNOWN, joint=j)
-                continue
-            step = reference - state.q_ref[j]
-            if exceeds(step, self._ref_step[j]):
-                found.add(FaultCode.REFERENCE_STEP, step, self._ref_step[j], j)
+            elif exceeds(reference - accepted, step_max):
+                found.add(FaultCode.REFERENCE_STEP, reference - accepted, step_max, j)
 
     def _judge_torque(
         self,
         acting: list[float],
         feed_forward: list[float],
         feedback: list[float],
-        q_ref: Array,
+        q_ref: list[float],
         state: _State,
         gravity: list[float] | None,
         joints: Sequence[int],
@@ -238,33 +253,33 @@ class CommandGate:
         found: Findings,
     ) -> None:
         """``acting`` torque now; it may become ``feed_forward`` ± ``feedback`` before the next command."""
-        lowest, highest = self._passed.extremes(now_ns, state.tau_low, state.tau_high)
+        low, high = self._passed.extremes(now_ns, state.tau_low, state.tau_high)
+        added = gravity if self._adds_gravity else self._zeros
         for j in joints:
-            magnitude = abs(feed_forward[j]) + feedback[j]
-            if exceeds(magnitude, self._magnitude[j]):
-                found.add(FaultCode.TORQUE_MAGNITUDE, magnitude, self._magnitude[j], j)
-            reference = q_ref.item(j)
-            if gravity is not None:
-                added = gravity[j] if self._adds_gravity else 0.0
-                total = predicted_total(feed_forward[j], added, self._k[j], reference - state.q[j])
-                total = abs(total) + feedback[j]
-                if exceeds(total, self._total[j]):
-                    found.add(FaultCode.TORQUE_TOTAL, total, self._total[j], j)
-            if not (math.isfinite(state.tau_low[j]) and math.isfinite(state.tau_high[j])):
+            magnitude_max, total_max, window_max, rate_max, change_max, k = self._torque_rows[j]
+            now, ahead, swing = acting[j], feed_forward[j], feedback[j]
+            magnitude = abs(ahead) + swing
+            if exceeds(magnitude, magnitude_max):
+                found.add(FaultCode.TORQUE_MAGNITUDE, magnitude, magnitude_max, j)
+            if added is not None:
+                total = abs(predicted_total(ahead, added[j], k, q_ref[j] - state.q[j])) + swing
+                if exceeds(total, total_max):
+                    found.add(FaultCode.TORQUE_TOTAL, total, total_max, j)
+            accepted_low, accepted_high = state.tau_low[j], state.tau_high[j]
+            if not (isfinite(accepted_low) and isfinite(accepted_high)):
                 found.add(FaultCode.ACCEPTED_UNKNOWN, joint=j)
                 continue
-            spread = max(highest[j], acting[j]) - min(lowest[j], acting[j])
-            if exceeds(spread, self._window[j]):
-                found.add(FaultCode.TORQUE_WINDOW, spread, self._window[j], j)
-            if math.isfinite(state.q_ref[j]):
-                spring = self._k[j] * abs(reference - state.q_ref[j])
-                change = worst_change(acting[j], state.tau_low[j], state.tau_high[j]) + spring
-                if exceeds(change, self._rate[j] * self._period):
-                    found.add(FaultCode.TORQUE_RATE, change / self._period, self._rate[j], j)
+            spread = max(high[j], now) - min(low[j], now)
+            if exceeds(spread, window_max):
+                found.add(FaultCode.TORQUE_WINDOW, spread, window_max, j)
+            spring = k * abs(q_ref[j] - state.q_ref[j]) if k > 0.0 else 0.0
+            change = worst_change(now, accepted_low, accepted_high) + spring
+            if exceeds(change, change_max) and isfinite(state.q_ref[j]):
+                found.add(FaultCode.TORQUE_RATE, change / self._period, rate_max, j)
 
     def _judge_mit(
         self,
-        command: MitCommand,
+        columns: list[list[float]],
         state: _State,
         gravity: list[float] | None,
         joints: Sequence[int],
@@ -272,8 +287,7 @@ class CommandGate:
         found: Findings,
     ) -> list[float]:
         """Judge gains, velocity and torque of an MIT command; the torque that it makes act now."""
-        q_ref, qd_ref, tau = command.q_ref.tolist(), command.qd_ref.tolist(), command.tau.tolist()
-        kp, kd = command.kp.tolist(), command.kd.tolist()
+        q_ref, qd_ref, kp, kd, tau = columns
         acting, feedback = list(tau), [0.0] * self._n
         for j in joints:
             for gain, name in ((kp[j], "stiffness"), (kd[j], "damping")):
@@ -286,14 +300,14 @@ class CommandGate:
             spring, damper = kp[j] * (q_ref[j] - state.q[j]), kd[j] * (qd_ref[j] - state.qd[j])
             acting[j] += spring + damper
             feedback[j] = abs(spring) + abs(damper)
-        self._judge_torque(acting, tau, feedback, command.q_ref, state, gravity, joints, now_ns, found)
+        self._judge_torque(acting, tau, feedback, q_ref, state, gravity, joints, now_ns, found)
         return acting
 
     def _judge_wrench(self, wrench: list[float], found: Findings) -> None:
         """Judge the magnitudes; what a wrench does to joint torques is the robot's own business."""
         params = self._params
         for axis, value in zip(("Fx", "Fy", "Fz", "Mx", "My", "Mz"), wrench, strict=True):
-            if not math.isfinite(value):
+            if not isfinite(value):
                 continue
             if axis[0] == "F":
                 if exceeds(value, params.force_max):

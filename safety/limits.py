@@ -145,11 +145,6 @@ def outside(value: float, low: float, high: float) -> bool:
     return not low <= value <= high
 
 
-def clip(value: float, low: float, high: float) -> float:
-    """``value`` moved to the nearest point of ``low … high``; NaN stays NaN."""
-    return low if value < low else high if value > high else value
-
-
 def worst_change(value: float, low: float, high: float) -> float:
     """Largest ``|value − x|`` for an ``x`` known only to lie in ``low … high``; all finite."""
     return max(abs(value - low), abs(value - high))
@@ -170,8 +165,18 @@ def vector(x: object, n: int) -> list[float] | None:
 
 
 def all_finite(values: Sequence[float]) -> bool:
-    """True if every element is finite."""
-    return all(map(math.isfinite, values))
+    """True if every element is finite. A finite sum proves it, at half the cost; a sum may also overflow."""
+    return math.isfinite(sum(values)) or all(map(math.isfinite, values))
+
+
+def lowest(a: Sequence[float], b: Sequence[float]) -> list[float]:
+    """The lower of each pair."""
+    return [x if x < y else y for x, y in zip(a, b, strict=True)]
+
+
+def highest(a: Sequence[float], b: Sequence[float]) -> list[float]:
+    """The higher of each pair."""
+    return [x if x > y else y for x, y in zip(a, b, strict=True)]
 
 
 def sample_age_ns(sample: RobotSample, now_ns: int) -> int | None:
@@ -209,24 +214,32 @@ class WindowExtremes:
     def __init__(self, window: float) -> None:
         self._width_ns = max(1, math.ceil(window * 1e9 / self._BUCKETS))
         self._slots: deque[tuple[int, list[float], list[float]]] = deque()
+        self._low: list[float] = []
+        self._high: list[float] = []
+        """Extremes of all slots."""
 
     def add(self, t_ns: int, low: list[float], high: list[float]) -> None:
-        """Remember that the torque was somewhere in ``low … high`` at ``t_ns``."""
-        index = t_ns // self._width_ns
-        if self._slots and self._slots[-1][0] >= index:
-            index, old_low, old_high = self._slots.pop()
-            low, high = list(map(min, low, old_low)), list(map(max, high, old_high))
-        self._slots.append((index, low, high))
+        """Remember that the torque was somewhere in ``low … high`` at ``t_ns``; all finite."""
+        slots, index = self._slots, t_ns // self._width_ns
+        self._low = lowest(self._low, low) if slots else low
+        self._high = highest(self._high, high) if slots else high
+        if slots and slots[-1][0] >= index:
+            index, slot_low, slot_high = slots.pop()
+            low, high = lowest(slot_low, low), highest(slot_high, high)
+        slots.append((index, low, high))
 
     def extremes(self, t_ns: int, low: list[float], high: list[float]) -> tuple[list[float], list[float]]:
         """Lowest and highest value per joint of ``low … high`` and all that is remembered at ``t_ns``."""
-        slots = self._slots
-        oldest = t_ns // self._width_ns - self._BUCKETS
-        while slots and slots[0][0] < oldest:
-            slots.popleft()
+        slots, oldest = self._slots, t_ns // self._width_ns - self._BUCKETS
+        if slots and slots[0][0] < oldest:
+            while slots and slots[0][0] < oldest:
+                slots.popleft()
+            if slots:
+                self._low = list(map(min, *(slot[1] for slot in slots), slots[0][1]))
+                self._high = list(map(max, *(slot[2] for slot in slots), slots[0][2]))
         if not slots:
             return low, high
-        return list(map(min, low, *(s[1] for s in slots))), list(map(max, high, *(s[2] for s in slots)))
+        return lowest(self._low, low), highest(self._high, high)
 
 
 _DATA_SHEET = "KUKA data sheet (brochure figures, as in iiwa_ros and Drake's iiwa description)"

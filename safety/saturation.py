@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from drivers.contract import ArmTraits, Array, RobotSample
-from safety.limits import JointLimits, WindowExtremes, all_finite, checked_stiffness, clip, vector
+from safety.limits import JointLimits, WindowExtremes, all_finite, checked_stiffness, vector
 
 INSIDE = 1.0 - 1e-9
 """Limits are approached to within this fraction, so that rounding never turns a saturated torque into a fault."""
@@ -45,19 +45,24 @@ class Saturation:
         self._k = checked_stiffness(limits, traits, stiffness)
         self._n = limits.n
         self._adds_gravity = "gravity" in traits.adds
-        self._q_min: list[float] = limits.q_min.tolist()
-        self._q_max: list[float] = limits.q_max.tolist()
-        self._magnitude: list[float] = (limits.tau_cmd_max * INSIDE).tolist()
-        self._total: list[float] = (limits.tau_max * (1.0 - limits.total_margin) * INSIDE).tolist()
-        self._rate_step: list[float] = (limits.tau_rate_max * traits.period * INSIDE).tolist()
-        self._window: list[float] = (limits.tau_window_max * INSIDE).tolist()
-        self._distance: list[float] = (limits.q_ref_distance_max * INSIDE).tolist()
-        self._ref_step: list[float] = [
-            min(step, SPRING_SHARE * rate_step / k) if k > 0.0 else step
-            for step, rate_step, k in zip(
-                (limits.q_ref_rate_max * traits.period * INSIDE).tolist(), self._rate_step, self._k, strict=True
-            )
-        ]
+        rate_step = limits.tau_rate_max * traits.period * INSIDE
+        ref_step = limits.q_ref_rate_max * traits.period * INSIDE
+        k = np.array(self._k)
+        stiff = k > 0.0
+        ref_step[stiff] = np.minimum(ref_step[stiff], SPRING_SHARE * rate_step[stiff] / k[stiff])
+        columns = (
+            limits.q_min,
+            limits.q_max,
+            limits.q_ref_distance_max * INSIDE,
+            ref_step,
+            limits.tau_cmd_max * INSIDE,
+            limits.tau_max * (1.0 - limits.total_margin) * INSIDE,
+            limits.tau_window_max * INSIDE,
+            rate_step,
+            k,
+        )
+        # One row of limits for each joint, in the order in which apply() takes it apart.
+        self._rows: list[tuple[float, ...]] = list(zip(*(column.tolist() for column in columns), strict=True))
         self._acted = WindowExtremes(limits.window)
 
     def apply(
@@ -79,30 +84,46 @@ class Saturation:
         for j, numbers in enumerate(zip(*columns, strict=True)):
             if not all_finite(numbers):
                 continue
-            wish, wish_ref, lo, hi, q, reference, gravity = numbers
-            k, step, distance = self._k[j], self._ref_step[j], self._distance[j]
-            ref = clip(wish_ref, q - distance, q + distance)
-            ref = clip(ref, self._q_min[j], self._q_max[j])
-            ref = clip(ref, reference - step, reference + step)
+            wish, wish_ref, lo, hi, q, accepted, gravity = numbers
+            q_min, q_max, distance, ref_step, magnitude, total, window, rate_step, k = self._rows[j]
+
+            ref = wish_ref
+            if ref > q + distance:
+                ref = q + distance
+            elif ref < q - distance:
+                ref = q - distance
+            if ref > q_max:
+                ref = q_max
+            elif ref < q_min:
+                ref = q_min
+            if ref > accepted + ref_step:
+                ref = accepted + ref_step
+            elif ref < accepted - ref_step:
+                ref = accepted - ref_step
             flags = 0 if ref == wish_ref else _REFERENCE
 
-            by = self._magnitude[j]
-            now = clip(wish, -by, by)
-            if now != wish:
-                flags |= _MAGNITUDE
-            before, by = now, self._total[j]
-            added = k * (ref - q) + (gravity if self._adds_gravity else 0.0)
-            now = clip(now, -by - added, by - added)
-            if now != before:
-                flags |= _TOTAL
-            before, by = now, self._window[j]
-            now = clip(now, highest[j] - by, lowest[j] + by)
-            if now != before:
-                flags |= _WINDOW
-            before, by = now, self._rate_step[j] - k * abs(ref - reference)
-            now = clip(now, hi - by, lo + by)
-            if now != before:
-                flags |= _RATE
+            now = wish
+            if now > magnitude:
+                now, flags = magnitude, flags | _MAGNITUDE
+            elif now < -magnitude:
+                now, flags = -magnitude, flags | _MAGNITUDE
+
+            added = k * (ref - q) + gravity if self._adds_gravity else k * (ref - q)
+            if now + added > total:
+                now, flags = total - added, flags | _TOTAL
+            elif now + added < -total:
+                now, flags = -total - added, flags | _TOTAL
+
+            if now > lowest[j] + window:
+                now, flags = lowest[j] + window, flags | _WINDOW
+            elif now < highest[j] - window:
+                now, flags = highest[j] - window, flags | _WINDOW
+
+            change = rate_step - k * abs(ref - accepted)
+            if now > lo + change:
+                now, flags = lo + change, flags | _RATE
+            elif now < hi - change:
+                now, flags = hi - change, flags | _RATE
             tau[j], q_ref[j], limited[j] = now, ref, flags
         if all_finite(low) and all_finite(high):
             self._acted.add(now_ns, low, high)

@@ -17,8 +17,8 @@ from safety.limits import (
     VECTORS,
     LimitsError,
     WindowExtremes,
+    all_finite,
     checked_stiffness,
-    clip,
     exceeds,
     outside,
     predicted_total,
@@ -160,9 +160,14 @@ def test_comparisons_at_the_limit():
     assert outside(0.0, -1.0, NAN)
 
 
-def test_clip_and_change_and_total():
-    assert [clip(x, -1.0, 2.0) for x in (-3.0, -1.0, 0.5, 2.0, 9.0)] == [-1.0, -1.0, 0.5, 2.0, 2.0]
-    assert math.isnan(clip(NAN, -1.0, 2.0))
+def test_finite_is_told_even_where_the_sum_overflows():
+    assert all_finite([1.0, -2.0])
+    assert all_finite([1e308, 1e308, -1e308])
+    for bad in ([NAN, 0.0], [0.0, INF], [INF, -INF], [1e308, 1e308, NAN]):
+        assert not all_finite(bad)
+
+
+def test_change_and_total():
     assert worst_change(3.0, 1.0, 2.0) == 2.0
     assert worst_change(-3.0, 1.0, 2.0) == 5.0
     assert predicted_total(1.0, 20.0, 100.0, -0.5) == -29.0

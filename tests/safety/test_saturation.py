@@ -66,6 +66,9 @@ def test_reference_keeps_range_step_and_distance():
     edge = at(0, LIMITS.q_max[0], Q)
     _, q_ref, _ = apply(q_ref=at(0, 9.0, Q), on=sample(q=edge, q_ref_accepted=edge))
     assert q_ref[0] == LIMITS.q_max[0]
+    edge = at(0, LIMITS.q_min[0], Q)
+    _, q_ref, _ = apply(q_ref=at(0, -9.0, Q), on=sample(q=edge, q_ref_accepted=edge))
+    assert q_ref[0] == LIMITS.q_min[0]
     _, q_ref, _ = apply(q_ref=Q, on=sample(q=at(0, Q[0] + 0.1005, Q)))
     assert q_ref[0] == pytest.approx(Q[0] + 0.0005, abs=1e-8)
 
