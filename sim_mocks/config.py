@@ -86,6 +86,12 @@ class MockConfig:
     """Directory of the control plane's sockets; empty: none."""
 
     def __post_init__(self) -> None:
+        if self.truth not in ("full", "summary"):
+            raise MockConfigError(f"truth: read {self.truth!r}, allowed are 'full' and 'summary'")
+        if not (1 <= self.iiwa.send_period_ms <= 100):
+            raise MockConfigError(f"iiwa.send_period_ms: read {self.iiwa.send_period_ms}, FRI allows 1 … 100 ms")
+        if not (1 <= self.iiwa.send_period_ms * self.iiwa.receive_multiplier <= 100):
+            raise MockConfigError("iiwa.receive_multiplier: send period times multiplier must lie in 1 … 100 ms")
         dt = self.world.dt
         if not 1e-5 <= dt <= 0.1:
             raise MockConfigError(f"world.dt: read {dt} s, allowed are 1e-5 … 0.1 s")
@@ -94,12 +100,6 @@ class MockConfig:
             raise MockConfigError(f"world.dt: {dt} s does not divide the send period of {self.iiwa.send_period_ms} ms")
         if len(self.world.q0) != 7:
             raise MockConfigError(f"world.q0: read {len(self.world.q0)} joint positions, an iiwa has 7")
-        if self.truth not in ("full", "summary"):
-            raise MockConfigError(f"truth: read {self.truth!r}, allowed are 'full' and 'summary'")
-        if not (1 <= self.iiwa.send_period_ms <= 100):
-            raise MockConfigError(f"iiwa.send_period_ms: read {self.iiwa.send_period_ms}, FRI allows 1 … 100 ms")
-        if not (1 <= self.iiwa.send_period_ms * self.iiwa.receive_multiplier <= 100):
-            raise MockConfigError("iiwa.receive_multiplier: send period times multiplier must lie in 1 … 100 ms")
         if self.iiwa.overlay_max is not None and len(self.iiwa.overlay_max) != 7:
             raise MockConfigError(f"iiwa.overlay_max: read {len(self.iiwa.overlay_max)} values, expected 7")
 

@@ -4,9 +4,10 @@ Two unix sockets in the cell's control directory, apart from the wires:
 
 ``control.sock``  stream; one JSON object per line. Request ``{"op": name, …arguments}``, reply ``{"ok": true, …}``
                   or ``{"ok": false, "error": sentence}``. Requests are served between ticks.
-``token.sock``    sequenced packets; one holder. On connection the cell sends :data:`GREETING` (tick, t_ns, dt_ns).
-                  From then on the holder sends one byte, the cell makes one tick and returns :data:`TOKEN`
-                  (tick, t_ns). When the holder's end closes, the cell runs on alone until the arm stands.
+``token.sock``    sequenced packets; one holder. On connection the cell sends :data:`GREETING` (tick, t_ns, period).
+                  From then on the holder sends one byte, the cell runs one send period (a tick of the arm, often
+                  also one of the world) and returns :data:`TOKEN` (world ticks so far, t_ns). When the holder's
+                  end closes, the cell runs on alone until the arm stands.
 """
 
 from __future__ import annotations
@@ -162,9 +163,9 @@ class LockstepTicks:
             self._socket.close()
             raise ConnectError("the mock cell gives the time token to one client at a time; another one holds it")
         self.tick: int
-        """Ticks completed."""
+        """Ticks of the world completed."""
         self.dt_ns: int
-        """Length of a tick, ns."""
+        """Virtual time that passes in each wait, ns."""
         self._t_ns: int
         self.tick, self._t_ns, self.dt_ns = GREETING.unpack(greeting)
         self.lost = False

@@ -97,13 +97,15 @@ class ControlServer:
 
     def _accept_token(self) -> None:
         connection, _ = self._token_listener.accept()
+        if self._token is not None and _hung_up(self._token):  # the old holder left before the new one came
+            self._serve_token(self._token)
         if self._token is not None:
             connection.close()
             return
         self._token = connection
         self._poll.register(connection, select.POLLIN)
         with contextlib.suppress(OSError):
-            connection.send(GREETING.pack(self._cell.ticks, self._cell.t_ns, self._cell.dt_ns))
+            connection.send(GREETING.pack(self._cell.ticks, self._cell.t_ns, self._cell.cycle_ns))
 
     def _serve_token(self, token: socket.socket) -> None:
         try:
@@ -118,7 +120,7 @@ class ControlServer:
             return
         if self._pacer is not None:
             self._pacer.wait()
-        self._cell.tick()
+        self._cell.cycle()
         with contextlib.suppress(OSError):  # a dead holder shows at the next recv
             token.send(TOKEN.pack(self._cell.ticks, self._cell.t_ns))
 
@@ -157,3 +159,12 @@ class ControlServer:
         connection, _ = self._clients.pop(fd)
         self._poll.unregister(fd)
         connection.close()
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

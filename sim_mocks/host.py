@@ -129,6 +129,16 @@ class MockCell:
         )
         self.ticks += 1
 
+    def cycle(self) -> None:
+        """All ticks of one send period: what the client sees as one tick of the arm."""
+        for _ in range(self.controller.ticks_per_packet):
+            self.tick()
+
+    @property
+    def cycle_ns(self) -> int:
+        """Length of :meth:`cycle`, ns."""
+        return self.dt_ns * self.controller.ticks_per_packet
+
     def standing(self) -> bool:
         """Brakes closed and every joint at rest."""
         return self._braked and float(np.abs(self.world.qd).max()) < _STANDING
@@ -180,7 +190,7 @@ class MockCell:
 
 
 class CooperativeHost(MockCell):
-    """A cell in the client's own process and thread: whenever a driver waits, the cell makes one tick.
+    """A cell in the client's own process and thread: whenever a driver waits, one send period passes.
 
     It is the driver's :class:`drivers.contract.Ticks`; time is virtual.
     """
@@ -190,16 +200,11 @@ class CooperativeHost(MockCell):
         return self.t_ns
 
     def wait(self, fd: int, timeout_ns: int) -> bool:
-        """One tick, whatever the time-out; True if ``fd`` is readable after it."""
-        self.tick()
-        return readable(fd)
-
-
-def readable(fd: int) -> bool:
-    """Something can be read from ``fd`` now."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
+        """One send period, whatever the time-out; True if ``fd`` is readable after it."""
+        self.cycle()
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(0))
 
 
 def controller_physics(profile: Profile) -> ControllerPhysics:

@@ -105,7 +105,8 @@ class FriController:
         self.joints = JointController(
             model, tau_max, config.tau_rate_max, dt, config.release_delay, physics.engage_delay
         )
-        self._ticks_per_packet = max(1, round(self._period_ns * 1e-9 / dt))
+        self.ticks_per_packet = max(1, round(self._period_ns * 1e-9 / dt))
+        """The controller's ticks in a send period; a packet leaves at the end of the last of them."""
         self._external_gain = 1.0 / (1.0 + _EXTERNAL_TIME_CONSTANT / (self._period_ns * 1e-9))
         self._external: Array | None = None
         self.quality = self._new_quality()
@@ -128,6 +129,7 @@ class FriController:
         self._stiffness = self._damping = np.zeros(N)
         self._sync = 0
         self._wait_ns = 0
+        self._wait_seq = 0
         self._active_seq = 0
         self._accepted_ns = 0
         self._commanded = False
@@ -182,6 +184,7 @@ class FriController:
         self._stiffness, self._damping = k, d
         self.joints.start(t_ns, self._q)
         self.state, self._wait_ns, self._sync = SessionState.COMMANDING_WAIT, t_ns, 0
+        self._wait_seq = self._seq + 1
 
     def cancel_overlay(self, t_ns: int) -> None:
         """End the motion in order; no effect when there is none."""
@@ -239,8 +242,8 @@ class FriController:
         ``q`` and ``tau_link`` are the truth after the tick; ``corrupt(name, array)`` may change what is measured.
         """
         self._sensors.push(q, tau_link)
-        due = self._tick % self._ticks_per_packet == 0
         self._tick += 1
+        due = self._tick % self.ticks_per_packet == 0
         if not due:
             return None
         if not self.session_open:
@@ -269,6 +272,8 @@ class FriController:
             and self._malformed is None
         )
         problem = (None if bridged else self._link_problem(t_ns)) or self._checks.motion(q, qd)
+        if command is not None and command.reflected_seq < self._wait_seq:
+            command = None  # answers a monitoring packet from before the motion: its content means nothing
         if problem is None and command is not None:
             problem = self._checks.form(command)
         if problem is not None:

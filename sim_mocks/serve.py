@@ -31,7 +31,7 @@ def serve(config: MockConfig) -> None:
         raise MockConfigError("control_dir: empty; a cell in its own process needs a directory for its sockets")
     cell = MockCell(config)
     try:
-        server = ControlServer(cell, Path(config.control_dir), Pacer(cell.dt_ns) if config.paced else None)
+        server = ControlServer(cell, Path(config.control_dir), Pacer(cell.cycle_ns) if config.paced else None)
         try:
             print(json.dumps(Operations(cell)("hello", {})), flush=True)
             gc.collect()

@@ -107,12 +107,12 @@ class Rig:
         tau, braked = self.controller.control(self.t_ns, self.world.q, self.world.qd)
         self.world.step(tau, braked)
         self.t_ns += DT_NS
-        data = self.controller.emit(self.t_ns, self.world.q, self.world.tau_link)
+        packet = self.controller.emit(self.t_ns, self.world.q, self.world.tau_link)
         self.tau.append(tau)
         self.overlay.append(self.controller.joints.overlay)
         self.braked.append(braked)
         self.states.append(int(self.controller.state))
-        self.last = None if data is None else self.codec.decode_monitoring(data)
+        self.last = None if packet is None else self.codec.decode_monitoring(packet)
         return self.last
 
     def send(self, reflected: int, q: Sequence[float] | Array | None, tau: Sequence[float] | Array | None) -> None:
