@@ -198,7 +198,7 @@ def procedure_cycles(supervisor: Supervisor, procedure: Procedure) -> Generator[
         except StopIteration:
             return
         except StepFailedError as error:
-            supervisor.fault(FaultCode.INTERNAL_ERROR, str(error))
+            supervisor.fault(FaultCode.BRING_UP, str(error))
             continue
         yield
 

@@ -49,6 +49,7 @@ class FaultCode(enum.Enum):
     STANDSTILL_TORQUE = "standstill_torque"
     DEVICE_LOST = "device_lost"
     EMERGENCY_STOP = "emergency_stop"
+    BRING_UP = "bring_up"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -261,6 +262,10 @@ def _specs() -> dict[FaultCode, FaultSpec]:
         FaultSpec(c.EMERGENCY_STOP, "emergency stop", "", _OFF,
                   ("somebody pressed it", "its circuit is broken or not connected"),
                   "Clear the danger, release the emergency stop, then acknowledge."),
+        FaultSpec(c.BRING_UP, "a step of bringing the cell up failed", "", _OFF,
+                  ("a device is not there, or its application does not run", "something touches the arm or the tool",
+                   "the cell file does not describe this cell"),
+                  "Do what the message says; the arm has not moved. Then acknowledge and begin again."),
         FaultSpec(c.INTERNAL_ERROR, "error inside the supervisor", "", _STOP,
                   ("a controller, an estimator or a motion raised an exception", "a defect of this program"),
                   "Read the exception in the report; keep the log, it holds the ticks before the error."),

@@ -112,7 +112,7 @@ def transition(state: State, event: Event, context: Context) -> Transition:
             return Transition(State.FAULTED, True, "the arm stands; acknowledge the fault to go on")
         if context.healthy:
             return Transition(State.READY, True, "the arm stands")
-        return Transition(State.OFFLINE, True, "the arm stands; a device is gone")
+        return Transition(State.OFFLINE, True, "the arm stands; its link is not ready for another start yet")
     if (state, event) == (State.FAULTED, Event.ACKNOWLEDGE):
         if context.healthy:
             return Transition(State.READY, True, "fault acknowledged")
