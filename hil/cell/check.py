@@ -43,9 +43,16 @@ def validate(model: type[BaseModel], source: Source) -> Any:
     try:
         return model.model_validate(source.data)
     except ValidationError as error:
-        for detail in error.errors():
-            _note(model, source, detail)
+        details = error.errors()
+        for detail in details:
+            if not (detail["type"] == "too_short" and _inner(detail["loc"], details)):
+                _note(model, source, detail)
     return None
+
+
+def _inner(loc: tuple[int | str, ...], details: list[ErrorDetails]) -> bool:
+    """Whether values inside ``loc`` are at fault: pydantic then counts only the others and finds too few."""
+    return any(len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in details)
 
 
 def show(value: Any) -> str:

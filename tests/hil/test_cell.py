@@ -344,23 +344,36 @@ def test_shipped_cells_are_plain_yaml() -> None:
         assert read_source(path).data == lists(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def test_gains_are_those_of_the_controllers() -> None:
-    """An empty controller section means the controllers' own defaults, key for key."""
-    cell = load_cell("iiwa14_polish")
-    assert cell.controller.joint.params() == ComputedTorqueParams()
-    assert cell.controller.cartesian.params() == ImpedanceParams()
+def with_controller(text: str, section: str) -> str:
+    """``text`` with another controller section."""
+    return re.sub(r"(?ms)^controller:.*?^(?=\S)", f"controller: {section}\n", text)
+
+
+def test_gains_left_out_are_those_of_the_controllers(text: str, tmp_path: Path) -> None:
+    """An empty controller section means the controllers' own defaults, and it knows each of their parameters."""
+    (tmp_path / "cell.yaml").write_text(with_controller(text, "{}"))
+    controller = load_cell(tmp_path / "cell.yaml").controller
+    assert controller.joint.params() == ComputedTorqueParams()
+    assert controller.cartesian.params() == ImpedanceParams()
     assert list(JointController.model_fields) == [f.name for f in dataclasses.fields(ComputedTorqueParams)]
     assert list(CartesianController.model_fields) == [f.name for f in dataclasses.fields(ImpedanceParams)]
 
 
 def test_gains_of_the_file_reach_the_controllers(text: str, tmp_path: Path) -> None:
-    changed, _ = swap(text, "joint: {}", "joint: {bandwidth: 15, integral_time: null}")
-    changed, _ = swap(changed, "cartesian: {}", "cartesian: {force: {ki: 0}}")
-    (tmp_path / "cell.yaml").write_text(changed)
+    section = "{joint: {bandwidth: 15, integral_time: null}, cartesian: {force: {ki: 0}}}"
+    (tmp_path / "cell.yaml").write_text(with_controller(text, section))
     controller = load_cell(tmp_path / "cell.yaml").controller
     assert controller.joint.params().bandwidth == (15.0,) * 7
     assert controller.joint.params().integral_time == np.inf
     assert controller.cartesian.params().force.ki == 0.0
+
+
+def test_gains_that_the_cycle_cannot_carry_are_faults(text: str, faults: Callable[[str], list[CellFault]]) -> None:
+    found = faults(with_controller(text, "{joint: {bandwidth: 500}, cartesian: {bandwidth: 0}}"))
+    assert [fault.key for fault in found] == ["controller.cartesian.bandwidth", "controller.joint.bandwidth"]
+    assert "100 or less" in found[1].allowed
+    (one,) = faults(with_controller(text, "{joint: {bandwidth: [20, 20, 500, 20, 20, 20, 20]}}"))
+    assert (one.key, one.read) == ("controller.joint.bandwidth[2]", "500")
 
 
 def test_safety_of_the_file_reaches_monitors_and_stops(text: str, tmp_path: Path) -> None:
