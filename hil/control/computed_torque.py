@@ -28,8 +28,8 @@ from hil.motion.base import JointReference, Kind, Reference
 class ComputedTorqueParams:
     """Gains of :class:`ComputedTorque`. A single number holds for all joints. Raises ControlError if out of range."""
 
-    bandwidth: float | tuple[float, ...] = (30.0, 30.0, 30.0, 30.0, 40.0, 40.0, 50.0)
-    """ω, rad/s. At 1 kHz with velocities filtered at 200 1/s keep below 60: noise and delay grow with it."""
+    bandwidth: float | tuple[float, ...] = (30.0, 30.0, 50.0, 40.0, 60.0, 60.0, 70.0)
+    """ω, rad/s. At 1 kHz with velocities filtered at 200 1/s 70 holds with two ticks of delay."""
     damping_ratio: float = 1.0
     """ζ of the tracking error."""
     integral_time: float = 0.12
