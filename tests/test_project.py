@@ -167,6 +167,21 @@ def test_a_lab_machine_needs_neither_pybullet_nor_torch(setup_cfg: configparser.
     assert not set(locked("build", "run", "test")) & {"torch", "gpytorch"}
 
 
+def test_the_command_line_starts_without_the_extras() -> None:
+    """`hil check` on a machine that has neither PyBullet nor torch nor the test tools."""
+    lines = [
+        "import sys",
+        "sys.modules.update(dict.fromkeys(['pybullet', 'torch', 'gpytorch', 'pytest', 'hypothesis']))",
+        "from hil.cli import app",
+        "app(['check', 'iiwa14_polish'])",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no faults" in done.stdout
+
+
 def test_the_locks_are_complete_and_fit_setup_cfg(setup_cfg: configparser.ConfigParser) -> None:
     """Every requirement, and every requirement of those, is pinned to a version that all of them allow."""
     pins = locked("build", "run", "test")
