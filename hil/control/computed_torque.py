@@ -28,8 +28,8 @@ from hil.motion.base import JointReference, Kind, Reference
 class ComputedTorqueParams:
     """Gains of :class:`ComputedTorque`. A single number holds for all joints. Raises ControlError if out of range."""
 
-    bandwidth: float | tuple[float, ...] = (30.0, 30.0, 50.0, 40.0, 60.0, 60.0, 70.0)
-    """ω, rad/s. At 1 kHz with velocities filtered at 200 1/s 70 holds with two ticks of delay."""
+    bandwidth: float | tuple[float, ...] = (30.0, 30.0, 45.0, 40.0, 50.0, 50.0, 60.0)
+    """ω, rad/s. At 1 kHz with velocities filtered at 200 1/s 60 is stable with three ticks of delay, 70 is not."""
     damping_ratio: float = 1.0
     """ζ of the tracking error."""
     integral_time: float = 0.12

