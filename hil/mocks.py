@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from drivers.contract import RobotArm, Ticks
-from drivers.errors import ConnectError
+from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from hil.cell import Cell
 from sim_mocks.config import FtConfig, IiwaConfig, MockConfig
@@ -84,7 +84,7 @@ def mock_config(
         tcp_pos=tool.tcp.xyz,
         tcp_rpy=tool.tcp.rpy,
         plate=plate,
-        dt=robot.fri.send_period_ms * 1e-3,
+        dt=1e-3,  # whatever the send period: the robot's own controller, and stiff contact, need a millisecond
         substeps=mock.substeps,
         profile=mock.profile,
         contact_profile=mock.contact,
@@ -95,7 +95,7 @@ def mock_config(
         world=world,
         seed=seed,
         iiwa=IiwaConfig(wire_version=robot.fri.version, send_period_ms=robot.fri.send_period_ms),
-        ft=FtConfig(profile="standard" if mock.profile != "ideal" else "ideal") if cell.sensors else None,
+        ft=FtConfig(profile=mock.profile) if cell.sensors else None,
         faults=(*planned, *faults),
         paced=paced,
         control_dir=control_dir,
@@ -205,7 +205,14 @@ def point_at(control: Control, arm: RobotArm) -> None:
 def overlay_starter(control: Control, cell: Cell) -> Callable[[], None]:
     """What the operator does at a real cabinet: start the application with the FRI overlay on it."""
     robot = cell.robot
-    return lambda: control.start_overlay("TORQUE", robot.stiffness, robot.damping)
+
+    def start() -> None:
+        try:
+            control.start_overlay("TORQUE", robot.stiffness, robot.damping)
+        except ControlError as error:
+            raise RefusedError(f"the robot refuses to start the overlay: {error}") from error
+
+    return start
 
 
 def _no_pybullet(error: ImportError) -> str:

@@ -31,8 +31,8 @@ STANDSTILL_TIMEOUT = 5.0
 ENABLE_TIMEOUT = 10.0
 SETTLE = 0.5
 """How long the arm is held before the first motion, s."""
-BRAKES_TIMEOUT = 1.0
-"""How long the drives may take to say that they are off after a stop, s."""
+AFTER_STOP = 0.3
+"""How long the cycles go on after a stop, s: brakes take about 0.05 s to close."""
 TARE_TIME = 0.5
 """Time over which sensors are averaged, s."""
 TORQUE_BIAS_MAX = 15.0
@@ -159,13 +159,11 @@ def enable(supervisor: Supervisor) -> Procedure:
 
 
 def stop(supervisor: Supervisor, category: StopCategory = StopCategory.STOP_THEN_OFF) -> Procedure:
-    """Stop and wait until the arm stands and, where the power goes with it, its drives are off."""
+    """Stop, wait until the arm stands, and watch it for a moment more, so that the log shows the brakes close."""
     supervisor.stop(category)
     while supervisor.state is State.STOPPING:
         yield
-    begin = supervisor.parts.ticks.now_ns()
-    while supervisor.parts.arm.health().drives_on and (supervisor.parts.ticks.now_ns() - begin) * 1e-9 < BRAKES_TIMEOUT:
-        yield
+    yield from wait(supervisor, AFTER_STOP)
 
 
 def wait(supervisor: Supervisor, seconds: float) -> Procedure:
@@ -184,11 +182,12 @@ def follow(supervisor: Supervisor, procedure: Procedure) -> None:
         supervisor.step()
 
 
-def procedure_cycles(supervisor: Supervisor, procedure: Procedure) -> Generator[None, None, None]:
+def procedure_cycles(supervisor: Supervisor, procedure: Procedure) -> Procedure:
     """One ``yield`` for each cycle that is due; see :func:`follow`."""
     while True:
         if supervisor.state is State.FAULTED:
             procedure.close()
+            yield from wait(supervisor, AFTER_STOP)
             return
         if supervisor.machine.faults:
             yield  # stopping: the procedure has no say any more

@@ -30,7 +30,7 @@ from drivers.contract import (
     WrenchSample,
     WrenchSensor,
 )
-from drivers.errors import RefusedError
+from drivers.errors import DriverError, RefusedError
 from estimators.momentum import MomentumObserver
 from estimators.rigid_body import Dynamics, RigidBodyModel
 from estimators.spatial import WristWrench
@@ -167,8 +167,11 @@ class Supervisor:
         result = self._handle(Event.ENABLE)
         if result.accepted:
             self._was_commanded = False
-            self.parts.arm.enable()
-            self.parts.start_motion()
+            try:
+                self.parts.arm.enable()
+                self.parts.start_motion()
+            except DriverError as error:
+                self.fault(FaultCode.BRING_UP, str(error))
         return result
 
     def start(self, motion: Motion) -> None:
@@ -193,11 +196,7 @@ class Supervisor:
 
     def acknowledge(self) -> Transition:
         """Clear the latched fault; the arm is READY afterwards, never ENABLED."""
-        result = self._handle(Event.ACKNOWLEDGE)
-        if result.accepted:
-            self.parts.arm.release()
-            self._off = False
-        return result
+        return self._handle(Event.ACKNOWLEDGE)
 
     def fault(self, code: FaultCode, detail: str) -> None:
         """Latch a fault found outside the cycle (a procedure's check, an exception) and begin its stop."""
@@ -356,10 +355,10 @@ class Supervisor:
         self.motion = None
         self._controller = None
         self.stop_category = -1
-        if self.machine.state is not State.FAULTED:
-            # A stop that somebody asked for needs no acknowledgement: keep the link alive, commanding nothing.
-            self.parts.arm.release()
-            self._off = False
+        # The power is gone or the arm is held; answering again keeps the link alive and commands nothing, so that
+        # the arm can become READY for the person who acknowledges.
+        self.parts.arm.release()
+        self._off = False
 
     # Small things
 
