@@ -94,6 +94,7 @@ def test_age_counts_from_arrival_to_now():
     (fault,) = judge(torque(), now_ns=NOW + 3 * MS, on=sample(age_ns=MS + 1)).faults
     assert (fault.code, fault.unit) == (FaultCode.SAMPLE_STALE, "s")
     assert fault.value == pytest.approx(0.004)
+    assert fault.limit == pytest.approx(0.004)
     assert codes(judge(torque(), on=sample(age_ns=-1))) == [FaultCode.SAMPLE_STALE]
 
 
@@ -316,6 +317,7 @@ def test_reference_step(kind, sign):
         on = sample(q=at(joint, 0.0, Q), q_ref_accepted=at(joint, 0.0, Q))
         assert isinstance(judge(referenced(kind, at(joint, sign * step, Q)), on=on), PassedCommand)
         (fault,) = judge(referenced(kind, at(joint, sign * math.nextafter(step, 1.0), Q)), on=on).faults
+        assert fault.value == pytest.approx(sign * step)
         assert (fault.code, fault.joint, fault.limit) == (FaultCode.REFERENCE_STEP, joint, step)
 
 
@@ -414,6 +416,20 @@ def test_mit_bound_adds_up_what_the_drive_could_do():
     (fault,) = verdict(90.001).faults
     assert (fault.code, fault.joint) == (FaultCode.TORQUE_MAGNITUDE, 0)
     assert fault.value == pytest.approx(160.001)
+
+
+def test_mit_acting_torque_is_what_the_drive_makes_of_it():
+    """kp (q_ref − q) + kd (qd_ref − qd) + t, referred to the torque that acts now."""
+    by = gate(params=GateParams(gains_allowed=True))
+    on = sample(q=at(0, 0.2, Q), qd=at(0, 0.1), q_ref_accepted=at(0, 0.21, Q))
+    command = mit(at(0, 0.21, Q), at(0, 0.4), at(0, 500.0), at(0, 10.0), at(0, 1.0))  # 5 + 3 + 1
+    for acting, sound in ((9.0, True), (8.01, True), (7.99, False), (10.01, False)):
+        on.tau_accepted_lo = on.tau_accepted_hi = at(0, acting)
+        verdict = judge(command, on=on, by=by)
+        if sound:
+            assert isinstance(verdict, PassedCommand)
+        else:
+            assert codes(verdict) == [FaultCode.TORQUE_RATE]
 
 
 def test_mit_total_and_rate():

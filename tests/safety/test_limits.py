@@ -210,6 +210,21 @@ def test_window_remembers_as_long_as_it_says():
     assert window.extremes(123 * MS, [0.0], [0.0]) == ([0.0], [0.0])
 
 
+def test_window_forgets_one_bucket_at_a_time():
+    """Buckets of 2.5 ms: at 120 ms the one that began at 97.5 ms is gone and the one of 100 ms is not."""
+    window = WindowExtremes(0.020)
+    window.add(99 * MS, [-9.0], [9.0])
+    window.add(100 * MS, [-5.0], [5.0])
+    assert window.extremes(119 * MS, [0.0], [0.0]) == ([-9.0], [9.0])
+    assert window.extremes(120 * MS, [0.0], [0.0]) == ([-5.0], [5.0])
+
+
+def test_a_margin_of_zero_is_allowed():
+    assert dataclasses.replace(LIMITS, total_margin=0.0).total_margin == 0.0
+    with pytest.raises(LimitsError, match="total_margin"):
+        dataclasses.replace(LIMITS, total_margin=-0.1)
+
+
 def test_window_survives_a_clock_that_runs_backwards():
     window = WindowExtremes(0.020)
     window.add(100 * MS, [1.0], [1.0])

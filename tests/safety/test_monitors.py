@@ -58,6 +58,7 @@ def test_stale_after_five_milliseconds_or_three_ticks():
     assert check(sample(age_ns=5 * MS)) == []
     (fault,) = check(sample(age_ns=5 * MS + 1))
     assert (fault.code, fault.limit) == (FaultCode.SAMPLE_STALE, pytest.approx(0.005))
+    assert fault.value == pytest.approx(0.005)
     assert codes(check(sample(age_ns=2 * MS + 1), now_ns=NOW + 3 * MS)) == [FaultCode.SAMPLE_STALE]
     assert check(sample(age_ns=30 * MS), period=0.010) == []
     assert codes(check(sample(age_ns=30 * MS + 1), period=0.010)) == [FaultCode.SAMPLE_STALE]
@@ -148,6 +149,7 @@ def test_sensor_stale():
     assert check(sensor=wrench(age_ns=100 * MS)) == []
     (fault,) = check(sensor=wrench(age_ns=100 * MS + 1))
     assert (fault.code, fault.limit) == (FaultCode.SENSOR_STALE, 0.1)
+    assert fault.value == pytest.approx(0.1)
     assert codes(check(on=sample(t_ns=NOW + 99 * MS), now_ns=NOW + 99 * MS, sensor=wrench(age_ns=2 * MS))) == [
         FaultCode.SENSOR_STALE
     ]

@@ -46,6 +46,16 @@ def test_total(sign):
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_total_counts_the_spring(sign):
+    """The spring pulls with 2000 N·m/rad · 0.05 rad; 288 N·m are allowed in all, of which gravity takes 150."""
+    on = sample(q=at(0, Q[0] - sign * 0.05, Q))
+    wish = at(0, sign * 150.0)
+    tau, _, limited = apply(wish, on=on, g=wish, limits=WIDE, stiffness=np.full(N, 2000.0))
+    assert tau[0] == pytest.approx(sign * 38.0, rel=1e-6)
+    assert limited[0] == LimitedBy.TOTAL
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_rate(sign):
     tau, _, limited = apply(at(5, sign * 5.0))
     assert tau[5] == pytest.approx(sign * 0.3, rel=1e-8)
@@ -122,6 +132,8 @@ def test_a_state_that_is_not_finite_leaves_that_joint_to_the_gate(name, bad):
     assert limited[2] == 0
     assert (np.delete(tau, 2) <= 1.0).all()
     tau, _, _ = saturation.apply(wish, Q, sample(), ZERO, NOW + MS)
+    assert np.isfinite(saturation._acted._low).all()
+    assert np.isfinite(saturation._acted._high).all()
     assert (tau <= 1.0).all(), "and does not spoil the window of later ticks"
 
 

@@ -132,6 +132,34 @@ def test_an_arm_that_does_not_add_gravity_is_held_up():
     arm.run(2000)
     assert np.abs(arm.qd).max() < 1e-3
     assert arm.tau == pytest.approx(g, abs=0.05)
+    assert np.abs(arm.q - arm.stop._hold).max() < 1e-3, "with no error left for spring and integral"
+
+
+def test_gravity_is_added_only_where_the_robot_does_not():
+    g = np.arange(1.0, 8.0)
+    for adds, expected in ((frozenset({"gravity"}), ZERO), (frozenset(), g)):
+        stop = StopController(LIMITS, traits(adds=adds))
+        stop.begin(HOLD, sample())
+        assert stop.step(sample(), M, g, PERIOD).tau.tolist() == expected.tolist()
+
+
+def test_the_braking_law():
+    """Linear in the momentum where that is small, with a root where the rate limit binds: √(2 · 0.5 · 1000 · 5)."""
+    for p, tau in ((0.5, -15.0), (5.0, -math.sqrt(5000.0)), (-5.0, math.sqrt(5000.0))):
+        stop = StopController(LIMITS, traits())
+        on = sample(qd=at(0, p / 5.0, at(6, 0.5)))
+        stop.begin(STOP, on)
+        assert stop.step(on, np.diag([5.0] + [1e-9] * 6), ZERO, PERIOD).tau[0] == pytest.approx(tau)
+
+
+def test_asking_again_does_not_buy_time():
+    stop = StopController(LIMITS, traits(), StopParams(timeout=0.05))
+    on = sample(qd=SPEED)
+    kinds = []
+    for _ in range(52):
+        stop.begin(STOP, on)
+        kinds.append(stop.step(on, M, ZERO, PERIOD).kind)
+    assert kinds[-1] is StepKind.OFF
 
 
 def test_the_reference_follows_while_braking():
