@@ -371,7 +371,7 @@ def test_gains_of_the_file_reach_the_controllers(text: str, tmp_path: Path) -> N
 def test_gains_that_the_cycle_cannot_carry_are_faults(text: str, faults: Callable[[str], list[CellFault]]) -> None:
     found = faults(with_controller(text, "{joint: {bandwidth: 500}, cartesian: {bandwidth: 0}}"))
     assert [fault.key for fault in found] == ["controller.cartesian.bandwidth", "controller.joint.bandwidth"]
-    assert "100 or less" in found[1].allowed
+    assert "60 or less" in found[1].allowed
     (one,) = faults(with_controller(text, "{joint: {bandwidth: [20, 20, 500, 20, 20, 20, 20]}}"))
     assert (one.key, one.read) == ("controller.joint.bandwidth[2]", "500")
 
