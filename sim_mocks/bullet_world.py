@@ -35,7 +35,7 @@ from sim_mocks.errors import WorldError
 from sim_mocks.joint_friction import FrictionLevel, joint_friction
 from sim_mocks.plant_urdf import SENSOR_JOINT, combine, payload_body, perturbed, plant_tool, se3, with_tool
 from sim_mocks.profiles import load_profile
-from sim_mocks.world import Plate, WorldConfig
+from sim_mocks.world import ArmWorld, Plate, WorldConfig
 
 BRAKE_FACTOR = 1.5
 """Brake torque over rated torque."""
@@ -298,3 +298,8 @@ def _make_plate(client: int, plate: Plate, config: WorldConfig) -> int:
             physicsClientId=client,
         )  # fmt: skip
     return body
+
+
+def open_world(config: WorldConfig) -> ArmWorld:
+    """A fresh world of its own physics client. Raises WorldError, ProfileError or FrictionError."""
+    return BulletWorld(config)

@@ -15,6 +15,7 @@ import numpy as np
 
 from drivers.contract import Array
 from estimators.rigid_body import BodyInertia, RigidBodyModel
+from sim_mocks.bullet_world import open_world
 from sim_mocks.config import MockConfig
 from sim_mocks.faults import FaultPlan
 from sim_mocks.ft import BotaDevice
@@ -23,7 +24,7 @@ from sim_mocks.iiwa_dynamics import ControllerPhysics, GravityModel, controller_
 from sim_mocks.profiles import Profile, load_profile
 from sim_mocks.transports import PtyPort, UdpPort
 from sim_mocks.truth import TruthLog
-from sim_mocks.world import ArmWorld, open_world
+from sim_mocks.world import ArmWorld
 
 _STANDING = 1e-3
 """rad/s below which an arm stands."""

@@ -1,7 +1,7 @@
 """What a simulated arm and its surroundings are to the mock devices, and how such a world is described.
 
 This module is light (no PyBullet), so that a client that only writes a configuration can import it; the physics
-is in :mod:`sim_mocks.bullet_world`, which :func:`open_world` loads when a world is really wanted.
+is in :mod:`sim_mocks.bullet_world`.
 
 Units are SI. Joint vectors have shape ``(n,)``, wrenches ``(6,)`` as ``[Fx Fy Fz Mx My Mz]``. "Base axes" are the
 axes of the arm's base frame, which is also the world frame; gravity is along −z unless configured otherwise.
@@ -153,10 +153,3 @@ class WorldConfig:
         inertia = np.array(self.tool_inertia)
         if not np.allclose(inertia, inertia.T, atol=1e-12):
             raise WorldError("tool_inertia is not symmetric; give Ixy and Iyx (and so on) the same value")
-
-
-def open_world(config: WorldConfig) -> ArmWorld:
-    """A fresh world of its own physics client. Raises WorldError, ProfileError or FrictionError."""
-    from sim_mocks.bullet_world import BulletWorld  # PyBullet is an extra, and takes a while to load
-
-    return BulletWorld(config)

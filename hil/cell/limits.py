@@ -6,18 +6,12 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree
-
-import numpy as np
 
 from hil.cell.check import show
 from hil.cell.source import Source
-from hil.motion import MotionError, check_joint_motion
 from safety.limits import IIWA7_R800, IIWA14_R820, TIGHTER_UPWARDS, VECTORS, JointLimits, LimitsError
-
-if TYPE_CHECKING:
-    from hil.cell.model import Cell
 
 PRESETS: Mapping[str, JointLimits] = MappingProxyType({"iiwa14_r820": IIWA14_R820, "iiwa7_r800": IIWA7_R800})
 """Data sheets by the name that ``robot.limits.preset`` gives."""
@@ -97,21 +91,6 @@ def _same_arm(source: Source, urdf: Path, limits: JointLimits) -> None:
                     f"the model {urdf.name} allows {model:.4g} {unit}: name the limits of the arm that the model is of",
                 )
                 return
-
-
-def check_motions(source: Source, cell: Cell) -> None:
-    """Note every motion that cannot be built, and every joint motion from home that would leave the limits."""
-    limits = cell.robot.limits.joint_limits()
-    home, margin = np.array(cell.robot.home), cell.safety.position_margin
-    for name, section in cell.motions.items():
-        try:
-            motion = section.build(name, limits)
-            if motion.kind == "joint":
-                motion.start(home, np.zeros(3), np.eye(3))
-                qd_max = limits.qd_max * cell.safety.speed_fraction
-                check_joint_motion(motion, limits.q_min + margin, limits.q_max - margin, qd_max)
-        except MotionError as error:
-            source.fault(("motions", name), show(source.get("motions", name)), str(error))
 
 
 def joint_limits(preset: str, overrides: Mapping[str, Any]) -> JointLimits:

@@ -11,8 +11,9 @@ from typing import Any
 from hil.cell.check import show, validate
 from hil.cell.devices import MOCK_PORT
 from hil.cell.faults import CellError, CellFault, CellRefused
-from hil.cell.limits import check_limits, check_motions
+from hil.cell.limits import check_limits
 from hil.cell.model import Cell
+from hil.cell.motion_check import check_motions
 from hil.cell.source import Source, read_source
 
 _PACKAGE = Path(str(resources.files("hil")))

@@ -13,12 +13,12 @@ import pybullet as pb
 import pytest
 
 from drivers.contract import Array
-from sim_mocks.bullet_world import BulletWorld
+from sim_mocks.bullet_world import BulletWorld, open_world
 from sim_mocks.contact_truth import ContactTruth
 from sim_mocks.errors import FrictionError, ProfileError, WorldError
 from sim_mocks.plant_urdf import nominal_tool, payload_body, perturbed, plant_tool, with_tool
 from sim_mocks.profiles import load_profile
-from sim_mocks.world import ArmWorld, Plate, WorldConfig, open_world
+from sim_mocks.world import ArmWorld, Plate, WorldConfig
 
 DT = 1e-3
 ZERO = np.zeros(7)
