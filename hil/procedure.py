@@ -105,9 +105,12 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
             t_sensor.append(reading.t_device_ns * 1e-9)
         return mean.ready and (parts.sensor is None or len(wrench) >= round(TARE_TIME * parts.sensor.rate))
 
-    yield from _until(
-        supervisor, collect, STANDSTILL_TIMEOUT, lambda: "the arm does not stand still long enough to be checked"
-    )
+    def why_not() -> str:
+        if supervisor.state is not State.READY:
+            return _why_not_ready(supervisor)
+        return "the arm does not stand still long enough to be checked"
+
+    yield from _until(supervisor, collect, STANDSTILL_TIMEOUT, why_not)
     sample, dyn = supervisor.sample, supervisor.dyn
     assert sample is not None
     assert dyn is not None
@@ -121,6 +124,7 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
     )
     if faults:
         supervisor.trip(faults)
+        yield  # whoever runs this procedure ends it here
         return
     supervisor.phase = "tare"
     quiet = cell.mock is not None and cell.mock.profile == "ideal"
@@ -219,12 +223,17 @@ def _why_not_ready(supervisor: Supervisor) -> str:
     reasons = []
     sample, wrench = supervisor.sample, supervisor.wrench
     health = supervisor.parts.arm.health()
+    monitor, now_ns = supervisor.parts.monitor, supervisor.parts.ticks.now_ns()
     if sample is None or sample.seq < 0:
         reasons.append("no packet from the robot: check cable, address and port, and that its application runs")
     elif not sample.valid:
         reasons.append(f"the robot's packets are refused: {health.rejected}")
     elif sample.state < ArmState.READY:
         reasons.append(f"the robot's link is {sample.state.name}, its quality {health.quality:.2f} of 1")
+    elif not monitor.up_to_date(sample, None, now_ns):
+        reasons.append(f"the robot's last packet came {sample.age_ns * 1e-9:.3g} s ago")
+    elif wrench is not None and wrench.valid and not monitor.up_to_date(sample, wrench, now_ns):
+        reasons.append(f"the wrench sensor's last frame came {wrench.age_ns * 1e-9:.3g} s ago: check cable and supply")
     reasons.extend(sorted(health.flags))
     if supervisor.parts.sensor is not None and (wrench is None or not wrench.valid):
         flags = ", ".join(sorted(wrench.flags)) if wrench is not None else ""

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from drivers.contract import (
     ArmState,
     Array,
+    LinkHealth,
     PassedCommand,
     RobotArm,
     RobotSample,
@@ -36,8 +36,8 @@ from estimators.rigid_body import Dynamics, RigidBodyModel
 from estimators.spatial import WristWrench
 from estimators.wrench import contact_wrench
 from hil.control.base import Controller
+from hil.cycle import Decision, Estimate, RowWriter
 from hil.motion import JointHold, Motion, Reference
-from hil.recording import RowWriter
 from hil.timing import TimedTicks
 from safety.faults import SPECS, FaultCode, FaultReport, Findings
 from safety.gate import CommandGate, Refusal
@@ -65,30 +65,6 @@ class Parts:
     """Makes the robot begin to take commands (on a real iiwa: the operator starts the overlay application)."""
     sensor: WrenchSensor | None = None
     wrist: WristWrench | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Estimate:
-    """What the estimators made of one sample. NaN until there is one."""
-
-    tau_ext: Array
-    P: Array
-    wrench: Array
-    """Contact wrench from joint torques, at the TCP, base axes, environment on robot, (6,)."""
-    wrench_cov: Array
-    wrench_ft: Array
-    """The same from the F/T sensor, (6,)."""
-
-
-@dataclass(slots=True, eq=False)
-class Decision:
-    """What one cycle decided; the arrays are NaN where nothing was commanded."""
-
-    wanted: Array
-    tau: Array
-    q_ref: Array
-    limited: npt.NDArray[np.int64]
-    sent: bool = False
 
 
 class Supervisor:
@@ -145,12 +121,20 @@ class Supervisor:
         return self.machine.state
 
     @property
+    def health(self) -> LinkHealth:
+        """Counters and states of the arm's link."""
+        return self.parts.arm.health()
+
+    @property
     def healthy(self) -> bool:
         """Arm and sensor are there, valid and fresh enough."""
         sample = self.sample
         if sample is None or not sample.valid or sample.state < ArmState.READY:
             return False
-        return self.parts.sensor is None or (self.wrench is not None and self.wrench.valid)
+        wrench = self.wrench
+        if self.parts.sensor is not None and (wrench is None or not wrench.valid):
+            return False
+        return self.parts.monitor.up_to_date(sample, wrench, self.parts.ticks.now_ns())
 
     @property
     def commanded(self) -> bool:
@@ -254,7 +238,7 @@ class Supervisor:
         enabled = machine.state in (State.ENABLED, State.STOPPING) and self._was_commanded and not self._off
         needed = wrench if enabled else None
         if machine.state in (State.ENABLED, State.STOPPING):
-            faults = self.parts.monitor.check(sample, self.parts.arm.health(), now_ns, enabled, needed)
+            faults = self.parts.monitor.check(sample, self.health, now_ns, enabled, needed)
             if faults and not self._off:
                 known = {(f.code, f.joint) for f in machine.faults}
                 new = [f for f in faults if (f.code, f.joint) not in known]

@@ -69,6 +69,14 @@ class StateMonitor:
             self._check_sensor(wrench, now_ns, found)
         return found.reports
 
+    def up_to_date(self, sample: RobotSample, wrench: WrenchSample | None, now_ns: int) -> bool:
+        """Neither the robot's state nor the wrench (None: there is no sensor) is older than :meth:`check` allows."""
+        age_ns = sample_age_ns(sample, now_ns)
+        if age_ns is None or age_ns > self._max_age_ns:
+            return False
+        age_ns = 0 if wrench is None else _wrench_age_ns(wrench, now_ns)
+        return age_ns is not None and age_ns <= self._params.sensor_max_age * 1e9
+
     def _check_age(self, sample: RobotSample, now_ns: int, found: Findings) -> None:
         if not sample.valid:
             found.add(FaultCode.SAMPLE_INVALID)
@@ -118,7 +126,7 @@ class StateMonitor:
             found.add(FaultCode.DRIVES_OFF)
 
     def _check_sensor(self, wrench: WrenchSample, now_ns: int, found: Findings) -> None:
-        age_ns = None if wrench.age_ns < 0 else max(0, now_ns - wrench.t_ns) + wrench.age_ns
+        age_ns = _wrench_age_ns(wrench, now_ns)
         if age_ns is None:
             found.add(FaultCode.SENSOR_STALE, detail="no frame has arrived yet")
         elif age_ns > self._params.sensor_max_age * 1e9:
@@ -128,3 +136,8 @@ class StateMonitor:
             found.add(FaultCode.SENSOR_INVALID, detail=", ".join(sorted(wrench.flags)))
         elif values is None or not all_finite(values):
             found.add(FaultCode.SENSOR_INVALID, detail="its wrench is not six finite numbers")
+
+
+def _wrench_age_ns(wrench: WrenchSample, now_ns: int) -> int | None:
+    """Time since the newest frame arrived, ns; None before the first."""
+    return None if wrench.age_ns < 0 else max(0, now_ns - wrench.t_ns) + wrench.age_ns
