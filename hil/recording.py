@@ -1,37 +1,23 @@
-"""Fills one telemetry row per cycle from what the supervisor knows."""
+"""Fills one telemetry row per cycle from what the cycle knows."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from drivers.contract import Array
+from hil.cycle import CycleView, Decision
 from hil.motion import JointReference
 from hil.telemetry.publisher import Publisher
 from safety.faults import FaultCode
 from safety.states import State
 
-if TYPE_CHECKING:
-    from hil.supervisor import Decision, Supervisor
-
 STATE_NUMBERS: dict[State, int] = {state: number for number, state in enumerate(State)}
 """``safety_state`` of a row: the states of ``safety.states.State`` in the order of their definition."""
 FAULT_NUMBERS: dict[FaultCode, int] = {code: number for number, code in enumerate(FaultCode, 1)}
 """``fault`` of a row: position of the first latched fault in ``FaultCode``, counted from 1; 0 for none."""
-
-
-class RowWriter(Protocol):
-    """Where the supervisor's rows and events go."""
-
-    def write(self, supervisor: Supervisor, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
-        """Record one cycle; ``woke`` and the two durations are wall-clock ns."""
-        ...
-
-    def event(self, kind: str, text: str, **data: Any) -> None:
-        """Record that something happened."""
-        ...
 
 
 class NoRecording:
@@ -40,7 +26,7 @@ class NoRecording:
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
 
-    def write(self, supervisor: Supervisor, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
+    def write(self, cycle: CycleView, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
         """Nothing to do."""
 
     def event(self, kind: str, text: str, **data: Any) -> None:
@@ -57,12 +43,12 @@ class TelemetryWriter:
     def event(self, kind: str, text: str, **data: Any) -> None:
         self._publisher.event(kind, text, **data)
 
-    def write(self, supervisor: Supervisor, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
+    def write(self, cycle: CycleView, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
         s, publisher = self._s, self._publisher
-        sample, wrench, estimate, dyn = supervisor.sample, supervisor.wrench, supervisor.estimate, supervisor.dyn
+        sample, wrench, estimate, dyn = cycle.sample, cycle.wrench, cycle.estimate, cycle.dyn
         assert sample is not None
         publisher.clear()
-        s["tick"][()] = supervisor.tick
+        s["tick"][()] = cycle.tick
         s["t_ns"][()] = sample.t_ns
         s["arm_seq"][()] = sample.seq
         s["arm_valid"][()] = int(sample.valid)
@@ -97,13 +83,13 @@ class TelemetryWriter:
             s["ft_fresh"][()] = int(wrench.fresh)
             s["ft_age_ns"][()] = wrench.age_ns
             s["wrench_ft"][:] = estimate.wrench_ft
-        self._reference(supervisor)
-        first = supervisor.machine.first
-        s["safety_state"][()] = STATE_NUMBERS[supervisor.machine.state]
+        self._reference(cycle)
+        first = cycle.machine.first
+        s["safety_state"][()] = STATE_NUMBERS[cycle.machine.state]
         s["fault"][()] = 0 if first is None else FAULT_NUMBERS[first.code]
-        s["stop_category"][()] = supervisor.stop_category
-        s["phase"][()] = publisher.phase(supervisor.phase)
-        health = supervisor.parts.arm.health()
+        s["stop_category"][()] = cycle.stop_category
+        s["phase"][()] = publisher.phase(cycle.phase)
+        health = cycle.health
         s["quality"][()] = health.quality
         s["tracking"][()] = health.tracking
         s["gaps"][()] = health.gaps
@@ -115,9 +101,9 @@ class TelemetryWriter:
         s["wall_cycle_ns"][()] = time.monotonic_ns() - woke
         publisher.publish()
 
-    def _reference(self, supervisor: Supervisor) -> None:
-        reference, dyn, s = supervisor.reference, supervisor.dyn, self._s
-        if reference is None or not supervisor.moving:
+    def _reference(self, cycle: CycleView) -> None:
+        reference, dyn, s = cycle.reference, cycle.dyn, self._s
+        if reference is None or not cycle.moving:
             return
         if isinstance(reference, JointReference):
             s["q_ref"][:] = reference.q

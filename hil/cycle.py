@@ -1,0 +1,70 @@
+"""What one cycle of the supervisor holds, as its recorder sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from drivers.contract import Array, LinkHealth, RobotSample, WrenchSample
+from estimators.rigid_body import Dynamics
+from hil.motion import Reference
+from safety.states import SafetyMachine
+
+
+@dataclass(slots=True, eq=False)
+class Estimate:
+    """What the estimators made of one sample. NaN until there is one."""
+
+    tau_ext: Array
+    P: Array
+    wrench: Array
+    """Contact wrench from joint torques, at the TCP, base axes, environment on robot, (6,)."""
+    wrench_cov: Array
+    wrench_ft: Array
+    """The same from the F/T sensor, (6,)."""
+
+
+@dataclass(slots=True, eq=False)
+class Decision:
+    """What one cycle decided; the arrays are NaN where nothing was commanded."""
+
+    wanted: Array
+    tau: Array
+    q_ref: Array
+    limited: npt.NDArray[np.int64]
+    sent: bool = False
+
+
+class CycleView(Protocol):
+    """The state of a supervisor at the end of a cycle."""
+
+    machine: SafetyMachine
+    phase: str
+    tick: int
+    sample: RobotSample | None
+    wrench: WrenchSample | None
+    estimate: Estimate
+    dyn: Dynamics | None
+    reference: Reference | None
+    stop_category: int
+
+    @property
+    def health(self) -> LinkHealth: ...
+
+    @property
+    def moving(self) -> bool: ...
+
+
+class RowWriter(Protocol):
+    """Where the supervisor's rows and events go."""
+
+    def write(self, cycle: CycleView, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
+        """Record one cycle; ``woke`` and the two durations are wall-clock ns."""
+        ...
+
+    def event(self, kind: str, text: str, **data: Any) -> None:
+        """Record that something happened."""
+        ...

@@ -1,0 +1,125 @@
+"""``hil run``, ``hil demo`` and ``hil mock`` as a person calls them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hil.cell import shipped_cells
+from sim_mocks.control_plane import LockstepTicks, SocketControl
+
+HIL = [sys.executable, "-c", "from hil.cli import main; main()"]
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Path:
+    """The demo cell with one short motion, in a folder of its own."""
+    content = yaml.safe_load(shipped_cells()["iiwa14_polish"].read_text(encoding="utf-8"))
+    content["name"] = "short"
+    content["motions"] = {
+        "nod": {"kind": "sinusoid", "amplitude": [0.02] * 7, "frequency": 1.0, "duration": 1.0, "ramp": 0.4}
+    }
+    path = tmp_path / "short.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def hil(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(["", str(Path(__file__).parents[2])]))
+    return subprocess.run([*HIL, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_a_run_leaves_log_report_and_verdict(cell: Path, tmp_path: Path) -> None:
+    """A whole run of a short motion ends with 0 and a folder that holds everything."""
+    done = hil("run", str(cell), "--motion", "nod", "--fast", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert {p.name for p in folder.iterdir()} >= {"run.mcap", "report.html", "cell.yaml", "outcome.json", "truth.npz"}
+    assert "finished" in done.stdout
+    assert "braked and at rest" in done.stdout
+    assert str(folder.relative_to(tmp_path)) in done.stdout
+    assert "<img" in (folder / "report.html").read_text(encoding="utf-8")
+    info = hil("log", "info", str(folder / "run.mcap"), cwd=tmp_path)
+    assert info.returncode == 0, info.stderr
+    assert "nod" in info.stdout
+
+
+def test_a_fault_ends_with_its_explanation_and_1(cell: Path, tmp_path: Path) -> None:
+    """A robot whose packets stop in motion: exit code 1, what tripped, causes and remedy, and an arm at rest."""
+    content = yaml.safe_load(cell.read_text(encoding="utf-8"))
+    content["mock"]["faults"] = [{"kind": "drop", "device": "iiwa", "at_tick": 1500, "ticks": 40}]
+    cell.write_text(yaml.safe_dump(content), encoding="utf-8")
+    done = hil("run", str(cell), "--motion", "nod", "--fast", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"age of the robot's state: 0\.00\d+ s", done.stdout)
+    assert "likely causes:" in done.stdout
+    assert "what to do:" in done.stdout
+    assert "braked and at rest" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "nowhere.yaml", "--motion", "nod"), "nowhere.yaml"),
+        (("run", "iiwa14_polish", "--motion", "dance"), "has no motion dance; it has: warmup"),
+        (("run", "iiwa14_real.example", "--motion", "swing"), "Nothing was started"),
+        (("run", "iiwa14_real.example", "--motion", "swing", "--real"), "refused"),
+        (("demo", "--cell", "iiwa14_real.example"), "Nothing was started"),
+        (("mock", "iiwa14_real.example"), "is a real one"),
+        (("mock", "iiwa14_polish", "--client", "here"), "expected address:port"),
+    ],
+)
+def test_what_cannot_be_started_is_said_in_words(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    """Exit code 2, one message, no traceback, no folder."""
+    done = hil(*arguments, cwd=tmp_path)
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said
+    assert words in said.replace("\n", " ")
+    assert "Traceback" not in said
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def served(cell: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``hil mock`` serving the short cell, with all that it says up to its last line."""
+    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
+    process = subprocess.Popen(
+        [*HIL, "mock", str(cell)], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "Ctrl-C" in line:
+            break
+    yield process, "".join(lines)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_mock_serves_a_cell_until_interrupted(served: tuple[subprocess.Popen[str], str]) -> None:
+    """The devices of ``hil mock`` are there for any client, and Ctrl-C ends them."""
+    process, said = served
+    found = re.search(r"control\s+(\S+)", said)
+    assert found is not None, said
+    control = SocketControl(found[1])
+    ticks = LockstepTicks(found[1])
+    for _ in range(5):
+        ticks.wait(0, 0)
+    assert control.hello()["tick"] == 5
+    ticks.close()
+    control.close()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+    assert not Path(found[1]).exists()
