@@ -42,7 +42,7 @@ def shipped() -> Cell:
 
 
 def short_cell(folder: Path, **mock: Any) -> Cell:
-    """The demonstration's cell with a plate close below the tip, and motions of a second or two, as a file.
+    """The demonstration's cell with a plate close below the tip and a small square to polish, as a file.
 
     ``mock`` replaces keys of its mock section.
     """
@@ -51,23 +51,16 @@ def short_cell(folder: Path, **mock: Any) -> Cell:
     content["mock"]["plate"]["xyz"] = [0.57, 0.0, PLATE_Z]
     content["mock"].update(mock)
     content["motions"] = {
-        "swing": {
-            "kind": "sinusoid",
-            "amplitude": [0.04, 0.02, 0.04, 0.03, 0.05, 0.04, 0.06],
-            "frequency": [0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4],
-            "duration": 2.0,
-            "ramp": 0.5,
-        },
         "polish": {
             "kind": "polish",
             "centre": [0.57, 0.0, PLATE_Z],
-            "side": 0.02,
+            "side": 0.015,
             "force": FORCE,
             "speed": 0.05,
-            "approach": 0.012,
+            "approach": 0.01,
             "clearance": 0.002,
-            "ramp": 0.35,
-            "corner_time": 0.15,
+            "ramp": 0.4,
+            "corner_time": 0.2,
             "travel_speed": 0.2,
             "touch_speed": 0.05,
         },
