@@ -11,7 +11,7 @@ import pytest
 
 from hil import launch as launcher
 from hil.launch import Run
-from tests.hil.running import Running, short_cell
+from tests.hil.running import Recorded, Running, short_cell
 
 
 @pytest.fixture
@@ -61,6 +61,15 @@ def launches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launches]:
         made = Launches(tmp_path_factory.mktemp("launches"))
         yield made
         made.close()
+
+
+@pytest.fixture(scope="session")
+def polished(launches: Launches) -> Iterator[Recorded]:
+    """The same run in this process, every cycle kept."""
+    recorded = Recorded(Running(launches.cell))
+    recorded.run(["polish"])
+    yield recorded
+    recorded.running.close()
 
 
 @pytest.fixture(scope="session")
