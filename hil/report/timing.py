@@ -65,8 +65,8 @@ def summarise_timing(log: Log, period: float) -> TimingSummary | None:
     answer = answer if len(answer) else cycle
     late = cycle > period  # with an unknown (NaN) period nothing counts as late
     missed = int(late.sum())
-    quantiles = _quantiles(answer)
-    if missed == 0 and quantiles.p999 <= GOOD_SHARE * period:
+    answered = quantiles(answer)
+    if missed == 0 and answered.p999 <= GOOD_SHARE * period:
         verdict, advice = "good", ""
     elif missed <= FAIR_MISSED * len(cycle):
         verdict, advice = "fair", "Compare with `make bench` on an idle machine; other programs on it cost the most."
@@ -74,11 +74,11 @@ def summarise_timing(log: Log, period: float) -> TimingSummary | None:
         verdict = "poor"
         advice = "Close other programs, allow real-time priority (ulimit -r 80), then run `make bench`."
     sentence = (
-        f"99.9 % of the answers left within {quantiles.p999 * 1e6:.0f} µs of a period of {period * 1e6:.0f} µs; "
+        f"99.9 % of the answers left within {answered.p999 * 1e6:.0f} µs of a period of {period * 1e6:.0f} µs; "
         f"{missed} of {len(cycle)} cycles took longer than the period"
-        + (f", at most {_longest_run(late)} in a row." if missed else ".")
+        + (f", at most {longest_run(late)} in a row." if missed else ".")
     )
-    return TimingSummary(quantiles, _quantiles(cycle), missed, _longest_run(late), verdict, sentence, advice)
+    return TimingSummary(answered, quantiles(cycle), missed, longest_run(late), verdict, sentence, advice)
 
 
 def _durations(log: Log, name: str) -> npt.NDArray[np.float64]:
@@ -89,11 +89,13 @@ def _durations(log: Log, name: str) -> npt.NDArray[np.float64]:
     return np.asarray(ns[ns > 0] * 1e-9, dtype=np.float64)
 
 
-def _quantiles(values: npt.NDArray[np.float64]) -> Quantiles:
+def quantiles(values: npt.NDArray[np.float64]) -> Quantiles:
+    """Distribution of durations (k,) s, at least one."""
     p50, p99, p999 = np.quantile(values, [0.5, 0.99, 0.999]).tolist()
     return Quantiles(len(values), float(values.mean()), p50, p99, p999, float(values.max()))
 
 
-def _longest_run(late: npt.NDArray[np.bool_]) -> int:
+def longest_run(late: npt.NDArray[np.bool_]) -> int:
+    """Most True in a row."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], late, [False])).astype(np.int8)))
     return int((edges[1::2] - edges[::2]).max()) if len(edges) else 0
