@@ -90,7 +90,7 @@ def _swing() -> JointSinusoids:
         ("iiwa", 1, {}),
         ("iiwa", 1, {"field": "in"}),
         ("iiwa", 4, {}),
-        ("iiwa", 200, {"probability": 0.04}),
+        ("iiwa", 200, {"probability": 0.02}),
         ("ft", 1, {}),
         ("ft", 60, {}),
     ],
