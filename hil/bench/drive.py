@@ -63,6 +63,9 @@ class Stopwatch:
         if self._clock is not None:
             self._clock.watch("controller", motion, "at")
 
+    def begin(self, tick: int, t_ns: int) -> None:
+        self._inner.begin(tick, t_ns)
+
     def write(self, cycle: CycleView, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
         begin = time.perf_counter_ns()
         self._inner.write(cycle, decision, woke, read_ns, write_ns)
