@@ -64,9 +64,11 @@ def run(supervisor: Supervisor, cell: Cell, motions: Sequence[Motion], result: R
         supervisor.start(motion)
         while supervisor.motion is motion:
             yield
+        if supervisor.finished is not motion:
+            break  # somebody stopped it
         result.motions.append(motion.name)
     yield from stop(supervisor)
-    result.finished = True
+    result.finished = len(result.motions) == len(motions)
 
 
 def connect(supervisor: Supervisor) -> Procedure:
@@ -97,7 +99,10 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
         sample, reading = supervisor.sample, supervisor.wrench
         assert sample is not None
         mean.add(sample)
-        if sample.fresh:
+        if not mean.count:  # the arm moved or a frame was invalid: all begins anew
+            for kept in (tau, wrench, t_arm, t_sensor):
+                kept.clear()
+        if sample.fresh and sample.valid:
             tau.append(sample.tau)
             t_arm.append(sample.t_ns * 1e-9)
         if reading is not None and reading.fresh and reading.valid:
@@ -141,6 +146,7 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
     # At standstill the external torque that the model sees is g − tau: the tare's offset with its sign turned.
     offset = result.torque_tare
     parts.observer.tare(-offset.mean, offset.sd / math.sqrt(offset.n))
+    supervisor.checked = True
 
 
 def _torque_gates(noise: Array, quiet: bool) -> TareGates:
@@ -163,9 +169,12 @@ def enable(supervisor: Supervisor) -> Procedure:
 
 
 def stop(supervisor: Supervisor, category: StopCategory = StopCategory.STOP_THEN_OFF) -> Procedure:
-    """Stop, wait until the arm stands, and watch it for a moment more, so that the log shows the brakes close."""
+    """Stop, wait until the arm stands, and watch it for a moment more, so that the log shows the brakes close.
+
+    After category 2 the arm is held, and stays STOPPING, as long as cycles go on; category 1 or 0 ends the hold.
+    """
     supervisor.stop(category)
-    while supervisor.state is State.STOPPING:
+    while supervisor.state is State.STOPPING and not (category is StopCategory.STOP_AND_HOLD and supervisor.standing):
         yield
     yield from wait(supervisor, AFTER_STOP)
 
@@ -202,6 +211,9 @@ def procedure_cycles(supervisor: Supervisor, procedure: Procedure) -> Procedure:
             return
         except StepFailedError as error:
             supervisor.fault(FaultCode.BRING_UP, str(error))
+            continue
+        except Exception as error:  # a motion that cannot begin, a plug-in that raises: the arm stops in order
+            supervisor.fault(FaultCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
             continue
         yield
 

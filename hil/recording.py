@@ -26,6 +26,9 @@ class NoRecording:
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
 
+    def begin(self, tick: int, t_ns: int) -> None:
+        """Nothing to do."""
+
     def write(self, cycle: CycleView, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
         """Nothing to do."""
 
@@ -39,6 +42,10 @@ class TelemetryWriter:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
         self._s = publisher.slots
+
+    def begin(self, tick: int, t_ns: int) -> None:
+        self._s["tick"][()] = tick
+        self._s["t_ns"][()] = t_ns
 
     def event(self, kind: str, text: str, **data: Any) -> None:
         self._publisher.event(kind, text, **data)

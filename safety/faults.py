@@ -50,6 +50,7 @@ class FaultCode(enum.Enum):
     DEVICE_LOST = "device_lost"
     EMERGENCY_STOP = "emergency_stop"
     BRING_UP = "bring_up"
+    STANDSTILL_UNSEEN = "standstill_unseen"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -266,6 +267,9 @@ def _specs() -> dict[FaultCode, FaultSpec]:
                   ("a device is not there, or its application does not run", "something touches the arm or the tool",
                    "the cell file does not describe this cell"),
                   "Do what the message says; the arm has not moved. Then acknowledge and begin again."),
+        FaultSpec(c.STANDSTILL_UNSEEN, "nobody saw the arm come to rest", "", _OFF,
+                  ("the link to the robot was lost while it stopped", "something pushes or pulls the arm"),
+                  "Look at the arm: it must stand with its brakes closed. Then acknowledge."),
         FaultSpec(c.INTERNAL_ERROR, "error inside the supervisor", "", _STOP,
                   ("a controller, an estimator or a motion raised an exception", "a defect of this program"),
                   "Read the exception in the report; keep the log, it holds the ticks before the error."),

@@ -31,6 +31,11 @@ class StandstillMean:
         return self._count >= self._samples
 
     @property
+    def count(self) -> int:
+        """Samples averaged so far; 0 again after the arm moved or a sample was not valid."""
+        return self._count
+
+    @property
     def tau_mean(self) -> Array:
         """Mean torque (n,), N·m; NaN before the first sample."""
         return self._sum / self._count if self._count else np.full(self._n, np.nan)
