@@ -9,6 +9,9 @@ from rich.table import Table
 
 from hil.report.summary import Summary
 
+FORCE_TOLERANCE = 0.15
+"""Share of the reference by which the mean pressing force may be off before the verdict says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class VerdictRow:
@@ -44,7 +47,8 @@ def verdict_rows(summary: Summary) -> list[VerdictRow]:
     if summary.force is not None:
         force = summary.force
         value = f"{force.mean:.1f} ± {force.sd:.1f} N over {force.seconds:.1f} s"
-        rows.append(VerdictRow("pressing force", value, f"about {force.reference:.0f} N"))
+        near = abs(force.mean - force.reference) <= FORCE_TOLERANCE * force.reference
+        rows.append(VerdictRow("pressing force", value, f"{force.reference:.0f} N ± {FORCE_TOLERANCE:.0%}", near))
     if summary.wrench is not None:
         largest = max(summary.wrench.rms_force)
         value = f"{largest:.1f} N rms, {summary.wrench.in_band * 100:.0f} % inside the 95 % band"
