@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from calibration.tare import Tare, TareError, TareGates, tare, tare_torque, torque_gates, wrench_gates
-from drivers.contract import ArmState, Array, StopCategory
+from drivers.contract import ArmState, Array, OperationMode, SafetyState, StopCategory
 from hil.cell import Cell
 from hil.cell.parts import array
 from hil.motion import Motion
@@ -246,6 +246,11 @@ def _why_not_ready(supervisor: Supervisor) -> str:
         reasons.append(f"the robot's last packet came {sample.age_ns * 1e-9:.3g} s ago")
     elif wrench is not None and wrench.valid and not monitor.up_to_date(sample, wrench, now_ns):
         reasons.append(f"the wrench sensor's last frame came {wrench.age_ns * 1e-9:.3g} s ago: check cable and supply")
+    if sample is not None and sample.seq >= 0:
+        if health.safety is not SafetyState.NORMAL:
+            reasons.append(f"the robot's safety state is {health.safety.name}: clear the stop on its pendant")
+        if health.mode is OperationMode.UNKNOWN:
+            reasons.append("the robot does not state its operating mode")
     reasons.extend(sorted(health.flags))
     if supervisor.parts.sensor is not None and (wrench is None or not wrench.valid):
         flags = ", ".join(sorted(wrench.flags)) if wrench is not None else ""

@@ -48,6 +48,8 @@ from safety.saturation import Saturation
 from safety.states import Event, SafetyMachine, State, Transition
 from safety.stops import StepKind, StopController
 
+_GOES_WITH_OFF = (FaultCode.SAMPLE_STALE, FaultCode.TORQUE_MEASURED)
+
 
 @dataclass
 class Parts:
@@ -265,8 +267,9 @@ class Supervisor:
             needed = None if self._off else self.wrench
             faults = self.parts.monitor.check(sample, self.health, now_ns, enabled, needed)
             if self._off:
-                # The arm goes off by our silence; that its link falls silent as well is no news.
-                faults = [fault for fault in faults if fault.code is not FaultCode.SAMPLE_STALE]
+                # The arm goes off by our silence and its brakes close on a moving arm: that the link falls silent as
+                # well, and that the torque sensors feel the brakes, is no news.
+                faults = [fault for fault in faults if fault.code not in _GOES_WITH_OFF]
             if faults:
                 self.trip(faults)
             return

@@ -68,6 +68,7 @@ def _recovers(running: Running) -> None:
     running.steps(30)
     assert supervisor.state is State.READY  # READY, never ENABLED by itself
     assert running.mock.controller.joints.phase is Phase.BRAKED
+    assert "standstill check" in supervisor.enable().reason  # what was checked before the fault counts no more
     running.hold(20)
     goal = running.mock.world.q + 0.03
     supervisor.start(JointMove(goal, duration=0.25))

@@ -241,9 +241,24 @@ def test_robot_that_does_not_start_its_overlay_is_told(start: type[Running]) -> 
     _assert_refused(running, FaultCode.BRING_UP, "the robot does not take commands", "FRI overlay")
 
 
-def test_robot_under_a_safety_stop_is_not_enabled(start: type[Running]) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_robot_under_a_safety_stop_is_not_ready(start: type[Running]) -> None:
     running = start()
     running.control.safety_stop(1)
+    running.procedure([])
+    _assert_refused(running, FaultCode.BRING_UP, "safety state is STOP_0", "pendant")
+
+
+def test_robot_that_refuses_its_overlay_is_told(start: type[Running]) -> None:
+    """The stop comes between the last look and the start: the robot says no, and the next cycle sees why."""
+    running = start()
+    begin = running.parts.start_motion
+
+    def too_late() -> None:
+        running.control.safety_stop(1)
+        begin()
+
+    running.parts.start_motion = too_late
     running.procedure([])
     _assert_refused(running, [FaultCode.BRING_UP, FaultCode.ROBOT_SAFETY], "safety stop is active", "reports STOP_0")
 
