@@ -138,6 +138,12 @@ class Supervisor:
         return self.parts.arm.health()
 
     @property
+    def sensor_health(self) -> LinkHealth | None:
+        """The same of the wrench sensor; None in a cell without one."""
+        sensor = self.parts.sensor
+        return None if sensor is None else sensor.health()
+
+    @property
     def healthy(self) -> bool:
         """Arm and sensor are there, valid and fresh enough, and the robot itself states nothing against moving."""
         sample = self.sample
@@ -385,6 +391,10 @@ class Supervisor:
         # the arm can become READY for the person who acknowledges.
         self.parts.arm.release()
         self._off = False
+
+    def note(self, text: str) -> None:
+        """Write a line of the operator's into the log."""
+        self._event("note", text)
 
     # The log: it records the cycle and must never disturb it
 
