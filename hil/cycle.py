@@ -55,6 +55,9 @@ class CycleView(Protocol):
     def health(self) -> LinkHealth: ...
 
     @property
+    def sensor_health(self) -> LinkHealth | None: ...
+
+    @property
     def moving(self) -> bool: ...
 
 

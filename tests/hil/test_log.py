@@ -16,6 +16,7 @@ from synthetic_run import write_run
 from typer.testing import CliRunner
 
 from hil.cli.log import app
+from hil.report import summarise, verdict_rows
 from hil.telemetry import mcapfile
 from hil.telemetry.log import DamagedLogError, ForeignLogError, LogError, NotALogError, read_log
 from hil.telemetry.mcapfile import LogWriter
@@ -60,7 +61,7 @@ def test_every_cut_is_readable_or_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_damaged_bytes_never_escape_as_anything_but_a_log_error(run: Path, tmp_path: Path) -> None:
-    """Flipped bytes anywhere: rows from before the damage, or a LogError."""
+    """Flipped bytes anywhere: whole rows from around the damage, never a changed one, or a LogError."""
     whole = bytearray(run.read_bytes())
     damaged = tmp_path / "damaged.mcap"
     rng = np.random.default_rng(5)
@@ -70,10 +71,42 @@ def test_damaged_bytes_never_escape_as_anything_but_a_log_error(run: Path, tmp_p
         content[at] ^= 1 << int(rng.integers(8))
         damaged.write_bytes(content)
         try:
-            rows = read_log(damaged).cycle
+            log = read_log(damaged)
         except LogError:
             continue
-        assert rows.tobytes() == complete[: len(rows)].tobytes()
+        kept = np.isin(complete["tick"], log.cycle["tick"])
+        assert log.cycle.tobytes() == complete[kept].tobytes()
+        assert kept.all() or log.damaged or log.truncated
+
+
+def _chunks(path: Path) -> list[tuple[int, int, int]]:
+    """(byte of the chunk record, bytes, first tick) of each chunk."""
+    with path.open("rb") as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None
+    return [(c.chunk_start_offset, c.chunk_length, c.message_start_time // 1_000_000) for c in summary.chunk_indexes]
+
+
+@pytest.mark.parametrize("where", ["content", "length", "opcode", "first chunk"])
+def test_one_damaged_chunk_costs_that_chunk_alone(run: Path, tmp_path: Path, where: str) -> None:
+    """Reading goes on behind the damage, also where the declarations were lost; the log is damaged, not cut."""
+    chunks = _chunks(run)
+    index = 0 if where == "first chunk" else 4
+    at, length, first = chunks[index]
+    last = chunks[index + 1][2]
+    content = bytearray(run.read_bytes())
+    content[at + {"content": length // 2, "length": 5, "opcode": 0, "first chunk": 200}[where]] ^= 0x55
+    damaged = tmp_path / "damaged.mcap"
+    damaged.write_bytes(content)
+    log, whole = read_log(damaged), read_log(run).cycle
+    assert (log.damaged, log.truncated) == (1, False)
+    lost = (whole["tick"] >= first) & (whole["tick"] < last)
+    assert log.cycle.tobytes() == whole[~lost].tobytes()
+    said = runner.invoke(app, ["info", str(damaged)])
+    assert said.exit_code == 0, said.output
+    assert "This log is damaged" in said.stderr
+    assert "is cut" not in said.stderr
+    assert {r.name: r.ok for r in verdict_rows(summarise(log))}["recorded"] is False
 
 
 def test_chunks_close_by_row_time(tmp_path: Path) -> None:
