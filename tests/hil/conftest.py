@@ -38,11 +38,17 @@ class Launches:
         self._pool = ThreadPoolExecutor(2)
         self._futures: dict[str, Future[Run]] = {}
 
-    def begin(self, name: str, seed: int = 0, faults: tuple[dict[str, Any], ...] = ()) -> None:
+    def begin(
+        self,
+        name: str,
+        motions: tuple[str, ...] = ("polish",),
+        seed: int = 0,
+        faults: tuple[dict[str, Any], ...] = (),
+    ) -> None:
         """Start a run in the background."""
         if name not in self._futures:
             self._futures[name] = self._pool.submit(
-                launcher.launch, self.cell, ["polish"], self._folder / name, seed=seed, paced=False, faults=faults
+                launcher.launch, self.cell, motions, self._folder / name, seed=seed, paced=False, faults=faults
             )
 
     def get(self, name: str) -> Run:
@@ -77,5 +83,5 @@ def undisturbed(launches: Launches) -> Run:
     """The short run of seed 0, in which nothing goes wrong. Its twins are begun with it, to fill both cores."""
     launches.begin("undisturbed")
     launches.begin("again")
-    launches.begin("other seed", seed=1)
+    launches.begin("other seed", (), seed=1)
     return launches.get("undisturbed")

@@ -54,15 +54,15 @@ def short_cell(folder: Path, **mock: Any) -> Cell:
         "polish": {
             "kind": "polish",
             "centre": [0.57, 0.0, PLATE_Z],
-            "side": 0.012,
+            "side": 0.008,
             "force": FORCE,
             "speed": 0.05,
             "approach": 0.01,
             "clearance": 0.002,
-            "ramp": 0.35,
-            "corner_time": 0.15,
+            "ramp": 0.3,
+            "corner_time": 0.12,
             "travel_speed": 0.2,
-            "touch_speed": 0.05,
+            "touch_speed": 0.08,
         },
     }
     path = folder / "short.yaml"

@@ -67,9 +67,11 @@ def test_wall_clock_is_kept_apart_because_it_differs(launches: Launches, undistu
 
 
 def test_another_seed_gives_another_run(launches: Launches, undisturbed: Run) -> None:
+    """Which begins alike, so it differs from the first row on: another arm, other noise."""
     first, other = _log(undisturbed), _log(launches.get("other seed"))
     same = min(len(first.cycle), len(other.cycle))
-    for name in ("q", "tau", "ft_raw", "tau_cmd", "wrench_est"):
+    assert same > 1500
+    for name in ("q", "tau", "ft_raw", "tau_cmd", "wrench_est", "wrench_ft"):
         assert first.cycle[name][:same].tobytes() != other.cycle[name][:same].tobytes(), name
     assert first.meta("run", "mock_seed") == 0
     assert other.meta("run", "mock_seed") == 1
@@ -79,6 +81,6 @@ def test_one_process_or_many_is_the_same_run(polished: Recorded, undisturbed: Ru
     """What is found in one process, where tests can look everywhere, holds for the processes of a real run."""
     inside, apart = polished.running.truth(), _truth(undisturbed)
     ticks = len(inside["q"])
-    assert ticks > 4000
+    assert ticks > 3500
     for name in inside:
         assert inside[name].tobytes() == apart[name][:ticks].tobytes(), name
