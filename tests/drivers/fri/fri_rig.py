@@ -27,10 +27,10 @@ IDLE, WAIT, READY, SYNC, ACTIVE = range(5)
 PERIOD_NS = 1_000_000
 
 
-def golden(kind: str | None = None) -> list[dict[str, Any]]:
-    """The 1.15 vectors, each with its bytes under ``data``."""
+def golden(kind: str | None = None, version: str = "1.15") -> list[dict[str, Any]]:
+    """The vectors of one version, each with its bytes under ``data``."""
     path = Path(__file__).parents[2] / "data" / "fri_golden.json"
-    vectors = [v for v in json.loads(path.read_text())["vectors"] if v["fri"] == "1.15"]
+    vectors = [v for v in json.loads(path.read_text())["vectors"] if v["fri"] == version]
     for v in vectors:
         v["data"] = bytes.fromhex(v["hex"])
     return [v for v in vectors if kind in (None, v["kind"])]
