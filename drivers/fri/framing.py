@@ -36,7 +36,7 @@ def unwrap(data: bytes) -> bytes:
     if data[:1] == FIRST_BYTE and (len(data) < 4 or _LENGTH.unpack_from(data)[0] > MAX_MESSAGE):
         raise ProtocolError("version", "the datagram is a bare message as FRI 1.x and 2.5 send it, not one of FRI 2.7")
     stated = _LENGTH.unpack_from(data)[0] if len(data) >= OVERHEAD else -1
-    if stated != len(data) - OVERHEAD:
+    if stated < 0 or stated != len(data) - OVERHEAD:
         raise ProtocolError("truncated", f"a datagram of {len(data)} bytes states a message of {stated}")
     raise ProtocolError("crc", f"the CRC of a message of {stated} bytes does not fit: it was damaged on its way")
 

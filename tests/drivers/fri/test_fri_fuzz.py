@@ -44,7 +44,6 @@ def _id(value: Any) -> str:
     return value if isinstance(value, str) else f"{value['kind']}-{value['name']}"
 
 
-
 def _corruptions(data: bytes) -> Iterator[bytes]:
     for position in range(len(data)):
         for mask in MASKS:
