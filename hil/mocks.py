@@ -23,7 +23,8 @@ from drivers.contract import RobotArm, Ticks
 from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from hil.cell import Cell
-from sim_mocks.config import FtConfig, IiwaConfig, MockConfig
+from hil.cell.fri import FriLink
+from sim_mocks.config import FtConfig, IiwaConfig, IoConfig, MockConfig
 from sim_mocks.control_plane import Control, ControlError, LockstepTicks, SocketControl
 from sim_mocks.faults import Fault
 from sim_mocks.world import Plate, WorldConfig
@@ -96,11 +97,24 @@ def mock_config(
     return MockConfig(
         world=world,
         seed=seed,
-        iiwa=IiwaConfig(wire_version=robot.fri.version, send_period_ms=robot.fri.send_period_ms),
+        iiwa=_iiwa(robot.fri),
         ft=FtConfig(profile=mock.profile) if cell.sensors else None,
         faults=(*planned, *faults),
         paced=paced,
         control_dir=control_dir,
+    )
+
+
+def _iiwa(fri: FriLink) -> IiwaConfig:
+    """The robot application that the cell file describes."""
+    inputs = [IoConfig(name, kind, "input") for name, kind in fri.inputs.items()]
+    outputs = [IoConfig(name, kind, "output") for name, kind in fri.outputs.items()]
+    return IiwaConfig(
+        wire_version=fri.version,
+        send_period_ms=fri.send_period_ms,
+        receive_multiplier=fri.receive_multiplier,
+        ios=(*inputs, *outputs),
+        moment_order=fri.moment_order,
     )
 
 
@@ -236,7 +250,7 @@ def overlay_starter(control: Control, cell: Cell) -> Callable[[], None]:
 
     def start() -> None:
         try:
-            control.start_overlay("TORQUE", robot.stiffness, robot.damping)
+            control.start_overlay(robot.fri.command_mode.upper(), robot.stiffness, robot.damping)
         except ControlError as error:
             raise RefusedError(f"the robot refuses to start the overlay: {error}") from error
 

@@ -76,6 +76,10 @@ class Control(abc.ABC):
         """0 T1, 1 T2, 2 AUT."""
         self.call("set_mode", mode=mode)
 
+    def set_io(self, name: str, value: float) -> None:
+        """Value of an input or output of the robot controller; booleans are 0 and 1."""
+        self.call("set_io", name=name, value=value)
+
     def push(self, wrench: Sequence[float] | None) -> None:
         """Constant wrench (6,) of the environment on the TCP, base axes, N and N·m; ``None`` ends it."""
         self.call("push", wrench=None if wrench is None else list(wrench))

@@ -48,7 +48,8 @@ class MockCell:
         if model is None:
             model = controller_model(config.world.urdf, physics.mass_factor, _load_data(config))
         limits = (nominal.q_min, nominal.q_max, nominal.qd_max, nominal.tau_max)
-        self.controller = FriController(config.iiwa, physics, model, limits, config.world.dt, _rng(config.seed, "iiwa"))
+        rng = _rng(config.seed, "iiwa")
+        self.controller = FriController(config.iiwa, physics, model, limits, config.world.dt, rng, nominal)
         self.faults = FaultPlan(config.faults, config.seed)
         self.world = open_world(config.world) if world is None else world
         self.udp = UdpPort(*config.iiwa.bind)
