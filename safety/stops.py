@@ -151,7 +151,11 @@ class StopController:
         self._elapsed += dt
         unusable = self._unusable(sample)
         slow = unusable is None and float(np.abs(sample.qd).max()) <= self._params.standstill_speed
-        self._slow_for = self._slow_for + dt if slow else 0.0
+        if not slow:
+            self._slow_for = 0.0
+        elif sample.fresh:
+            # A velocity estimate that begins anew after a gap begins at zero: only several samples prove standstill.
+            self._slow_for += min(dt, self._traits.period)
         standing = self._slow_for >= self._params.standstill_time
         self._stood = self._stood or standing
         if self._off:

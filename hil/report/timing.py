@@ -13,6 +13,7 @@ GOOD_SHARE = 0.5
 """A good cell answers 99.9 % of the ticks within this share of the period. Franka's FCI allows 300-500 µs of 1 ms."""
 FAIR_MISSED = 1e-3
 """Share of cycles longer than the period above which a cell is called poor."""
+NOT_JUDGED = "not judged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class TimingSummary:
     longest_run: int
     """Most missed cycles in a row."""
     verdict: str
-    """``good``, ``fair`` or ``poor``."""
+    """``good``, ``fair`` or ``poor``; ``not judged`` for a run that was not tied to real time."""
     sentence: str
     advice: str
     """What to try next; empty if there is nothing to do."""
@@ -56,8 +57,11 @@ def cycle_times(log: Log) -> npt.NDArray[np.float64]:
     return _durations(log, "wall_cycle_ns")
 
 
-def summarise_timing(log: Log, period: float) -> TimingSummary | None:
-    """Timing of the run against ``period`` in s; None if the log holds no durations."""
+def summarise_timing(log: Log, period: float, *, paced: bool = True) -> TimingSummary | None:
+    """Timing of the run against ``period`` in s; None if the log holds no durations.
+
+    A run that was not ``paced`` by real time had no deadlines: its durations stand there without a judgement.
+    """
     cycle = cycle_times(log)
     answer = answer_times(log)
     if not len(cycle):
@@ -66,6 +70,12 @@ def summarise_timing(log: Log, period: float) -> TimingSummary | None:
     late = cycle > period  # with an unknown (NaN) period nothing counts as late
     missed = int(late.sum())
     answered = quantiles(answer)
+    if not paced:
+        sentence = (
+            f"This run was not tied to real time, so it had no deadlines to keep; 99.9 % of the answers took at most "
+            f"{answered.p999 * 1e6:.0f} µs."
+        )
+        return TimingSummary(answered, quantiles(cycle), 0, 0, NOT_JUDGED, sentence, "")
     if missed == 0 and answered.p999 <= GOOD_SHARE * period:
         verdict, advice = "good", ""
     elif missed <= FAIR_MISSED * len(cycle):
