@@ -132,7 +132,7 @@ def _ios(cell: Cell, m: Monitoring) -> Iterator[Difference]:
             io = offered.get(name)
             expected = f"{direction.name.lower()}, {kind}"
             if io is None:
-                mend = "register it with addIO in the robot application"
+                mend = "register it with registerIO in the robot application"
                 yield Difference(f"IO {name}", "nothing", expected, mend)
             elif (io.direction, io.type) != (direction, IoType[kind.upper()]):
                 read = f"{IoDirection(io.direction).name.lower()}, {IoType(io.type).name.lower()}"

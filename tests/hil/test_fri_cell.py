@@ -220,7 +220,7 @@ def test_a_robot_that_is_as_the_cell_says_has_no_differences(tmp_path: Path) -> 
         ({"version": "2.5"}, "read 2.5, expected 1.15", "set robot.fri.version"),
         ({"send_period_ms": 2}, "read 2 ms, expected 1 ms", "setSendPeriodMilliSec"),
         ({"receive_multiplier": 2}, "read 2, expected 1", "setReceiveMultiplier"),
-        ({"outputs": {}}, "IO Gripper.Close: read nothing", "addIO"),
+        ({"outputs": {}}, "IO Gripper.Close: read nothing", "registerIO"),
         ({"outputs": {"Gripper.Close": "digital"}}, "read output, digital, expected output, boolean", "cell file"),
     ],
 )
