@@ -85,6 +85,23 @@ class IiwaConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class GripperConfig:
+    """A two-position gripper on IOs of the controller; the three names are registered in :attr:`IiwaConfig.ios`."""
+
+    close: str
+    """Boolean output; true closes."""
+    opened: str
+    """Boolean input: the jaws are open."""
+    holding: str
+    """Boolean input: an object is between the jaws."""
+    travel_time: float = 0.2
+    object_mass: float = 0.0
+    """kg of what the jaws close on; 0: nothing is there."""
+    object_com: tuple[float, float, float] = (0.0, 0.0, 0.1)
+    """In the flange frame, m."""
+
+
+@dataclass(frozen=True, slots=True)
 class FtConfig:
     """The F/T sensor on its pseudo-terminal."""
 
@@ -108,6 +125,8 @@ class MockConfig:
     """``"full"`` keeps each tick's truth, ``"summary"`` only the extremes (long campaigns)."""
     control_dir: str = ""
     """Directory of the control plane's sockets; empty: none."""
+    gripper: GripperConfig | None = None
+    """On inputs and outputs of the controller; none of its own wire."""
 
     def __post_init__(self) -> None:
         if self.truth not in ("full", "summary"):
@@ -120,6 +139,12 @@ class MockConfig:
             raise MockConfigError(f"iiwa.ios: read {len(self.iiwa.ios)} IOs, FRI allows 10")
         if self.iiwa.moment_order not in (None, "xyz", "zyx"):
             raise MockConfigError(f"iiwa.moment_order: read {self.iiwa.moment_order!r}, allowed are xyz, zyx and null")
+        if self.gripper is not None:
+            grip, there = self.gripper, {(io.name, io.type, io.direction) for io in self.iiwa.ios}
+            wanted = ((grip.close, "output"), (grip.opened, "input"), (grip.holding, "input"))
+            for name, direction in wanted:
+                if (name, "boolean", direction) not in there:
+                    raise MockConfigError(f"gripper: {name!r} is no boolean {direction} of iiwa.ios")
         dt = self.world.dt
         if not 1e-5 <= dt <= 0.1:
             raise MockConfigError(f"world.dt: read {dt} s, allowed are 1e-5 … 0.1 s")

@@ -19,6 +19,7 @@ from sim_mocks.bullet_world import open_world
 from sim_mocks.config import MockConfig
 from sim_mocks.faults import FaultPlan
 from sim_mocks.ft import BotaDevice
+from sim_mocks.gripper import MockGripper
 from sim_mocks.iiwa import FriController
 from sim_mocks.iiwa_dynamics import ControllerPhysics, GravityModel, controller_model
 from sim_mocks.profiles import Profile, load_profile
@@ -59,6 +60,7 @@ class MockCell:
             sensor = load_profile("ft_sensor", config.ft.profile, config.seed)
             self.ft = BotaDevice(sensor, _rng(config.seed, "ft"), hook=self._ft_values)
             self.pty = PtyPort()
+        self.gripper = None if config.gripper is None else MockGripper(config.gripper, self.controller.ios, self.world)
         self.log = TruthLog(config.world.dt, config.truth == "full")
         self.ticks = 0
         """Ticks completed, which is also the number of the next one."""
@@ -108,6 +110,8 @@ class MockCell:
             datagrams = faults.incoming("iiwa", tick, datagrams)
         for data in datagrams:
             controller.receive(data, t_ns)
+        if self.gripper is not None:
+            self.gripper.tick(t_ns)
         tau, braked = controller.control(t_ns, world.q, world.qd)
         world.step(tau, braked)
         self._braked = braked

@@ -32,6 +32,7 @@ from drivers.fri.receiver import Receiver
 from drivers.fri.records import Monitoring
 from drivers.fri.session import Session
 from drivers.fri.udp import Address, PeerSocket
+from drivers.fri.versions import recognise
 from drivers.fri.wire import IoType, SessionState
 
 SILENCE_NS = 1_000_000_000
@@ -111,6 +112,17 @@ class FriArm:
     def session_state(self) -> int:
         """The controller's own session state (:class:`drivers.fri.wire.SessionState`); -1 before the first frame."""
         return self._session.reported
+
+    @property
+    def frame(self) -> Monitoring | None:
+        """The newest frame, in the units and signs of the wire; None before the first."""
+        return self._frame
+
+    @property
+    def other_versions(self) -> frozenset[str] | None:
+        """The FRI versions of a stream that is not of the cell's version; None where it is, or nothing came."""
+        strange = self._receiver.strange
+        return None if strange is None else recognise(strange)
 
     @property
     def enabled(self) -> bool:
