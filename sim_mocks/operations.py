@@ -36,6 +36,8 @@ class Operations:
             "cancel_overlay": lambda: cell.controller.cancel_overlay(cell.t_ns),
             "safety_stop": lambda level: cell.controller.safety_stop(cell.t_ns, int(level)),
             "set_mode": lambda mode: cell.controller.set_mode(cell.t_ns, int(mode)),
+            "unplug_ft": cell.unplug_ft,
+            "plug_ft": cell.plug_ft,
             "push": self._push,
             "attach": lambda mass, com: cell.world.attach(float(mass), np.array(com, dtype=np.float64)),
             "release": lambda: cell.world.release(),
