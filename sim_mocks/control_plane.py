@@ -149,7 +149,7 @@ class SocketControl(Control):
         try:
             self._socket.sendall(json.dumps({"op": op, **arguments}).encode() + b"\n")
             line = self._file.readline()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: closed, after an attempt to reconnect that failed
             raise ControlError(
                 f"{op}: the mock cell does not answer ({error}); its process has died or hangs"
             ) from error
