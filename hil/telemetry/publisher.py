@@ -12,7 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import zmq
 
-from hil.telemetry.channel import ACK, ACK_MARK, DONE, END, EVENT, FILE, HEADER, RECORDER, ROW, SUBSCRIBE, Waiter, has_ended
+from hil.telemetry.channel import (
+    ACK,
+    ACK_MARK,
+    DONE,
+    END,
+    EVENT,
+    FILE,
+    HEADER,
+    RECORDER,
+    ROW,
+    SUBSCRIBE,
+    Waiter,
+    has_ended,
+)
 from hil.telemetry.row import row_layout
 from hil.telemetry.schema import Event, encode_event
 
