@@ -28,6 +28,12 @@ class Job:
     """Directory of the mock cell's sockets."""
     seed: int | None = None
     """Seed of the mock, where it differs from the cell file's."""
+    operated: bool = False
+    """Keep the cell running and take verbs, instead of doing ``motions`` and ending."""
+    recording: bool = True
+    """Of an operated cell: record from the beginning."""
+    parent: int = 0
+    """Of an operated cell: process without which it goes down; 0 for none."""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1)

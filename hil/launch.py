@@ -27,6 +27,9 @@ from hil.telemetry.log import LogError, read_log
 TRUTH_NAME = "truth.npz"
 """What the mock's physics knows and no sensor tells: for scoring observers."""
 
+WATCH_MS = 200
+"""Pause between two looks at the mock of an operated cell."""
+
 
 @dataclass
 class Run:
@@ -94,8 +97,60 @@ def launch(
     return Run(folder, outcome, state, verdict, report, said)
 
 
-def _follow(job: Job, folder: Path, progress: Callable[[dict[str, Any]], None] | None) -> str:
-    """Start the supervisor's process and pass on what it says until it ends; its last words on standard error."""
+def operate(
+    cell: Cell,
+    base: Path,
+    *,
+    seed: int | None = None,
+    paced: bool = True,
+    recording: bool = True,
+    faults: Sequence[dict[str, Any]] = (),
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> Run:
+    """Bring a mocked ``cell`` up and keep it in operation until it is told to go down (``hil down``, Ctrl-C).
+
+    A mock process that dies is started anew; the supervisor finds it again. Other arguments as in :func:`launch`.
+    Raises ConnectError, OSError where nothing could be started.
+    """
+    folder = run_folder(base)
+    (folder / CELL_NAME).write_text(cell.dump(), encoding="utf-8")
+    mock = MockProcess(mock_config(cell, seed=seed, paced=paced))
+
+    def watch() -> None:
+        if mock.process.poll() is not None:
+            mock.restart()
+
+    try:
+        if faults:
+            mock.control.faults_add(faults)
+        job = Job(
+            str(cell.path),
+            (),
+            str(folder),
+            str(mock.control_dir),
+            seed,
+            operated=True,
+            recording=recording,
+            parent=os.getpid(),
+        )
+        said = _follow(job, folder, progress, watch)
+        state = _last_word(mock, folder)
+    finally:
+        mock.close()
+    outcome = Outcome.read(folder / OUTCOME_NAME)
+    return Run(folder, outcome, state, [_outcome_row(outcome)], None, said)
+
+
+def _follow(
+    job: Job,
+    folder: Path,
+    progress: Callable[[dict[str, Any]], None] | None,
+    watch: Callable[[], None] | None = None,
+) -> str:
+    """Start the supervisor's process and pass on what it says until it ends; its last words on standard error.
+
+    ``watch`` is called a few times a second meanwhile.
+    """
     job_path = folder / "job.json"
     job_path.write_text(job.to_json(), encoding="utf-8")
     environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
@@ -117,7 +172,10 @@ def _follow(job: Job, folder: Path, progress: Callable[[dict[str, Any]], None] |
         poll.register(fd, select.POLLIN)
     try:
         while open_fds:
-            for fd, _ in poll.poll():
+            ready = poll.poll(None if watch is None else WATCH_MS)
+            if watch is not None:
+                watch()
+            for fd, _ in ready:
                 data = os.read(fd, 65536)
                 if not data:
                     poll.unregister(fd)

@@ -1,13 +1,14 @@
 """The supervisor's process: ``python -m hil.worker --job JOB.json``.
 
-It runs one job and nothing else, with the garbage collector frozen and no thread but ZeroMQ's. It ends with 0 when
-the job was finished, 3 when a fault stopped it, 1 when the cell could not be built. SIGINT and SIGTERM ask for a
-controlled stop; however it ends, the arm's power is gone.
+It runs one job and nothing else (an operated cell is a job that lasts until it is told to go down), with the garbage
+collector frozen and no thread but ZeroMQ's. It ends with 0 when the job was finished, 3 when a fault stopped it, 1 when
+the cell could not be built. SIGINT and SIGTERM ask for a controlled stop; however it ends, the arm's power is gone.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
 import signal
@@ -30,8 +31,13 @@ from estimators.errors import EstimatorError  # noqa: E402
 from hil.build import build_motion, build_parts  # noqa: E402
 from hil.cell import Cell, CellError, load_cell, require_permission  # noqa: E402
 from hil.job import CELL_NAME, LOG_NAME, OUTCOME_NAME, Job, Outcome, ProgressPipe  # noqa: E402
-from hil.mocks import ControlError, connect_mock, overlay_starter, point_at  # noqa: E402
+from hil.mocks import ControlError, MockLink, overlay_starter, point_at  # noqa: E402
 from hil.motion import Motion, MotionError  # noqa: E402
+from hil.operation.cell import OperatedCell  # noqa: E402
+from hil.operation.events import RememberingWriter  # noqa: E402
+from hil.operation.place import Claim, PlaceError  # noqa: E402
+from hil.operation.run import LogFiles, Parent, run_operated  # noqa: E402
+from hil.operation.server import OperationServer  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
 from hil.supervisor import Supervisor  # noqa: E402
@@ -57,17 +63,23 @@ class StopRequest:
 
 
 def work(job: Job, progress: ProgressPipe) -> Outcome:
-    """Run ``job`` to its end. Raises CellError, DriverError, EstimatorError, MotionError for what cannot be built."""
+    """Run ``job`` to its end. Raises CellError, DriverError, EstimatorError, MotionError, PlaceError for what cannot be
+    built."""
     cell = load_cell(job.cell)
     require_permission(cell, real=False)
     run_dir = Path(job.run_dir)
     request = StopRequest()
-    ticks, control = connect_mock(job.control_dir)
+    parent = Parent(job.parent)
+    link = MockLink(job.control_dir)
+    control = link.control
     hello = control.hello()
-    parts = build_parts(cell, ticks, overlay_starter(control, cell), hello["ft_path"])
+    parts = build_parts(cell, link.ticks, overlay_starter(control, cell), hello["ft_path"])
     motions = [build_motion(name, cell) for name in job.motions]
-    with tempfile.TemporaryDirectory(prefix="hil-run-") as sockets:
-        publisher = Publisher(f"ipc://{sockets}/telemetry", parts.model.n, lockstep=True)
+    with contextlib.ExitStack() as stack:
+        sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="hil-run-"))
+        claim = stack.enter_context(Claim(cell.name)) if job.operated else None
+        endpoint = f"ipc://{sockets}/telemetry" if claim is None else claim.cell.telemetry
+        publisher = Publisher(endpoint, parts.model.n, lockstep=True)
         meta = Path(sockets) / "meta.json"
         _write_meta(meta, job, cell, hello)
         recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta)
@@ -76,9 +88,9 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
                 raise DriverError(
                     f"the recorder did not start within {RECORDER_TIMEOUT:.0f} s; look for its message above"
                 )
-            control.register("supervisor", os.getpid())
-            control.register("recorder", recorder.pid)
-            supervisor = Supervisor(parts, TelemetryWriter(publisher))
+            link.register(supervisor=os.getpid(), recorder=recorder.pid)
+            writer = RememberingWriter(TelemetryWriter(publisher))
+            supervisor = Supervisor(parts, writer)
             result = RunResult()
             try:
                 if parts.sensor is not None:
@@ -88,7 +100,19 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
                 gc.collect()
                 gc.freeze()
                 gc.disable()
-                _cycles(supervisor, cell, motions, result, request, progress)
+                if claim is None:
+                    _cycles(supervisor, cell, motions, result, request, progress)
+                else:
+                    logs = LogFiles(publisher, run_dir / LOG_NAME, job.recording)
+
+                    def reconnect() -> bool:
+                        return not link.lost or link.reconnect(parts.arm)
+
+                    operated = OperatedCell(supervisor, cell, writer, recording=logs, reconnect=reconnect)
+                    result = operated.result
+                    server = OperationServer(claim.cell.control, operated.handle)
+                    stack.callback(server.close)
+                    run_operated(operated, server, link, parent, lambda: request.name, progress)
             finally:
                 gc.enable()
                 parts.arm.off()
@@ -103,6 +127,16 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
         finally:
             publisher.close()
             recorder.wait(RECORDER_TIMEOUT)
+            if parent.dead:
+                _end_mock(link)
+
+
+def _end_mock(link: MockLink) -> None:
+    """Nobody is left who would end the mock; let its arm come to rest first."""
+    link.ticks.close()
+    with contextlib.suppress(ControlError):
+        link.control.run_out()
+        link.control.quit()
 
 
 def _cycles(
@@ -191,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
     job = Job.from_json(parser.parse_args(arguments).job.read_text(encoding="utf-8"))
     try:
         outcome = work(job, ProgressPipe(sys.stdout.fileno()))
-    except (CellError, DriverError, EstimatorError, MotionError, ControlError, OSError) as error:
+    except (CellError, DriverError, EstimatorError, MotionError, ControlError, PlaceError, OSError) as error:
         print(f"{error}", file=sys.stderr)
         return 1
     outcome.write(Path(job.run_dir) / OUTCOME_NAME)

@@ -108,6 +108,7 @@ class OperatedCell:
         self._motions: dict[str, Motion] = {name: build_motion(name, cell) for name in cell.motions}
         self._mender = Mender(supervisor, reconnect)
         self._clock = clock
+        self._gone = True
         self._numbers = 0
         self._ending: Procedure | None = None
         self._state = supervisor.state
@@ -137,9 +138,10 @@ class OperatedCell:
             except StopIteration:
                 self.over = self.result.finished = True
             return
-        if supervisor.state not in _OPERATED or supervisor.machine.faults:
+        permitted = supervisor.machine.permitted
+        if supervisor.state not in _OPERATED or supervisor.machine.faults or (self._gone and not permitted):
             self._drop_task()
-            if not supervisor.machine.permitted:
+            if not permitted:
                 self._mender.mend()
             return
         if not self._busy and supervisor.state is State.READY and not self.checked:
@@ -197,7 +199,8 @@ class OperatedCell:
             self._faulted_since = None
         elif self._faulted_since is None:
             self._faulted_since = self._clock()
-        if self._mender.look():
+        self._gone = self._mender.look()
+        if self._gone:
             self.checked = False
 
     # Verbs

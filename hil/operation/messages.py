@@ -152,7 +152,7 @@ class Reply:
     sentence: str
     """For the person who asked."""
     data: dict[str, Any] = field(default_factory=dict)
-    """Plain values; NaN is told as null."""
+    """Plain values; NaN is told as null. As the client gets it, with ``sentence`` among them."""
 
     def to_json(self) -> bytes:
         return json.dumps(plain({"ok": self.ok, "sentence": self.sentence, **self.data}), ensure_ascii=False).encode()
@@ -161,7 +161,7 @@ class Reply:
     def from_json(cls, data: bytes) -> Reply:
         """Raises ValueError, KeyError for what is no reply."""
         values = json.loads(data)
-        return cls(bool(values.pop("ok")), str(values.pop("sentence")), values)
+        return cls(bool(values.pop("ok")), str(values["sentence"]), values)
 
 
 def plain(value: Any) -> Any:
