@@ -34,6 +34,7 @@ __all__ = [
     "ControlError",
     "MockHere",
     "MockHost",
+    "MockLink",
     "MockProcess",
     "connect_mock",
     "ending",
@@ -154,6 +155,10 @@ class MockProcess:
         self.control_dir = Path(config.control_dir or self._own_dir)
         if self._own_dir:
             config = dataclasses.replace(config, control_dir=self._own_dir)
+        self._config = config
+        self._start(config)
+
+    def _start(self, config: MockConfig) -> None:
         path = self.control_dir / "mock.json"
         path.write_text(config.to_json(), encoding="utf-8")
         environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
@@ -186,6 +191,16 @@ class MockProcess:
     def control(self) -> Control:
         """The control plane."""
         return self._control
+
+    def restart(self) -> None:
+        """Start a mock that died anew, in the same directory; its planned faults do not come again.
+
+        Raises ConnectError.
+        """
+        self.process.kill()
+        self.process.communicate()
+        self._control.close()
+        self._start(dataclasses.replace(self._config, faults=()))
 
     @property
     def pid(self) -> int:
@@ -233,9 +248,41 @@ def ending(what: str, returncode: int | None) -> str:
     return f"{what} ended with code {returncode}"
 
 
-def connect_mock(control_dir: str | Path) -> tuple[LockstepTicks, Control]:
+def connect_mock(control_dir: str | Path) -> tuple[LockstepTicks, SocketControl]:
     """Time token and control plane of a mock process that somebody else started. Raises ConnectError."""
     return LockstepTicks(control_dir), SocketControl(control_dir)
+
+
+class MockLink:
+    """Token and control plane of a mock process that may die and be started anew in the same directory."""
+
+    def __init__(self, control_dir: str | Path) -> None:
+        """Raises ConnectError."""
+        self.ticks, self.control = connect_mock(control_dir)
+        self.processes: dict[str, int] = {}
+        """Processes to be named to the mock, by name."""
+
+    @property
+    def lost(self) -> bool:
+        """The mock process is gone; time goes on by itself."""
+        return self.ticks.lost
+
+    def register(self, **processes: int) -> None:
+        """Name processes to this mock and to every later one."""
+        self.processes.update(processes)
+        for name, pid in processes.items():
+            self.control.register(name, pid)
+
+    def reconnect(self, arm: RobotArm) -> bool:
+        """Try to find the mock again and tell it all that the first one was told; whether it is there."""
+        try:
+            self.control.reconnect()
+            self.register(**self.processes)
+            point_at(self.control, arm)
+            self.ticks.reconnect()
+        except (ConnectError, ControlError):
+            return False
+        return True
 
 
 def point_at(control: Control, arm: RobotArm) -> None:

@@ -59,7 +59,7 @@ class MockCell:
         if config.ft is not None:
             sensor = load_profile("ft_sensor", config.ft.profile, config.seed)
             self.ft = BotaDevice(sensor, _rng(config.seed, "ft"), hook=self._ft_values)
-            self.pty = PtyPort()
+            self.pty = PtyPort(config.control_dir)
         self.gripper = None if config.gripper is None else MockGripper(config.gripper, self.controller.ios, self.world)
         self.log = TruthLog(config.world.dt, config.truth == "full")
         self.ticks = 0
@@ -91,6 +91,22 @@ class MockCell:
     def fri_peer(self, host: str, port: int) -> None:
         """Send the monitoring stream to the client at ``host:port`` (a bound "any" address means this machine)."""
         self.udp.peer = ("127.0.0.1" if host in ("", "0.0.0.0") else host, port)
+
+    def unplug_ft(self) -> None:
+        """Pull the sensor's cable: its serial port disappears. Raises ValueError for a cell without a sensor."""
+        self._pty().unplug()
+
+    def plug_ft(self) -> None:
+        """Put the cable back: the port appears under the same path, and the sensor, powered by it, boots."""
+        port = self._pty()
+        if not port.plugged and self.ft is not None:
+            port.plug()
+            port.write(self.ft.power_up())
+
+    def _pty(self) -> PtyPort:
+        if self.pty is None:
+            raise ValueError("this cell has no sensor on a serial line")
+        return self.pty
 
     def register(self, name: str, pid: int) -> None:
         """Name a process for kill faults. Raises ValueError for a pid that is no other process of ours."""
