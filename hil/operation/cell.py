@@ -104,7 +104,6 @@ class OperatedCell:
         """The cell has gone down in order."""
         self.task: Task | None = None
         """What is under way, or how the last task ended."""
-        self.checked = False
         self._motions: dict[str, Motion] = {name: build_motion(name, cell) for name in cell.motions}
         self._mender = Mender(supervisor, reconnect)
         self._clock = clock
@@ -144,7 +143,7 @@ class OperatedCell:
             if not permitted:
                 self._mender.mend()
             return
-        if not self._busy and supervisor.state is State.READY and not self.checked:
+        if not self._busy and supervisor.state is State.READY and not self.supervisor.checked:
             self._begin("tare", self._check_and_tare(), "checked and tared")
         if self._busy:
             self._go_on()
@@ -162,8 +161,7 @@ class OperatedCell:
 
     def _check_and_tare(self) -> Procedure:
         yield from procedure.check_and_tare(self.supervisor, self.cell, self.result)
-        if not self.supervisor.machine.faults:
-            self.checked = True
+        if self.supervisor.checked:
             self.supervisor.phase = "ready"
 
     def _enable(self) -> Procedure:
@@ -193,7 +191,7 @@ class OperatedCell:
         if supervisor.state is not self._state:
             self._state = supervisor.state
             self._since = self._clock()
-            if self._state is State.READY and self.checked:
+            if self._state is State.READY and self.supervisor.checked:
                 supervisor.phase = "ready"
         if not supervisor.machine.faults:
             self._faulted_since = None
@@ -201,7 +199,7 @@ class OperatedCell:
             self._faulted_since = self._clock()
         self._gone = self._mender.look()
         if self._gone:
-            self.checked = False
+            self.supervisor.checked = False
 
     # Verbs
 
@@ -258,7 +256,7 @@ class OperatedCell:
                     if not result.accepted:
                         return Verdict(False, result.reason)
                 case Tare():
-                    self.checked = False
+                    self.supervisor.checked = False
                     self._begin("tare", self._check_and_tare(), "checked and tared")
                     self._go_on()
                 case Mark():
@@ -305,7 +303,7 @@ class OperatedCell:
         told = supervisor.progress()
         return Context(
             state=supervisor.state,
-            checked=self.checked,
+            checked=self.supervisor.checked,
             task=self.task.verb if self.task is not None and self._busy else "",
             motion=motion,
             progress=f"{told['elapsed']:.1f} of {told['duration']:.1f} s" if motion else "",

@@ -21,6 +21,9 @@ class RememberingWriter:
         self._kept: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._next = 0
 
+    def begin(self, tick: int, t_ns: int) -> None:
+        self._inner.begin(tick, t_ns)
+
     def write(self, cycle: CycleView, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
         self._inner.write(cycle, decision, woke, read_ns, write_ns)
 

@@ -110,7 +110,7 @@ through a control socket that only its owner can open.
 hil run iiwa14_polish        # terminal 1
 hil status                   # terminal 2: where it is; --json has everything
 hil enable                   # hold the arm under command
-hil jog A6 -- -2             # a small step
+hil jog A6 -2                # a small step, degrees
 hil start warmup
 hil stop                     # always accepted
 hil down
