@@ -36,7 +36,7 @@ def fri_cell(folder: Path, limits: dict[str, float] | None = None, **fri: Any) -
     content["robot"]["fri"].update(fri)
     content["robot"]["limits"].update(limits or {})
     content["sensors"] = []
-    content["motions"].pop("polish")
+    content["motions"] = {"home": {"kind": "move", "target": content["robot"]["home"]}}
     path = folder / "fri.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return load_cell(path)
