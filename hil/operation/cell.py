@@ -118,6 +118,11 @@ class OperatedCell:
         self._q_min = tuple((limits.q_min + JOG_MARGIN).tolist())
         self._q_max = tuple((limits.q_max - JOG_MARGIN).tolist())
 
+    @property
+    def checked(self) -> bool:
+        """The standstill check and the tare hold: neither a fault nor a lost device has made them void."""
+        return self.supervisor.checked
+
     # The endless procedure
 
     def cycles(self) -> Procedure:

@@ -22,7 +22,9 @@ class Operated(Protocol):
     limits: JointLimits
     events: RememberingWriter
     task: Task | None
-    checked: bool
+
+    @property
+    def checked(self) -> bool: ...
 
     @property
     def since(self) -> datetime: ...

@@ -219,7 +219,7 @@ def _record(request: Record, context: Context) -> Verdict:
 def _acknowledge(context: Context) -> Verdict:
     situation = context.situation
     if situation is Situation.FAULTED:
-        return Verdict(True, "fault acknowledged; nothing moves until you enable")
+        return Verdict(True, "fault acknowledged; check and tare run again, then nothing moves until you enable")
     if situation is Situation.FAULTED_OFFLINE:
         return Verdict(False, f"cannot acknowledge yet: {context.missing}; bring the device back first")
     if context.state is State.STOPPING and context.fault:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
-from running import Running
+import yaml
+from running import Running, short_cell
 
-from hil.cell import Cell
+from hil.cell import Cell, load_cell
 from hil.operation.cell import OperatedCell
 from hil.operation.events import RememberingWriter
 from hil.operation.messages import Down, Enable, Reply, Request, Start, Stop
@@ -105,3 +107,13 @@ class Operating(Running):
     def shut(self) -> None:
         self.cycles.close()
         self.close()
+
+
+def swinging_cell(folder: Path) -> Cell:
+    """The short cell with a swing of two seconds beside its polishing, as a file."""
+    path = short_cell(folder).path
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    swing = {"kind": "sinusoid", "amplitude": [0.04, 0.02, 0.04, 0.03, 0.05, 0.04, 0.06], "frequency": 1.0}
+    content["motions"]["swing"] = {**swing, "duration": 2.0, "ramp": 0.5}
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return load_cell(path)

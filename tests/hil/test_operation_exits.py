@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from running import short_cell
+from operating import swinging_cell
 
 from hil.job import OUTCOME_NAME, Job, Outcome
 from hil.mocks import MockProcess, mock_config
@@ -32,7 +32,7 @@ class Up:
 
     def __init__(self, folder: Path, parent: int = 0) -> None:
         self.folder = folder
-        cell = short_cell(folder)
+        cell = swinging_cell(folder)
         self.mock = MockProcess(mock_config(cell))
         job = Job(str(folder / "short.yaml"), (), str(folder), str(self.mock.control_dir), operated=True, parent=parent)
         (folder / "job.json").write_text(job.to_json(), encoding="utf-8")

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from operating import Operating
-from running import short_cell
+from operating import Operating, swinging_cell
 
 from drivers.contract import ArmState
 from hil.operation.messages import Acknowledge, Enable, Status
@@ -21,7 +20,7 @@ REOPEN = 1200
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Operating]:
-    made = Operating(short_cell(tmp_path))
+    made = Operating(swinging_cell(tmp_path))
     yield made
     made.shut()
 

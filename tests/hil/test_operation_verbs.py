@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from operating import Operating
-from running import short_cell
+from operating import Operating, swinging_cell
 
 from hil.operation.messages import Acknowledge, Enable, Home, Jog, Record, Request, Start, Status, Stop
 from hil.operation.table import REQUESTS, example, render
@@ -32,7 +31,7 @@ CHANGES: dict[tuple[Situation, str], Situation] = {
     (S.STARTING, "hil stop --category 2"): S.STOP_HOLDS,
     (S.HOLDING, "hil stop --category 2"): S.STOP_HOLDS,
     (S.MOVING, "hil stop --category 2"): S.STOP_HOLDS,
-    (S.FAULTED, "hil ack"): S.READY,
+    (S.FAULTED, "hil ack"): S.CHECKING,
     **{(situation, "hil down"): S.ENDING for situation in Situation},
 }
 """Every change of situation that a verb makes at once; whatever is not here leaves it as it was."""
@@ -111,7 +110,7 @@ def test_the_whole_table_on_a_running_cell(situation: Situation, tmp_path: Path)
 
     Verbs that change the situation get a cell of their own, the others follow each other on one.
     """
-    cell = short_cell(tmp_path)
+    cell = swinging_cell(tmp_path)
     quiet = [verb for verb in REQUESTS if (situation, verb) not in CHANGES]
     loud = [verb for verb in REQUESTS if (situation, verb) in CHANGES]
     for verbs in (quiet, *([verb] for verb in loud)):
@@ -120,12 +119,12 @@ def test_the_whole_table_on_a_running_cell(situation: Situation, tmp_path: Path)
             run.bring_to(situation)
             for verb in verbs:
                 expected = decide(REQUESTS[verb], example(situation)).accepted
-                before, faults = run.situation, len(run.supervisor.refusals)
+                before, faults = run.situation, len(run.supervisor.machine.faults)
                 reply = run.ask(REQUESTS[verb])
                 assert reply.ok == expected, f"{verb}: {reply.sentence}"
                 assert reply.sentence
                 assert run.situation is CHANGES.get((before, verb), before), f"{verb}: {reply.sentence}"
-                assert len(run.supervisor.refusals) == faults, run.said
+                assert len(run.supervisor.machine.faults) == faults, run.said
                 if not reply.ok:
                     assert "task" not in reply.data
         finally:
@@ -134,7 +133,7 @@ def test_the_whole_table_on_a_running_cell(situation: Situation, tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory):
-    made = Operating(short_cell(tmp_path_factory.mktemp("cell")))
+    made = Operating(swinging_cell(tmp_path_factory.mktemp("cell")))
     yield made
     made.shut()
 
@@ -193,7 +192,7 @@ def test_a_working_day(run: Operating) -> None:
 
 def test_an_error_inside_a_verb_is_a_fault_and_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a verb does wrong stops the arm; the cell stays there to be asked."""
-    run = Operating(short_cell(tmp_path))
+    run = Operating(swinging_cell(tmp_path))
     try:
         run.holding()
 
