@@ -34,7 +34,15 @@ class Up:
         self.folder = folder
         cell = swinging_cell(folder)
         self.mock = MockProcess(mock_config(cell))
-        job = Job(str(folder / "short.yaml"), (), str(folder), str(self.mock.control_dir), operated=True, parent=parent)
+        job = Job(
+            str(folder / "short.yaml"),
+            (),
+            str(folder),
+            str(self.mock.control_dir),
+            cell.digest(),
+            parent or os.getpid(),
+            operated=True,
+        )
         (folder / "job.json").write_text(job.to_json(), encoding="utf-8")
         self.worker = subprocess.Popen(
             [sys.executable, "-m", "hil.worker", "--job", str(folder / "job.json")],
@@ -130,6 +138,7 @@ def test_down_while_moving(up: Callable[..., Up]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.accept
 def test_a_signal_while_moving(up: Callable[..., Up], number: signal.Signals) -> None:
     """As ``hil down``: a controlled stop first."""
     cell = up()
@@ -138,19 +147,19 @@ def test_a_signal_while_moving(up: Callable[..., Up], number: signal.Signals) ->
     assert cell.ended() == 0
     ends_braked(cell)
     events = [e.text for e in read_log(cell.folder / "run.mcap").events]
-    assert f"going down: {number.name}" in events
+    assert f"going down: stopped by the operator ({number.name})" in events
     assert "the arm stands" in events
 
 
 def test_the_death_of_the_parent_while_moving(up: Callable[..., Up]) -> None:
-    """Whoever started the cell is killed: it stops in order, and ends the mock too, which nobody else would."""
+    """Whoever started the cell is killed: it stops in order."""
     parent = subprocess.Popen(["sleep", "1000"])
     cell = up(parent.pid)
     cell.moving()
     parent.kill()
     parent.wait()
     assert cell.ended() == 0
-    assert cell.mock.process.wait(LIMIT) == 0
+    ends_braked(cell)
     assert "the arm stands" in [e.text for e in read_log(cell.folder / "run.mcap").events]
     assert running() == []
 
@@ -166,6 +175,7 @@ def test_the_supervisor_is_killed_while_moving(up: Callable[..., Up]) -> None:
         OperationClient("short")
 
 
+@pytest.mark.accept
 def test_down_while_faulted_and_while_a_stop_holds(up: Callable[..., Up]) -> None:
     """From a category 2 hold the power is taken away; the process ends with 0 since nothing is latched."""
     cell = up()
@@ -177,6 +187,7 @@ def test_down_while_faulted_and_while_a_stop_holds(up: Callable[..., Up]) -> Non
     ends_braked(cell)
 
 
+@pytest.mark.accept
 def test_down_with_a_fault_latched(up: Callable[..., Up]) -> None:
     """It ends all the same, with 3: the fault was never acknowledged."""
     cell = up()
@@ -188,6 +199,7 @@ def test_down_with_a_fault_latched(up: Callable[..., Up]) -> None:
     ends_braked(cell)
 
 
+@pytest.mark.accept
 def test_recording_is_switched_off_and_on(up: Callable[..., Up]) -> None:
     """Each log is complete; what happened in between is in none."""
     cell = up()
@@ -212,6 +224,7 @@ def test_recording_is_switched_off_and_on(up: Callable[..., Up]) -> None:
     assert marks == ["seen"]
 
 
+@pytest.mark.accept
 def test_several_clients_at_once(up: Callable[..., Up]) -> None:
     """Ten clients ask in turn and out of turn; each gets its own answers, and cycles go on in between."""
     cell = up()
@@ -235,6 +248,7 @@ def test_several_clients_at_once(up: Callable[..., Up]) -> None:
 
 
 @pytest.mark.parametrize("held", [False, True])
+@pytest.mark.accept
 def test_the_mock_is_killed_and_started_anew(up: Callable[..., Up], held: bool) -> None:
     """Every device gone at once, and back under other ports: ready again in the same process, enabled by nobody."""
     cell = up()
@@ -262,6 +276,7 @@ def test_the_mock_is_killed_and_started_anew(up: Callable[..., Up], held: bool) 
     ends_braked(cell)
 
 
+@pytest.mark.accept
 def test_verbs_of_the_command_line(up: Callable[..., Up]) -> None:
     """A thin client each: exit code 0 with a sentence, 1 for a refusal, 2 without a cell."""
 
