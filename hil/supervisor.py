@@ -39,6 +39,7 @@ from hil.control.base import Controller
 from hil.cycle import Decision, Estimate, RowWriter
 from hil.motion import JointHold, Motion, Reference
 from hil.timing import TimedTicks
+from safety.consistency import ConsistencyMonitor
 from safety.faults import SPECS, FaultCode, FaultReport, Findings
 from safety.gate import CommandGate, Refusal
 from safety.monitors import StateMonitor
@@ -65,6 +66,8 @@ class Parts:
     """Makes the robot begin to take commands (on a real iiwa: the operator starts the overlay application)."""
     sensor: WrenchSensor | None = None
     wrist: WristWrench | None = None
+    consistency: ConsistencyMonitor | None = None
+    """Compares the signals with one another; None: nothing does."""
 
 
 class Supervisor:
@@ -239,6 +242,7 @@ class Supervisor:
         needed = wrench if enabled else None
         if machine.state in (State.ENABLED, State.STOPPING):
             faults = self.parts.monitor.check(sample, self.health, now_ns, enabled, needed)
+            faults += self._compare(sample, needed, now_ns, enabled)
             if faults and not self._off:
                 known = {(f.code, f.joint) for f in machine.faults}
                 new = [f for f in faults if (f.code, f.joint) not in known]
@@ -246,6 +250,21 @@ class Supervisor:
                     self.trip(new)
         else:
             self._handle(Event.DEVICES_READY if self.healthy else Event.DEVICES_LOST, quiet=True)
+
+    def _compare(
+        self, sample: RobotSample, wrench: WrenchSample | None, now_ns: int, enabled: bool
+    ) -> list[FaultReport]:
+        """Do joint torques and wrench sensor tell the same, and do they live?"""
+        consistency, dyn, estimate = self.parts.consistency, self.dyn, self.estimate
+        if consistency is None:
+            return []
+        if not enabled or dyn is None:
+            consistency.reset()
+            return []
+        felt = estimate.wrench_ft
+        residual: list[float] = (estimate.tau_ext - felt.dot(dyn.J)).tolist()
+        dx, dy, dz = (estimate.wrench[:3] - felt[:3]).tolist()
+        return consistency.check(sample, wrench, residual, math.sqrt(dx * dx + dy * dy + dz * dz), now_ns)
 
     def _decide(self, sample: RobotSample, now_ns: int) -> Decision:
         state = self.machine.state
