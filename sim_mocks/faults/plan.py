@@ -40,6 +40,7 @@ class FaultPlan:
         self.log: list[Activation] = []
         self._wires: dict[tuple[str, str], Wire] = {}
         self._kept: dict[int, Array] = {}
+        self._noted: set[int] = set()
         self._first = self._last = -1
         for fault in faults:
             self.add(fault)
@@ -184,5 +185,6 @@ class FaultPlan:
         self.log.append(Activation(tick, index, what))
 
     def _note_first(self, tick: int, index: int, what: str) -> None:
-        if tick == self.faults[index].at_tick:
+        if index not in self._noted:
+            self._noted.add(index)
             self._note(tick, index, what)
