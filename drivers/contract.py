@@ -291,8 +291,9 @@ class RobotArm(Protocol):
         """Allow commands from now on. Raises RefusedError unless the last state was READY or SYNCHRONISING."""
         ...
 
-    def command(self, passed: PassedCommand) -> None:
-        """Send what the gate passed. Raises RefusedError if not enabled, not COMMANDED, or for another sample."""
+    def command(self, passed: PassedCommand) -> bool:
+        """Send what the gate passed; whether it left this machine. Raises RefusedError if not enabled, not
+        COMMANDED, or for another sample."""
         ...
 
     def off(self) -> None:

@@ -11,6 +11,8 @@ its covariance to the prior's, instead of to infinity.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg.lapack import dposv
@@ -18,6 +20,7 @@ from scipy.linalg.lapack import dposv
 Array = npt.NDArray[np.float64]
 
 _FAILED = float("nan")
+_IDENTITY = np.eye(6)
 
 
 def contact_wrench(
@@ -29,8 +32,7 @@ def contact_wrench(
     ``sigma_moment`` N·m are the prior's standard deviations: a few times what may act, so that they do not shrink it.
     NaN where the inputs are NaN or P is not positive definite.
     """
-    prior = (sigma_force**-2,) * 3 + (sigma_moment**-2,) * 3
-    return _posterior(J, tau_ext, P, np.array(prior))
+    return _posterior(J, tau_ext, P, _prior(sigma_force, sigma_moment))
 
 
 def point_contact_force(J: Array, tau_ext: Array, P: Array, sigma_force: float = 100.0) -> tuple[Array, Array]:
@@ -39,7 +41,13 @@ def point_contact_force(J: Array, tau_ext: Array, P: Array, sigma_force: float =
     Three unknowns instead of six: where the assumption holds (a rounded tool tip) the force is 2 to 3 times as
     accurate as the one of :func:`contact_wrench`. Arguments as there; only the first three rows of ``J`` are read.
     """
-    return _posterior(J[:3], tau_ext, P, np.full(3, sigma_force**-2))
+    return _posterior(J[:3], tau_ext, P, _prior(sigma_force, 1.0)[:3, :3])
+
+
+@cache
+def _prior(sigma_force: float, sigma_moment: float) -> Array:
+    """Λ (6, 6)."""
+    return np.diag((sigma_force**-2,) * 3 + (sigma_moment**-2,) * 3)
 
 
 def _posterior(J: Array, tau_ext: Array, P: Array, prior: Array) -> tuple[Array, Array]:
@@ -51,10 +59,7 @@ def _posterior(J: Array, tau_ext: Array, P: Array, prior: Array) -> tuple[Array,
     _, weighted, failed = dposv(P, rhs)
     if failed == 0:
         normal = J.dot(weighted)
-        information = normal[:, :m]
-        information.flat[:: m + 1] += prior
-        identity = np.eye(m, m)
-        _, cov, failed = dposv(information, identity)
+        _, cov, failed = dposv(normal[:, :m] + prior, _IDENTITY[:m, :m])
     if failed != 0:
         return np.full(m, _FAILED), np.full((m, m), _FAILED)
     # Rounding leaves the inverse asymmetric in the last bits.

@@ -55,11 +55,18 @@ class CycleView(Protocol):
     def health(self) -> LinkHealth: ...
 
     @property
+    def sensor_health(self) -> LinkHealth | None: ...
+
+    @property
     def moving(self) -> bool: ...
 
 
 class RowWriter(Protocol):
     """Where the supervisor's rows and events go."""
+
+    def begin(self, tick: int, t_ns: int) -> None:
+        """A cycle begins: what happens from now on belongs to this tick."""
+        ...
 
     def write(self, cycle: CycleView, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
         """Record one cycle; ``woke`` and the two durations are wall-clock ns."""

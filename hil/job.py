@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -25,9 +26,11 @@ class Job:
     """Motions by name, in order."""
     run_dir: str
     control_dir: str
-    """Directory of the mock cell's sockets."""
-    seed: int | None = None
-    """Seed of the mock, where it differs from the cell file's."""
+    """Directory of the sockets: the mock cell's, and the run's telemetry."""
+    digest: str
+    """What the cell file said when the run was started; another content is refused."""
+    parent: int
+    """Process whose end ends the run: the arm stops in order."""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1)
@@ -43,6 +46,8 @@ class Outcome:
     """How a run ended."""
 
     finished: bool = False
+    stopped: str = ""
+    """Who or what asked for a stop before the end; empty if nobody did."""
     state: str = ""
     """State of the safety machine at the end."""
     motions: tuple[str, ...] = ()
@@ -59,19 +64,25 @@ class Outcome:
     def write(self, path: Path) -> None:
         """Write as JSON, in one step."""
         part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=1), encoding="utf-8")
+        part.write_text(json.dumps(self.to_mapping(), ensure_ascii=False, indent=1), encoding="utf-8")
         os.replace(part, path)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """As plain JSON types; :meth:`from_mapping` gives the equal object back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_mapping(cls, data: dict[str, Any]) -> Outcome:
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**values)
 
     @classmethod
     def read(cls, path: Path) -> Outcome | None:
-        """The outcome in ``path``; None if the process died before it could write one."""
+        """The outcome in ``path``; None if there is none."""
         try:
-            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return cls.from_mapping(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return None
-        for key in ("motions", "faults", "problems"):
-            data[key] = tuple(data[key])
-        return cls(**data)
 
 
 class ProgressPipe:
@@ -85,7 +96,13 @@ class ProgressPipe:
     def send(self, **progress: Any) -> None:
         """Say something. Half-written lines are finished first."""
         data = self._rest or json.dumps(progress).encode() + b"\n"
-        try:
+        with contextlib.suppress(OSError):  # full, or nobody reads any more
             self._rest = data[os.write(self._fd, data) :]
-        except OSError:  # full, or nobody reads any more
-            self._rest = b"" if not self._rest else self._rest
+
+    def last(self, **progress: Any) -> None:
+        """Say the last thing, and wait until it is said (or nobody listens any more)."""
+        os.set_blocking(self._fd, True)
+        data = self._rest + json.dumps(progress).encode() + b"\n"
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(self._fd, data) :]

@@ -1,17 +1,21 @@
 """Starts the processes of a run, follows it, and leaves a folder with log, outcome and report.
 
-The mock cell, the supervisor and the recorder are processes of their own; this one only watches. When it dies, the
-supervisor's progress goes nowhere and the run goes on to its end; when the supervisor dies, the robot's own watchdog
-brakes the arm, here as in a lab.
+The mock cell, the supervisor and the recorder are processes of their own; this one only watches. A signal that ends
+it (Ctrl-C, SIGTERM, a closed terminal) becomes an orderly stop of the arm, and so does its death, which supervisor and
+mock notice. When the supervisor dies, the robot's own watchdog brakes the arm, here as in a lab.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
+import threading
+import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from hil.cell import Cell
-from hil.job import CELL_NAME, LOG_NAME, OUTCOME_NAME, REPORT_NAME, Job, Outcome
-from hil.mocks import ControlError, MockProcess, mock_config
+from hil.job import CELL_NAME, LOG_NAME, REPORT_NAME, Job, Outcome
+from hil.mocks import ControlError, MockProcess, ending, mock_config
 from hil.report import Summary, VerdictRow, summarise, verdict_rows, write_report
 from hil.telemetry.log import LogError, read_log
 
@@ -39,8 +43,8 @@ class Run:
     """The mock cell's own last word: brakes, joint travel, extremes of torque; empty if it died."""
     verdict: list[VerdictRow]
     report: Path | None
-    said: str
-    """What the supervisor's process wrote to standard error."""
+    notes: list[str]
+    """What else a person should know: processes that died, files that could not be written."""
 
     @property
     def ok(self) -> bool:
@@ -79,23 +83,59 @@ def launch(
     """
     folder = run_folder(base)
     (folder / CELL_NAME).write_text(cell.dump(), encoding="utf-8")
-    config = mock_config(cell, seed=seed, paced=paced)
-    mock = MockProcess(config)
+    mock = MockProcess(mock_config(cell, seed=seed, paced=paced))
+    notes: list[str] = []
     try:
         if faults:
             mock.control.faults_add(faults)
-        job = Job(str(cell.path), tuple(motions), str(folder), str(mock.control_dir), seed)
-        said = _follow(job, folder, progress)
-        state = _last_word(mock, folder)
+        job = Job(str(cell.path), tuple(motions), str(folder), str(mock.control_dir), cell.digest(), os.getpid())
+        with _Patience() as patience:
+            outcome = _follow(job, folder, progress, patience, notes)
+            state = _last_word(mock, folder, notes)
+            verdict, report = _report(cell, folder, outcome, notes)
     finally:
         mock.close()
-    outcome = Outcome.read(folder / OUTCOME_NAME)
-    verdict, report = _report(cell, folder, outcome)
-    return Run(folder, outcome, state, verdict, report, said)
+    return Run(folder, outcome, state, verdict, report, notes)
 
 
-def _follow(job: Job, folder: Path, progress: Callable[[dict[str, Any]], None] | None) -> str:
-    """Start the supervisor's process and pass on what it says until it ends; its last words on standard error."""
+class _Patience:
+    """While it is entered, a signal to end is remembered instead of raised: what was begun is ended in order."""
+
+    NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Patience:
+        if threading.current_thread() is threading.main_thread():
+            os.set_blocking(self._write, False)
+            self._before = {number: signal.signal(number, self._take) for number in self.NUMBERS}
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._read)
+        os.close(self._write)
+
+    def _take(self, number: int, frame: types.FrameType | None) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, b"!")
+
+    def fileno(self) -> int:
+        """Readable once a signal came."""
+        return self._read
+
+
+def _follow(
+    job: Job,
+    folder: Path,
+    progress: Callable[[dict[str, Any]], None] | None,
+    patience: _Patience,
+    notes: list[str],
+) -> Outcome | None:
+    """Start the supervisor's process and pass on what it says until it ends; its outcome, None if it died."""
     job_path = folder / "job.json"
     job_path.write_text(job.to_json(), encoding="utf-8")
     environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
@@ -109,48 +149,65 @@ def _follow(job: Job, folder: Path, progress: Callable[[dict[str, Any]], None] |
     )
     assert worker.stdout is not None
     assert worker.stderr is not None
-    said = bytearray()
-    pending = bytearray()
+    outcome: Outcome | None = None
+    said, pending = bytearray(), bytearray()
     poll = select.poll()
-    open_fds = {worker.stdout.fileno(): pending, worker.stderr.fileno(): said}
-    for fd in open_fds:
+    streams = {worker.stdout.fileno(): pending, worker.stderr.fileno(): said}
+    for fd in (*streams, patience.fileno()):
         poll.register(fd, select.POLLIN)
     try:
-        while open_fds:
+        while streams:
             for fd, _ in poll.poll():
-                data = os.read(fd, 65536)
-                if not data:
+                if fd == patience.fileno():
+                    # The person at the terminal wants the arm to stop; the supervisor does it in order.
                     poll.unregister(fd)
-                    del open_fds[fd]
-                    continue
-                open_fds[fd].extend(data)
+                    worker.terminate()
+                elif data := os.read(fd, 65536):
+                    streams[fd].extend(data)
+                else:
+                    poll.unregister(fd)
+                    del streams[fd]
             *lines, rest = pending.split(b"\n")
             pending[:] = rest
-            if progress is not None:
-                for line in lines:
-                    progress(json.loads(line))
-    except KeyboardInterrupt:
-        # The person at the terminal wants the arm to stop; the supervisor does it in order.
-        worker.terminate()
-        _, rest_said = worker.communicate()
-        said.extend(rest_said)
-    worker.wait()
-    worker.stdout.close()
-    worker.stderr.close()
-    return said.decode(errors="replace").strip()
+            for message in map(json.loads, lines):
+                if "outcome" in message:
+                    outcome = Outcome.from_mapping(message["outcome"])
+                elif progress is not None:
+                    progress(message)
+        worker.wait()
+    finally:
+        if worker.poll() is None:
+            worker.kill()
+            worker.wait()
+        worker.stdout.close()
+        worker.stderr.close()
+    if outcome is None:
+        notes.append(ending("the supervisor's process", worker.returncode))
+    words = said.decode(errors="replace").strip()
+    if words:
+        notes.append(words)
+    return outcome
 
 
-def _last_word(mock: MockProcess, folder: Path) -> dict[str, Any]:
+def _last_word(mock: MockProcess, folder: Path, notes: list[str]) -> dict[str, Any]:
     """Let the world run until the arm stands, keep its truth, and hear how things ended."""
     try:
         mock.control.run_out()
-        mock.control.truth_save(folder / TRUTH_NAME)
-        return {**mock.control.state(), **mock.control.truth()}
-    except ControlError:
+        state = {**mock.control.state(), **mock.control.truth()}
+    except ControlError as error:
+        how = mock.ended or f"the mock process does not answer ({error})"
+        notes.append(f"{how}; how the arm ended is unknown")
         return {}
+    try:
+        mock.control.truth_save(folder / TRUTH_NAME)
+    except ControlError as error:
+        notes.append(f"{TRUTH_NAME} could not be written: {error}")
+    return state
 
 
-def _report(cell: Cell, folder: Path, outcome: Outcome | None) -> tuple[list[VerdictRow], Path | None]:
+def _report(
+    cell: Cell, folder: Path, outcome: Outcome | None, notes: list[str]
+) -> tuple[list[VerdictRow], Path | None]:
     rows = [_outcome_row(outcome)]
     try:
         log = read_log(folder / LOG_NAME)
@@ -158,15 +215,18 @@ def _report(cell: Cell, folder: Path, outcome: Outcome | None) -> tuple[list[Ver
         return [*rows, VerdictRow("log", str(error), "readable", False)], None
     summary: Summary = summarise(log)
     rows += verdict_rows(summary)
-    where = "on mocks" if cell.mocks else ""
-    title = f"{cell.name} {where}".strip()
-    return rows, write_report(log, folder / REPORT_NAME, title=title, verdict=rows, summary=summary)
+    title = f"{cell.name} on mocks" if cell.mocks else cell.name
+    try:
+        return rows, write_report(log, folder / REPORT_NAME, title=title, verdict=rows, summary=summary)
+    except OSError as error:
+        notes.append(f"{REPORT_NAME} could not be written: {error}")
+        return rows, None
 
 
 def _outcome_row(outcome: Outcome | None) -> VerdictRow:
     if outcome is None:
         return VerdictRow("run", "the supervisor's process died", "finished", False)
-    value = "finished" if outcome.finished else "; ".join(outcome.faults) or f"ended while {outcome.state}"
-    return VerdictRow("run", value, "finished", outcome.finished)
-
-
+    if outcome.finished:
+        return VerdictRow("run", "finished", "finished", True)
+    value = "; ".join(outcome.faults) or outcome.stopped or f"ended while {outcome.state}"
+    return VerdictRow("run", value, "finished", False)

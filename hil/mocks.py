@@ -11,6 +11,7 @@ import dataclasses
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ __all__ = [
     "MockHost",
     "MockProcess",
     "connect_mock",
+    "ending",
     "mock_config",
     "overlay_starter",
     "point_at",
@@ -143,7 +145,7 @@ class MockProcess:
         environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
         # A session of its own: Ctrl-C in the terminal stops the arm first, then the world.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sim_mocks.serve", "--config", str(path)],
+            [sys.executable, "-m", "sim_mocks.serve", "--config", str(path), "--parent", str(os.getpid())],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
@@ -151,18 +153,34 @@ class MockProcess:
             env=environment,
         )
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], READY_TIMEOUT)
-        hello = self.process.stdout.readline() if ready else b""
-        if not hello:
-            said = self._end()
-            raise ConnectError(
-                f"the mock process did not start within {READY_TIMEOUT:.0f} s; it said: {said or 'nothing'}"
-            )
-        self.control: Control = SocketControl(self.control_dir)
+        try:
+            ready, _, _ = select.select([self.process.stdout], [], [], READY_TIMEOUT)
+            if not ready:
+                raise ConnectError(f"the mock process did not start within {READY_TIMEOUT:.0f} s")
+            if not self.process.stdout.readline():
+                raise ConnectError("the mock process ended at once")
+            self._control = SocketControl(self.control_dir)
+        except ConnectError as error:
+            self.process.terminate()
+            raise ConnectError(f"{error}; it said: {self._end() or 'nothing'}") from error
+        except BaseException:
+            self.process.kill()
+            self._end()
+            raise
+
+    @property
+    def control(self) -> Control:
+        """The control plane."""
+        return self._control
 
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    @property
+    def ended(self) -> str:
+        """How the process ended, in words; empty while it runs."""
+        return ending("the mock process", self.process.poll())
 
     @property
     def ft_path(self) -> str | None:
@@ -174,6 +192,7 @@ class MockProcess:
         return LockstepTicks(self.control_dir)
 
     def close(self) -> None:
+        self._control.close()
         if self.process.poll() is None:
             self.process.terminate()
         self._end()
@@ -189,6 +208,15 @@ class MockProcess:
             shutil.rmtree(self._own_dir, ignore_errors=True)
         lines = said.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+
+def ending(what: str, returncode: int | None) -> str:
+    """``the mock process was killed by SIGKILL``: how a process ended; empty while it runs."""
+    if returncode is None:
+        return ""
+    if returncode < 0:
+        return f"{what} was killed by {signal.Signals(-returncode).name}"
+    return f"{what} ended with code {returncode}"
 
 
 def connect_mock(control_dir: str | Path) -> tuple[LockstepTicks, Control]:

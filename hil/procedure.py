@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from calibration.tare import Tare, TareError, TareGates, tare, tare_torque, torque_gates, wrench_gates
-from drivers.contract import ArmState, Array, StopCategory
+from drivers.contract import ArmState, Array, OperationMode, SafetyState, StopCategory
 from hil.cell import Cell
 from hil.cell.parts import array
 from hil.motion import Motion
@@ -64,9 +64,11 @@ def run(supervisor: Supervisor, cell: Cell, motions: Sequence[Motion], result: R
         supervisor.start(motion)
         while supervisor.motion is motion:
             yield
+        if supervisor.finished is not motion:
+            break  # somebody stopped it
         result.motions.append(motion.name)
     yield from stop(supervisor)
-    result.finished = True
+    result.finished = len(result.motions) == len(motions)
 
 
 def connect(supervisor: Supervisor) -> Procedure:
@@ -97,7 +99,10 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
         sample, reading = supervisor.sample, supervisor.wrench
         assert sample is not None
         mean.add(sample)
-        if sample.fresh:
+        if not mean.count:  # the arm moved or a frame was invalid: all begins anew
+            for kept in (tau, wrench, t_arm, t_sensor):
+                kept.clear()
+        if sample.fresh and sample.valid:
             tau.append(sample.tau)
             t_arm.append(sample.t_ns * 1e-9)
         if reading is not None and reading.fresh and reading.valid:
@@ -141,6 +146,7 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
     # At standstill the external torque that the model sees is g − tau: the tare's offset with its sign turned.
     offset = result.torque_tare
     parts.observer.tare(-offset.mean, offset.sd / math.sqrt(offset.n))
+    supervisor.checked = True
 
 
 def _torque_gates(noise: Array, quiet: bool) -> TareGates:
@@ -163,9 +169,12 @@ def enable(supervisor: Supervisor) -> Procedure:
 
 
 def stop(supervisor: Supervisor, category: StopCategory = StopCategory.STOP_THEN_OFF) -> Procedure:
-    """Stop, wait until the arm stands, and watch it for a moment more, so that the log shows the brakes close."""
+    """Stop, wait until the arm stands, and watch it for a moment more, so that the log shows the brakes close.
+
+    After category 2 the arm is held, and stays STOPPING, as long as cycles go on; category 1 or 0 ends the hold.
+    """
     supervisor.stop(category)
-    while supervisor.state is State.STOPPING:
+    while supervisor.state is State.STOPPING and not (category is StopCategory.STOP_AND_HOLD and supervisor.standing):
         yield
     yield from wait(supervisor, AFTER_STOP)
 
@@ -203,6 +212,9 @@ def procedure_cycles(supervisor: Supervisor, procedure: Procedure) -> Procedure:
         except StepFailedError as error:
             supervisor.fault(FaultCode.BRING_UP, str(error))
             continue
+        except Exception as error:  # a motion that cannot begin, a plug-in that raises: the arm stops in order
+            supervisor.fault(FaultCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+            continue
         yield
 
 
@@ -234,6 +246,11 @@ def _why_not_ready(supervisor: Supervisor) -> str:
         reasons.append(f"the robot's last packet came {sample.age_ns * 1e-9:.3g} s ago")
     elif wrench is not None and wrench.valid and not monitor.up_to_date(sample, wrench, now_ns):
         reasons.append(f"the wrench sensor's last frame came {wrench.age_ns * 1e-9:.3g} s ago: check cable and supply")
+    if sample is not None and sample.seq >= 0:
+        if health.safety is not SafetyState.NORMAL:
+            reasons.append(f"the robot's safety state is {health.safety.name}: clear the stop on its pendant")
+        if health.mode is OperationMode.UNKNOWN:
+            reasons.append("the robot does not state its operating mode")
     reasons.extend(sorted(health.flags))
     if supervisor.parts.sensor is not None and (wrench is None or not wrench.valid):
         flags = ", ".join(sorted(wrench.flags)) if wrench is not None else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from drivers.contract import Array
+from drivers.contract import Array, LinkHealth
 from hil.cycle import CycleView, Decision
 from hil.motion import JointReference
 from hil.telemetry.publisher import Publisher
@@ -26,6 +26,9 @@ class NoRecording:
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
 
+    def begin(self, tick: int, t_ns: int) -> None:
+        """Nothing to do."""
+
     def write(self, cycle: CycleView, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
         """Nothing to do."""
 
@@ -36,9 +39,15 @@ class NoRecording:
 class TelemetryWriter:
     """Rows and events through a :class:`Publisher`."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, stiffness: Array | None = None) -> None:
+        """``stiffness`` (n,): that of the robot's own spring, N·m/rad; None for a robot without one."""
         self._publisher = publisher
         self._s = publisher.slots
+        self._stiffness = stiffness if stiffness is not None and stiffness.any() else None
+
+    def begin(self, tick: int, t_ns: int) -> None:
+        self._s["tick"][()] = tick
+        self._s["t_ns"][()] = t_ns
 
     def event(self, kind: str, text: str, **data: Any) -> None:
         self._publisher.event(kind, text, **data)
@@ -71,7 +80,10 @@ class TelemetryWriter:
             s["g"][:] = dyn.g
             s["x"][:] = dyn.x
             if decision.sent:
-                s["tau_total"][:] = decision.tau + dyn.g
+                total = decision.tau + dyn.g
+                if self._stiffness is not None:
+                    total += self._stiffness * (decision.q_ref - sample.q)
+                s["tau_total"][:] = total
         s["tau_ext"][:] = estimate.tau_ext
         s["tau_ext_sd"][:] = np.sqrt(estimate.P.diagonal())
         s["wrench_est"][:] = estimate.wrench
@@ -93,7 +105,11 @@ class TelemetryWriter:
         s["quality"][()] = health.quality
         s["tracking"][()] = health.tracking
         s["gaps"][()] = health.gaps
-        s["rejected"][()] = sum(health.rejected.values()) if health.rejected else 0
+        s["rejected"][()] = _refused(health)
+        sensor = cycle.sensor_health
+        if sensor is not None:
+            s["ft_gaps"][()] = sensor.gaps
+            s["ft_rejected"][()] = _refused(sensor)
         s["wall_wake_ns"][()] = woke
         s["wall_read_ns"][()] = read_ns
         # 0 is left out of the figures: a cycle that commands nothing has nothing to write.
@@ -113,6 +129,12 @@ class TelemetryWriter:
             s["rot_err"][:] = rotation_vector(reference.R @ dyn.R.T)
 
 
+def _refused(health: LinkHealth) -> int:
+    """Refused frames; what a driver counts in bytes is no number of frames."""
+    return sum(count for reason, count in health.rejected.items() if not reason.endswith("_bytes"))
+
+
 def rotation_vector(R: Array) -> Array:
     """Small-angle rotation vector (3,) of ``R`` (3, 3), rad: half the skew part, exact to third order."""
-    return np.array((R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1])) * 0.5
+    (_, xy, xz), (yx, _, yz), (zx, zy, _) = R.tolist()
+    return np.array((zy - yz, xz - zx, yx - xy)) * 0.5

@@ -22,9 +22,11 @@ from drivers.contract import (
     ArmState,
     Array,
     LinkHealth,
+    OperationMode,
     PassedCommand,
     RobotArm,
     RobotSample,
+    SafetyState,
     StopCategory,
     TorqueCommand,
     WrenchSample,
@@ -40,12 +42,14 @@ from hil.cycle import Decision, Estimate, RowWriter
 from hil.motion import JointHold, Motion, Reference
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
-from safety.faults import SPECS, FaultCode, FaultReport, Findings
+from safety.faults import FaultCode, FaultReport, Findings, severest
 from safety.gate import CommandGate, Refusal
 from safety.monitors import StateMonitor
 from safety.saturation import Saturation
 from safety.states import Event, SafetyMachine, State, Transition
 from safety.stops import StepKind, StopController
+
+_GOES_WITH_OFF = (FaultCode.SAMPLE_STALE, FaultCode.TORQUE_MEASURED)
 
 
 @dataclass
@@ -85,8 +89,12 @@ class Supervisor:
         self.estimate: Estimate
         self.dyn: Dynamics | None = None
         self.motion: Motion | None = None
-        self.refusals: list[FaultReport] = []
-        """Every fault of this run in the order of their cycles (the latched ones are in ``machine.faults``)."""
+        self.finished: Motion | None = None
+        """The motion that last came to its own end (one that was stopped never does)."""
+        self.checked = False
+        """The standstill check was passed, and neither a fault nor a lost device has made it void since."""
+        self.writer_failures = 0
+        """Rows and events that could not be recorded because the recording itself failed."""
         n = parts.model.n
         self._writer = writer
         unknown = np.full(n, math.nan)
@@ -97,6 +105,10 @@ class Supervisor:
         self.reference: Reference | None = None
         self._begun_ns = -1
         self._was_commanded = False
+        self._last_ns = -1
+        self._since = 0.0
+        self.standing = False
+        """The stop under way has seen the arm stand."""
         self.stop_category = -1
         """Category of the stop under way, -1 for none."""
         self._off = False
@@ -129,13 +141,22 @@ class Supervisor:
         return self.parts.arm.health()
 
     @property
+    def sensor_health(self) -> LinkHealth | None:
+        """The same of the wrench sensor; None in a cell without one."""
+        sensor = self.parts.sensor
+        return None if sensor is None else sensor.health()
+
+    @property
     def healthy(self) -> bool:
-        """Arm and sensor are there, valid and fresh enough."""
+        """Arm and sensor are there, valid and fresh enough, and the robot itself states nothing against moving."""
         sample = self.sample
         if sample is None or not sample.valid or sample.state < ArmState.READY:
             return False
         wrench = self.wrench
         if self.parts.sensor is not None and (wrench is None or not wrench.valid):
+            return False
+        health = self.health
+        if health.safety is not SafetyState.NORMAL or health.mode is OperationMode.UNKNOWN:
             return False
         return self.parts.monitor.up_to_date(sample, wrench, self.parts.ticks.now_ns())
 
@@ -150,7 +171,12 @@ class Supervisor:
         return self.machine.state is State.ENABLED and self.motion is not None
 
     def enable(self) -> Transition:
-        """READY → ENABLED: from the robot's next COMMANDED tick on the arm is held where it stands."""
+        """READY → ENABLED: from the robot's next COMMANDED tick on the arm is held where it stands.
+
+        Refused until :attr:`checked` says that the standstill check was passed since the last fault.
+        """
+        if self.machine.state is State.READY and not self.checked:
+            return Transition(State.READY, False, "cannot enable: the standstill check has not been passed yet")
         result = self._handle(Event.ENABLE)
         if result.accepted:
             self._was_commanded = False
@@ -192,14 +218,18 @@ class Supervisor:
         self.trip(found.reports)
 
     def trip(self, faults: Sequence[FaultReport]) -> None:
-        """Latch ``faults`` and begin the most severe stop that they ask for."""
+        """Latch ``faults`` and begin the most severe stop that they ask for. What is latched already is not news."""
+        latched = {(fault.code, fault.joint) for fault in self.machine.faults}
+        new = [fault for fault in faults if (fault.code, fault.joint) not in latched]
+        if not new:
+            return
+        self.checked = False
         was_permitted = self.machine.permitted
-        self.refusals.extend(faults)
-        self._handle(Event.FAULT, faults)
-        for fault in faults:
-            self._writer.event("fault", fault.headline(), code=fault.code.value, joint=fault.joint)
+        self._handle(Event.FAULT, new)
+        for fault in new:
+            self._event("fault", fault.headline(), code=fault.code.value, joint=fault.joint)
         if was_permitted:
-            self._begin_stop(min(SPECS[fault.code].category for fault in faults))
+            self._begin_stop(severest(new))
 
     # The cycle
 
@@ -209,23 +239,27 @@ class Supervisor:
         sample = parts.arm.read()
         woke = parts.ticks.woke_ns
         read = time.monotonic_ns()
+        self._since = (sample.t_ns - self._last_ns) * 1e-9 if self._last_ns >= 0 else parts.arm.traits.period
+        self._last_ns = now_ns = sample.t_ns
         self.sample = sample
-        now_ns = sample.t_ns
+        self._begin_row(now_ns)
         try:
-            wrench = self.wrench = parts.sensor.poll() if parts.sensor is not None else None
+            self.wrench = parts.sensor.poll() if parts.sensor is not None else None
+            # The checks come first: they need nothing that an estimator could break.
+            self._watch(sample, now_ns)
             if sample.fresh and sample.valid:
-                self._estimate(sample, wrench)
-            self._watch(sample, wrench, now_ns)
+                self._estimate(sample)
             decision = self._decide(sample, now_ns)
         except Exception as error:  # whatever a part does wrong must end in a stop, not in a traceback
             self.fault(FaultCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
             decision = self._brake_or_off(sample, now_ns)
         written = time.monotonic_ns()
-        self._writer.write(self, decision, woke, read - woke, written - read)
+        self._record(decision, woke, read - woke, written - read)
         self.tick += 1
 
-    def _estimate(self, sample: RobotSample, wrench: WrenchSample | None) -> None:
-        parts, estimate = self.parts, self.estimate
+    def _estimate(self, sample: RobotSample) -> None:
+        parts, estimate, wrench = self.parts, self.estimate, self.wrench
+        self.dyn = None  # if the update fails, nothing may go on with the model of another posture
         self.dyn = dyn = parts.model.update(sample.q, sample.qd)
         estimate.tau_ext, estimate.P = parts.observer.update(sample.tau, dyn, sample.dt)
         estimate.wrench, estimate.wrench_cov = contact_wrench(dyn.J, estimate.tau_ext, estimate.P)
@@ -233,23 +267,32 @@ class Supervisor:
             known = wrench.valid
             estimate.wrench_ft = parts.wrist.contact(wrench.wrench, dyn, sample.qdd) if known else self._no_wrench
 
-    def _watch(self, sample: RobotSample, wrench: WrenchSample | None, now_ns: int) -> None:
+    def _watch(self, sample: RobotSample, now_ns: int) -> None:
         """State checks; what is wrong while nothing is enabled only keeps the cell from being READY."""
         machine = self.machine
-        commanded = sample.state is ArmState.COMMANDED
-        self._was_commanded = self._was_commanded or (commanded and machine.permitted)
-        enabled = machine.state in (State.ENABLED, State.STOPPING) and self._was_commanded and not self._off
-        needed = wrench if enabled else None
-        if machine.state in (State.ENABLED, State.STOPPING):
+        if machine.permitted:
+            self._was_commanded = self._was_commanded or sample.state is ArmState.COMMANDED
+            enabled = self._was_commanded and not self._off
+            needed = None if self._off else self.wrench
             faults = self.parts.monitor.check(sample, self.health, now_ns, enabled, needed)
             faults += self._compare(sample, needed, now_ns, enabled)
-            if faults and not self._off:
-                known = {(f.code, f.joint) for f in machine.faults}
-                new = [f for f in faults if (f.code, f.joint) not in known]
-                if new:
-                    self.trip(new)
-        else:
-            self._handle(Event.DEVICES_READY if self.healthy else Event.DEVICES_LOST, quiet=True)
+            if self._off:
+                # The arm goes off by our silence and its brakes close on a moving arm: that the link falls silent as
+                # well, and that the torque sensors feel the brakes, is no news.
+                faults = [fault for fault in faults if fault.code not in _GOES_WITH_OFF]
+            if faults:
+                self.trip(faults)
+            return
+        healthy = self.healthy
+        if not healthy and (sample.state is ArmState.DISCONNECTED or self._sensor_lost()):
+            self.checked = False
+        if machine.state is State.OFFLINE and healthy:
+            self._handle(Event.DEVICES_READY)
+        elif machine.state is State.READY and not healthy:
+            self._handle(Event.DEVICES_LOST)
+
+    def _sensor_lost(self) -> bool:
+        return self.parts.sensor is not None and (self.wrench is None or not self.wrench.valid)
 
     def _compare(
         self, sample: RobotSample, wrench: WrenchSample | None, now_ns: int, enabled: bool
@@ -288,7 +331,8 @@ class Supervisor:
         tau = controller.torque(sample, dyn, reference, measured, dt)
         self.phase = motion.phase(elapsed)
         if elapsed >= motion.duration and not isinstance(motion, JointHold):
-            self._writer.event("motion", f"{motion.name} finished", name=motion.name)
+            self._event("motion", f"{motion.name} finished", name=motion.name)
+            self.finished = motion
             self._begin(JointHold())
         return self._through_gate(tau, sample.q, sample, dyn, now_ns)
 
@@ -308,15 +352,16 @@ class Supervisor:
                 self._power_off("the gate refused the braking torque")
                 return decision
             return self._brake_or_off(sample, now_ns)
-        self._send(verdict)
-        decision.sent = True
+        decision.sent = self._send(verdict)
         return decision
 
-    def _send(self, passed: PassedCommand) -> None:
+    def _send(self, passed: PassedCommand) -> bool:
+        """Hand the command to the driver; whether it left."""
         try:
-            self.parts.arm.command(passed)
+            return self.parts.arm.command(passed)
         except RefusedError as error:
             self.fault(FaultCode.NOT_COMMANDED, str(error))
+            return False
 
     # Stopping
 
@@ -326,7 +371,7 @@ class Supervisor:
         self.stop_category = int(self.parts.stops.begin(category, self.sample))
         if self.stop_category != before:
             self.phase = "stop"
-            self._writer.event("stop", f"stop of category {self.stop_category}", category=self.stop_category)
+            self._event("stop", f"stop of category {self.stop_category}", category=self.stop_category)
 
     def _brake_or_off(self, sample: RobotSample, now_ns: int) -> Decision:
         stops = self.parts.stops
@@ -335,7 +380,8 @@ class Supervisor:
         dyn = self.dyn
         n = self.parts.model.n
         M, g = (dyn.M, dyn.g) if dyn is not None else (np.full((n, n), math.nan), np.full(n, math.nan))
-        step = stops.step(sample, M, g, sample.dt)
+        step = stops.step(sample, M, g, self._since)
+        self.standing = step.standing
         if step.kind is StepKind.COMMAND and sample.fresh and dyn is not None:
             assert step.tau is not None
             assert step.q_ref is not None
@@ -350,11 +396,13 @@ class Supervisor:
         if not self._off:
             self._off = True
             self.parts.arm.off()
-            self._writer.event("off", f"power off requested: {reason}")
+            self._event("off", f"power off requested: {reason}")
 
     def _stop_done(self, standing: bool) -> None:
+        if not standing:
+            self.fault(FaultCode.STANDSTILL_UNSEEN, "")
         self._handle(Event.STANDSTILL)
-        self._writer.event("standstill", "the arm stands" if standing else "standstill was not confirmed")
+        self._event("standstill", "the arm stands" if standing else "standstill was not confirmed")
         self.motion = None
         self._controller = None
         self.stop_category = -1
@@ -362,6 +410,30 @@ class Supervisor:
         # the arm can become READY for the person who acknowledges.
         self.parts.arm.release()
         self._off = False
+
+    def note(self, text: str) -> None:
+        """Write a line of the operator's into the log."""
+        self._event("note", text)
+
+    # The log: it records the cycle and must never disturb it
+
+    def _begin_row(self, now_ns: int) -> None:
+        try:
+            self._writer.begin(self.tick, now_ns)
+        except Exception:
+            self.writer_failures += 1
+
+    def _event(self, kind: str, text: str, **data: Any) -> None:
+        try:
+            self._writer.event(kind, text, **data)
+        except Exception:
+            self.writer_failures += 1
+
+    def _record(self, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
+        try:
+            self._writer.write(self, decision, woke, read_ns, write_ns)
+        except Exception:
+            self.writer_failures += 1
 
     # Small things
 
@@ -373,14 +445,13 @@ class Supervisor:
         self._controller.reset(self.sample, self.dyn)
         self.motion = motion
         self._begun_ns = self.sample.t_ns
-        self._writer.event("motion", f"{motion.name} begins", name=motion.name)
+        self._event("motion", f"{motion.name} begins", name=motion.name)
 
-    def _handle(self, event: Event, faults: Sequence[FaultReport] = (), quiet: bool = False) -> Transition:
+    def _handle(self, event: Event, faults: Sequence[FaultReport] = ()) -> Transition:
         before = self.machine.state
         now_ns = self.parts.ticks.now_ns()
         result = self.machine.handle(event, healthy=self.healthy, t_ns=now_ns, faults=faults)
-        if self.machine.state is not before or not (quiet or result.accepted):
-            self._writer.event(
-                "state", f"{before.value} → {self.machine.state.value}: {result.reason}", state=self.machine.state.value
-            )
+        after = self.machine.state
+        if after is not before or not result.accepted:
+            self._event("state", f"{before.value} → {after.value}: {result.reason}", state=after.value)
         return result

@@ -11,8 +11,8 @@ import argparse
 import gc
 import os
 import signal
+import subprocess
 import sys
-import tempfile
 import types
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,12 +29,14 @@ from drivers.errors import DriverError  # noqa: E402
 from estimators.errors import EstimatorError  # noqa: E402
 from hil.build import build_motion, build_parts  # noqa: E402
 from hil.cell import Cell, CellError, load_cell, require_permission  # noqa: E402
+from hil.cell.parts import array  # noqa: E402
 from hil.job import CELL_NAME, LOG_NAME, OUTCOME_NAME, Job, Outcome, ProgressPipe  # noqa: E402
 from hil.mocks import ControlError, connect_mock, overlay_starter, point_at  # noqa: E402
 from hil.motion import Motion, MotionError  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
 from hil.supervisor import Supervisor  # noqa: E402
+from hil.telemetry.channel import has_ended  # noqa: E402
 from hil.telemetry.launch import start_recorder, versions, write_meta  # noqa: E402
 from hil.telemetry.publisher import Publisher  # noqa: E402
 from safety.states import State  # noqa: E402
@@ -47,62 +49,90 @@ PROGRESS_NS = 100_000_000
 class StopRequest:
     """Remembers that a signal asked for a stop; the cycle looks between two cycles."""
 
-    def __init__(self) -> None:
-        self.name = ""
-        for number in (signal.SIGINT, signal.SIGTERM):
+    def __init__(self, parent: int) -> None:
+        self.reason = ""
+        """In words; empty while nobody asks."""
+        self._parent = os.pidfd_open(parent)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._take)
 
     def _take(self, number: int, frame: types.FrameType | None) -> None:
-        self.name = signal.Signals(number).name
+        self.reason = f"stopped by the operator ({signal.Signals(number).name})"
+
+    def look(self) -> None:
+        """Notice that the process which started the run has ended; a system call, not for every cycle."""
+        if not self.reason and has_ended(self._parent):
+            self.reason = "stopped because the program that started the run has ended"
 
 
 def work(job: Job, progress: ProgressPipe) -> Outcome:
     """Run ``job`` to its end. Raises CellError, DriverError, EstimatorError, MotionError for what cannot be built."""
+    request = StopRequest(job.parent)
     cell = load_cell(job.cell)
     require_permission(cell, real=False)
+    if cell.digest() != job.digest:
+        raise DriverError(f"{job.cell} was changed while the run was being started; start it again")
     run_dir = Path(job.run_dir)
-    request = StopRequest()
     ticks, control = connect_mock(job.control_dir)
     hello = control.hello()
     parts = build_parts(cell, ticks, overlay_starter(control, cell), hello["ft_path"])
     motions = [build_motion(name, cell) for name in job.motions]
-    with tempfile.TemporaryDirectory(prefix="hil-run-") as sockets:
-        publisher = Publisher(f"ipc://{sockets}/telemetry", parts.model.n, lockstep=True)
-        meta = Path(sockets) / "meta.json"
-        _write_meta(meta, job, cell, hello)
-        recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta)
+    publisher = Publisher(f"ipc://{job.control_dir}/telemetry", parts.model.n, lockstep=True)
+    meta = Path(job.control_dir) / "meta.json"
+    _write_meta(meta, job, cell, hello)
+    recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta)
+    try:
+        if not publisher.wait_for_recorder(RECORDER_TIMEOUT):
+            raise DriverError(f"the recorder did not start within {RECORDER_TIMEOUT:.0f} s; look for its message above")
+        control.register("supervisor", os.getpid())
+        control.register("recorder", recorder.pid)
+        supervisor = Supervisor(parts, TelemetryWriter(publisher, array(cell.robot.stiffness)))
+        result = RunResult()
         try:
-            if not publisher.wait_for_recorder(RECORDER_TIMEOUT):
-                raise DriverError(
-                    f"the recorder did not start within {RECORDER_TIMEOUT:.0f} s; look for its message above"
-                )
-            control.register("supervisor", os.getpid())
-            control.register("recorder", recorder.pid)
-            supervisor = Supervisor(parts, TelemetryWriter(publisher))
-            result = RunResult()
-            try:
-                if parts.sensor is not None:
-                    parts.sensor.open()
-                parts.arm.open()
-                point_at(control, parts.arm)
-                gc.collect()
-                gc.freeze()
-                gc.disable()
-                _cycles(supervisor, cell, motions, result, request, progress)
-            finally:
-                gc.enable()
-                parts.arm.off()
-                parts.arm.close()
-                if parts.sensor is not None:
-                    parts.sensor.close()
-            problems = []
-            alive = publisher.recorder_alive
-            if not publisher.close() or not alive:
-                problems.append("the recorder died during the run; the log ends where it died")
-            return _outcome(supervisor, result, problems)
+            if parts.sensor is not None:
+                parts.sensor.open()
+            parts.arm.open()
+            point_at(control, parts.arm)
+            gc.collect()
+            gc.freeze()
+            gc.disable()
+            _cycles(supervisor, cell, motions, result, request, progress)
         finally:
-            publisher.close()
-            recorder.wait(RECORDER_TIMEOUT)
+            gc.enable()
+            parts.arm.off()
+            parts.arm.close()
+            if parts.sensor is not None:
+                parts.sensor.close()
+        alive = publisher.recorder_alive
+        recorded = publisher.close() and alive
+        return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, ticks.lost))
+    finally:
+        publisher.close()
+        _end(recorder)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the recorder; ask it to end, and make it, where it does not."""
+    for insist in (None, process.terminate, process.kill):
+        if insist is not None:
+            insist()
+        try:
+            process.wait(RECORDER_TIMEOUT)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _problems(supervisor: Supervisor, recorded: bool, mock_lost: bool) -> list[str]:
+    """What went wrong beside what the faults say."""
+    problems = []
+    if mock_lost:
+        problems.append("the mock cell's process ended during the run; the faults follow from that")
+    if not recorded:
+        problems.append("the recorder died during the run; the log ends where it died")
+    if supervisor.writer_failures:
+        problems.append(f"{supervisor.writer_failures} rows or events could not be handed to the recorder")
+    return problems
 
 
 def _cycles(
@@ -118,9 +148,10 @@ def _cycles(
     next_ns = 0
     stopping = False
     while True:
-        if request.name and not stopping:
+        if request.reason and not stopping:
             stopping = True
             cycles.close()
+            supervisor.note(f"{request.reason} during {supervisor.phase!r}")
             supervisor.phase = "stop"
             cycles = procedure_cycles(supervisor, stop(supervisor, StopCategory.STOP_THEN_OFF))
         if next(cycles, _END) is _END:
@@ -129,6 +160,7 @@ def _cycles(
         now = supervisor.parts.ticks.now_ns()
         if now >= next_ns:
             next_ns = now + PROGRESS_NS
+            request.look()
             progress.send(**supervisor.progress())
     progress.send(**supervisor.progress())
 
@@ -144,6 +176,7 @@ def _write_meta(path: Path, job: Job, cell: Cell, hello: dict[str, Any]) -> None
                 "cell": cell.name,
                 "digest": cell.digest(),
                 "mock": cell.mocks,
+                "paced": hello["paced"],
                 "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
                 "motions": list(job.motions),
                 "mock_profile": hello["profile"],
@@ -165,7 +198,7 @@ def _write_meta(path: Path, job: Job, cell: Cell, hello: dict[str, Any]) -> None
     )
 
 
-def _outcome(supervisor: Supervisor, result: RunResult, problems: list[str]) -> Outcome:
+def _outcome(supervisor: Supervisor, result: RunResult, stopped: str, problems: list[str]) -> Outcome:
     machine = supervisor.machine
     figures: dict[str, float] = {}
     if result.wrench_tare is not None:
@@ -174,6 +207,7 @@ def _outcome(supervisor: Supervisor, result: RunResult, problems: list[str]) -> 
         figures["tare_torque_max"] = float(np.abs(result.torque_tare.mean).max())
     return Outcome(
         finished=result.finished and machine.state is not State.FAULTED,
+        stopped=stopped,
         state=machine.state.value,
         motions=tuple(result.motions),
         faults=tuple(fault.headline() for fault in machine.faults),
@@ -189,12 +223,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil.worker", description="Run one job of a cell.")
     parser.add_argument("--job", type=Path, required=True, help="Job as JSON")
     job = Job.from_json(parser.parse_args(arguments).job.read_text(encoding="utf-8"))
+    progress = ProgressPipe(sys.stdout.fileno())
     try:
-        outcome = work(job, ProgressPipe(sys.stdout.fileno()))
+        outcome = work(job, progress)
     except (CellError, DriverError, EstimatorError, MotionError, ControlError, OSError) as error:
         print(f"{error}", file=sys.stderr)
         return 1
-    outcome.write(Path(job.run_dir) / OUTCOME_NAME)
+    progress.last(outcome=outcome.to_mapping())
+    try:
+        outcome.write(Path(job.run_dir) / OUTCOME_NAME)
+    except OSError as error:
+        print(f"{OUTCOME_NAME} could not be written: {error}", file=sys.stderr)
     return 0 if outcome.finished else 3
 
 

@@ -4,9 +4,10 @@ State checks (``safety.monitors``) judge each number alone. What is frozen, has 
 sound to them; it shows only over time, or against another signal:
 
 - a measured quantity that repeats to the last bit for ``stuck_time`` is no measurement: noise never does;
+- a joint cannot move farther within a tick than its speed limit allows;
 - joint torques and wrench sensor must see the same contact: ``tau_ext − Jᵀ wrench`` per joint, and the force alone.
 
-The second needs a tared observer and a wrench sensor; a contact beside the tool looks the same as a wrong sensor, and
+The last needs a tared observer and a wrench sensor; a contact beside the tool looks the same as a wrong sensor, and
 is as good a reason to stop.
 """
 
@@ -18,7 +19,7 @@ from operator import eq
 
 from drivers.contract import ArmTraits, RobotSample, WrenchSample
 from safety.faults import FaultCode, FaultReport, Findings
-from safety.limits import JointLimits, LimitsError, vector
+from safety.limits import JointLimits, LimitsError, exceeds, vector
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class ConsistencyParams:
 
     stuck_time: float = 0.05
     """How long a measured quantity may repeat itself, s. Off for devices without noise."""
+    step_margin: float = 3e-4
+    """By how much a position may change beyond speed limit times time, rad: noise of two samples."""
     torque_fraction: float = 0.12
     """Largest disagreement between torque sensors and model, as a part of the data-sheet torque."""
     force_max: float = 20.0
@@ -71,11 +74,13 @@ class ConsistencyMonitor:
         self._stuck_ticks = p.stuck_time / traits.period
         self._period = traits.period
         self._tau_tolerance: list[float] = (p.torque_fraction * limits.tau_max).tolist()
+        self._qd_max: list[float] = limits.qd_max.tolist()
         self.reset()
 
     def reset(self) -> None:
         """Forget what was seen: the next cycle is the first."""
         self._q, self._tau, self._wrench = _Repeats(self._n), _Repeats(self._n), _Repeats(6)
+        self._q_before: list[float] | None = None
         self._torque_for = [0.0] * self._n
         self._force_for = 0.0
 
@@ -95,6 +100,7 @@ class ConsistencyMonitor:
         found = Findings(sample.seq, now_ns)
         if sample.fresh and sample.valid:
             self._check_stuck(sample, found)
+            self._check_step(sample, found)
             self._check_agreement(residual, force_gap, found)
         if wrench is not None and wrench.fresh and wrench.valid:
             values = vector(wrench.wrench, 6)
@@ -117,6 +123,17 @@ class ConsistencyMonitor:
                         joint,
                         f"{name} repeats {values[joint]:.6g}",
                     )
+
+    def _check_step(self, sample: RobotSample, found: Findings) -> None:
+        before, now = self._q_before, vector(sample.q, self._n)
+        self._q_before = now
+        if before is None or now is None:
+            return
+        dt = sample.dt if math.isfinite(sample.dt) else self._period
+        for joint, (new, old, qd_max) in enumerate(zip(now, before, self._qd_max, strict=True)):
+            allowed = qd_max * dt + self._params.step_margin
+            if exceeds(new - old, allowed):
+                found.add(FaultCode.POSITION_STEP, new - old, allowed, joint)
 
     def _check_agreement(self, residual: list[float], force_gap: float, found: Findings) -> None:
         lasting, period = self._params.time, self._period

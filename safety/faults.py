@@ -50,8 +50,10 @@ class FaultCode(enum.Enum):
     DEVICE_LOST = "device_lost"
     EMERGENCY_STOP = "emergency_stop"
     BRING_UP = "bring_up"
+    STANDSTILL_UNSEEN = "standstill_unseen"
     INTERNAL_ERROR = "internal_error"
     JOINT_STUCK = "joint_stuck"
+    POSITION_STEP = "position_step"
     SENSOR_STUCK = "sensor_stuck"
     TORQUE_MODEL = "torque_model"
     WRENCH_MISMATCH = "wrench_mismatch"
@@ -270,6 +272,9 @@ def _specs() -> dict[FaultCode, FaultSpec]:
                   ("a device is not there, or its application does not run", "something touches the arm or the tool",
                    "the cell file does not describe this cell"),
                   "Do what the message says; the arm has not moved. Then acknowledge and begin again."),
+        FaultSpec(c.STANDSTILL_UNSEEN, "nobody saw the arm come to rest", "", _OFF,
+                  ("the link to the robot was lost while it stopped", "something pushes or pulls the arm"),
+                  "Look at the arm: it must stand with its brakes closed. Then acknowledge."),
         FaultSpec(c.INTERNAL_ERROR, "error inside the supervisor", "", _STOP,
                   ("a controller, an estimator or a motion raised an exception", "a defect of this program"),
                   "Read the exception in the report; keep the log, it holds the ticks before the error."),
@@ -277,6 +282,10 @@ def _specs() -> dict[FaultCode, FaultSpec]:
                   ("the sensor or its electronics failed and the last value is repeated",
                    "the value is clipped at the end of its range"),
                   "Look at the signal in the log. A robot whose values carry no noise needs a larger stuck_ms."),
+        FaultSpec(c.POSITION_STEP, "step of the measured position", "rad", _OFF,
+                  ("the position sensor slipped or was replaced by another joint's", "a packet was corrupted",
+                   "the arm was hit hard"),
+                  "Check the joint's reference position on the pendant before anything moves."),
         FaultSpec(c.SENSOR_STUCK, "wrench is frozen", "s", _STOP,
                   ("the sensor failed and repeats its last value", "an axis is clipped at the end of its range"),
                   "Restart the sensor, compare its axes by hand; a sensor without noise needs a larger stuck_ms."),

@@ -46,7 +46,6 @@ from safety.limits import (
     exceeds,
     highest,
     lowest,
-    outside,
     predicted_total,
     sample_age_ns,
     vector,
@@ -230,15 +229,16 @@ class CommandGate:
         for j in joints:
             q_min, q_max, distance_max, step_max = self._reference_rows[j]
             reference, accepted = q_ref[j], state.q_ref[j]
-            if outside(reference, q_min, q_max):
+            if not q_min <= reference <= q_max:
                 found.add(FaultCode.REFERENCE_RANGE, reference, q_min if reference < q_min else q_max, j)
             distance = reference - state.q[j]
-            if exceeds(distance, distance_max):
+            if not -distance_max <= distance <= distance_max:
                 found.add(FaultCode.REFERENCE_DISTANCE, distance, distance_max, j)
+            step = reference - accepted
             if not isfinite(accepted):
                 found.add(FaultCode.REFERENCE_UNKNOWN, joint=j)
-            elif exceeds(reference - accepted, step_max):
-                found.add(FaultCode.REFERENCE_STEP, reference - accepted, step_max, j)
+            elif not -step_max <= step <= step_max:
+                found.add(FaultCode.REFERENCE_STEP, step, step_max, j)
 
     def _judge_torque(
         self,
@@ -259,22 +259,22 @@ class CommandGate:
             magnitude_max, total_max, window_max, rate_max, change_max, k = self._torque_rows[j]
             now, ahead, swing = acting[j], feed_forward[j], feedback[j]
             magnitude = abs(ahead) + swing
-            if exceeds(magnitude, magnitude_max):
+            if not magnitude <= magnitude_max:
                 found.add(FaultCode.TORQUE_MAGNITUDE, magnitude, magnitude_max, j)
             if added is not None:
                 total = abs(predicted_total(ahead, added[j], k, q_ref[j] - state.q[j])) + swing
-                if exceeds(total, total_max):
+                if not total <= total_max:
                     found.add(FaultCode.TORQUE_TOTAL, total, total_max, j)
             accepted_low, accepted_high = state.tau_low[j], state.tau_high[j]
             if not (isfinite(accepted_low) and isfinite(accepted_high)):
                 found.add(FaultCode.ACCEPTED_UNKNOWN, joint=j)
                 continue
             spread = max(high[j], now) - min(low[j], now)
-            if exceeds(spread, window_max):
+            if not spread <= window_max:
                 found.add(FaultCode.TORQUE_WINDOW, spread, window_max, j)
             spring = k * abs(q_ref[j] - state.q_ref[j]) if k > 0.0 else 0.0
             change = worst_change(now, accepted_low, accepted_high) + spring
-            if exceeds(change, change_max) and isfinite(state.q_ref[j]):
+            if not change <= change_max and isfinite(state.q_ref[j]):
                 found.add(FaultCode.TORQUE_RATE, change / self._period, rate_max, j)
 
     def _judge_mit(

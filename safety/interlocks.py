@@ -1,6 +1,7 @@
 """Checks before enabling: does the measured torque at standstill agree with the model's gravity torque?
 
-It catches a flipped sign, an iiwa 7 taken for a 14, and wrong load data, before the arm moves.
+It catches a flipped sign and wrong load data before the arm moves, and an iiwa 7 taken for a 14 where the posture
+is stretched enough for their weights to differ by more than the tolerance.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ class StandstillMean:
     def ready(self) -> bool:
         """Enough samples have been averaged."""
         return self._count >= self._samples
+
+    @property
+    def count(self) -> int:
+        """Samples averaged so far; 0 again after the arm moved or a sample was not valid."""
+        return self._count
 
     @property
     def tau_mean(self) -> Array:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -48,8 +50,13 @@ class ControlServer:
     two ticks, so that its effect falls on a definite tick.
     """
 
-    def __init__(self, cell: MockCell, control_dir: Path, pacer: Pacer | None = None) -> None:
-        """Bind both sockets in ``control_dir``. Raises MockError for a path too long, OSError."""
+    def __init__(
+        self, cell: MockCell, control_dir: Path, pacer: Pacer | None = None, parent: int | None = None
+    ) -> None:
+        """Bind both sockets in ``control_dir``. Raises MockError for a path too long, OSError.
+
+        ``parent``: process whose end also ends the serving, as soon as nobody holds the token and the arm stands.
+        """
         self._cell, self._pacer = cell, pacer
         self._operations = Operations(cell)
         self._poll = select.poll()
@@ -57,6 +64,11 @@ class ControlServer:
         self._clients: dict[int, tuple[socket.socket, bytearray]] = {}
         self._quit = False
         self._paths = [control_dir / TOKEN_SOCKET, control_dir / CONTROL_SOCKET]
+        self._orphan = False
+        self._parent_fd = -1
+        if parent is not None:
+            self._parent_fd = os.pidfd_open(parent)
+            self._poll.register(self._parent_fd, select.POLLIN)
         self._token_listener = self._listen(self._paths[0], socket.SOCK_SEQPACKET)
         self._control_listener = self._listen(self._paths[1], socket.SOCK_STREAM)
 
@@ -64,7 +76,12 @@ class ControlServer:
         """Serve until ``quit``."""
         while not self._quit:
             for fd, _ in self._poll.poll():
-                if self._token is not None and fd == self._token.fileno():
+                if fd == self._parent_fd:
+                    self._orphan = True
+                    self._poll.unregister(fd)
+                    os.close(fd)
+                    self._parent_fd = -1
+                elif self._token is not None and fd == self._token.fileno():
                     self._serve_token(self._token)
                 elif fd == self._control_listener.fileno():
                     connection, _ = self._control_listener.accept()
@@ -75,15 +92,23 @@ class ControlServer:
                     self._accept_token()
                 elif fd in self._clients:
                     self._serve_client(fd)
+            if self._orphan and self._token is None:
+                self._cell.run_out()
+                self._quit = True
 
     def close(self) -> None:
         """Close and remove the sockets."""
+        if self._parent_fd >= 0:
+            os.close(self._parent_fd)
+            self._parent_fd = -1
         clients = [connection for connection, _ in self._clients.values()]
         for connection in [self._token, self._token_listener, self._control_listener, *clients]:
             if connection is not None:
                 connection.close()
         for path in self._paths:
             path.unlink(missing_ok=True)
+        if self._orphan:  # nobody is left who would clean up
+            shutil.rmtree(self._paths[0].parent, ignore_errors=True)
 
     def _listen(self, path: Path, kind: socket.SocketKind) -> socket.socket:
         if len(str(path).encode()) > _PATH_MAX:
@@ -151,7 +176,7 @@ class ControlServer:
             op = request.pop("op")
             reply = {"ok": True, **self._operations(op, request)}
             self._quit = self._quit or op == "quit"
-        except (ControlError, json.JSONDecodeError) as error:
+        except (ControlError, ValueError) as error:
             reply = {"ok": False, "error": str(error)}
         return json.dumps(reply).encode() + b"\n"
 

@@ -25,13 +25,16 @@ from sim_mocks.host import MockCell  # noqa: E402
 from sim_mocks.operations import Operations  # noqa: E402
 
 
-def serve(config: MockConfig) -> None:
-    """Build the cell, say hello on standard output, serve until ``quit``. Raises MockError, OSError."""
+def serve(config: MockConfig, parent: int | None = None) -> None:
+    """Build the cell, say hello on standard output, serve until ``quit`` or the end of ``parent``.
+
+    Raises MockError, OSError.
+    """
     if not config.control_dir:
         raise MockConfigError("control_dir: empty; a cell in its own process needs a directory for its sockets")
     cell = MockCell(config)
     try:
-        server = ControlServer(cell, Path(config.control_dir), Pacer(cell.cycle_ns) if config.paced else None)
+        server = ControlServer(cell, Path(config.control_dir), Pacer(cell.cycle_ns) if config.paced else None, parent)
         try:
             print(json.dumps(Operations(cell)("hello", {})), flush=True)
             gc.collect()
@@ -47,10 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m sim_mocks.serve", description="Serve one mock cell.")
     parser.add_argument("--config", type=Path, required=True, help="MockConfig as JSON")
+    parser.add_argument("--parent", type=int, help="end when this process has ended and the arm stands")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        serve(MockConfig.from_json(options.config.read_text(encoding="utf-8")))
+        serve(MockConfig.from_json(options.config.read_text(encoding="utf-8")), options.parent)
     except (MockError, OSError) as error:
         print(f"sim_mocks.serve: {error}", file=sys.stderr)
         return 1

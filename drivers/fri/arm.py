@@ -80,7 +80,7 @@ class FriArm:
         self._health = LinkHealth()
         self._flags_key: tuple[object, ...] = ()
         self._receiver = Receiver(self._link, self._codec, self._health)
-        self._session = Session(self.traits.n)
+        self._session = Session(self.traits.n, self.traits.period)
         self._measured = Measurement(self.traits.n, self.traits.period, self._differentiator, self._plausibility)
         self._frame: Monitoring | None = None
         self._frame_ns = -1
@@ -208,8 +208,8 @@ class FriArm:
             -1 if frame is None else frame.t_device_ns,
         )
 
-    def command(self, passed: PassedCommand) -> None:
-        """Answer the newest frame with what the gate passed.
+    def command(self, passed: PassedCommand) -> bool:
+        """Answer the newest frame with what the gate passed; False if the network refused to take it.
 
         Raises RefusedError, and sends nothing, unless the state is COMMANDED, the command was judged against the
         newest frame, that frame has no answer yet, and the command is a finite TorqueCommand that starts near the
@@ -237,10 +237,12 @@ class FriArm:
             raise RefusedError(f"nothing was sent: {error}") from error
         if session.entry is not None:
             _check_entry(q_ref, session.entry)
-        if self._send(data):
-            session.accepted.sent(self._own_seq - 1, tau, q_ref)
-            session.entry = None
-            self._pending = False
+        if not self._send(data):
+            return False
+        session.accepted.sent(self._own_seq - 1, tau, q_ref)
+        session.entry = None
+        self._pending = False
+        return True
 
     def _send(self, data: bytes) -> bool:
         if not self._link.send(data):

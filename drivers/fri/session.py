@@ -14,7 +14,9 @@ MAX_GAP = 50
 class Session:
     """State of the link and the permission to command; the permission is only ever withdrawn here, never given."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, period: float) -> None:
+        """``period``: the tick, s, for which limits per tick were made; at another one nothing is commanded."""
+        self._period_ms = round(period * 1e3)
         self.accepted = AcceptedCommands(n)
         self.reported = -1
         """The controller's own session state; -1 before the first frame."""
@@ -44,7 +46,7 @@ class Session:
         if m.session_state < SessionState.COMMANDING_WAIT:
             self.mirrored = None
         state = self._judge(m)
-        if (self.state is ArmState.COMMANDED and state is not ArmState.COMMANDED) or state is ArmState.DISCONNECTED:
+        if state is ArmState.DISCONNECTED or (state < self.state and self.state >= ArmState.SYNCHRONISING):
             self._withdraw()
             state = self._judge(m)
         self.state = state
@@ -84,6 +86,8 @@ class Session:
         if session == SessionState.IDLE:
             return ArmState.DISCONNECTED
         if self.off or m.receive_multiplier > 1 or session == SessionState.MONITORING_WAIT:
+            return ArmState.MONITORING
+        if m.send_period_ms != self._period_ms:
             return ArmState.MONITORING
         if session == SessionState.MONITORING_READY:
             return ArmState.READY

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from math import isfinite, nan
 
 import numpy as np
@@ -80,6 +79,7 @@ class BotaSensor:
         self._wrench = np.full(6, nan)
         self._temperature = nan
         self._flags: frozenset[str] = frozenset()
+        self._link_flags: frozenset[str] = frozenset()
         self._valid = False
 
     def open(self) -> None:
@@ -99,7 +99,7 @@ class BotaSensor:
         self._skipped_before_lock, self._rejected_before_lock = self._framer.skipped, self._framer.rejected
         latency = port.latency_ms()
         if latency is not None and latency > 1:
-            self._health.flags |= {"adapter_latency"}
+            self._link_flags |= {"adapter_latency"}
 
     def _lock(self, port: RawPort, data: bytes) -> None:
         """Take frames until two in a row are one nominal period apart in the device's own time."""
@@ -205,18 +205,15 @@ class BotaSensor:
         self._port = None
         self._valid = False
         self._flags |= {"unplugged"}
-        self._health.flags |= {"unplugged"}
+        self._link_flags |= {"unplugged"}
 
     def health(self) -> LinkHealth:
-        """A snapshot of the counters since :meth:`open`."""
-        return replace(
-            self._health,
-            flags=self._health.flags | self._flags,
-            rejected={
-                "crc": self._framer.rejected - self._rejected_before_lock,
-                "skipped_bytes": self._framer.skipped - self._skipped_before_lock,
-            },
-        )
+        """The driver's own record since :meth:`open`, updated in place: copy what must last."""
+        health, rejected = self._health, self._health.rejected
+        rejected["crc"] = self._framer.rejected - self._rejected_before_lock
+        rejected["skipped_bytes"] = self._framer.skipped - self._skipped_before_lock
+        health.flags = self._link_flags | self._flags
+        return health
 
     def close(self) -> None:
         """Ask the sensor to stop streaming and let go of the port; legal more than once, never raises."""

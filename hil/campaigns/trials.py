@@ -133,12 +133,12 @@ def _go_on(rig: Rig, phase: Phase, faults: Sequence[Fault]) -> Trial:
     latched: tuple[FaultCode, ...] = ()
     cycles = category = None
     for _ in procedure_cycles(supervisor, _rest(rig, phase)):
-        known = len(supervisor.refusals)
+        known = len(supervisor.machine.faults)
         supervisor.step()
         if supervisor.stop_category >= 0:
             category = supervisor.stop_category if category is None else min(category, supervisor.stop_category)
-        if not latched and len(supervisor.refusals) > known:
-            latched = tuple(dict.fromkeys(report.code for report in supervisor.refusals[known:]))
+        if not latched and len(supervisor.machine.faults) > known:
+            latched = tuple(dict.fromkeys(report.code for report in supervisor.machine.faults[known:]))
             cycles = mock.ticks - mark
     truth, after = mock.log.truth(), _counters(rig)
     braked = np.flatnonzero(truth["braked"][mark:])

@@ -59,17 +59,18 @@ class Verdict:
 
 def judge(trial: Trial, free: Trial) -> Verdict:
     """``trial`` with a fault against ``free``, the run of the same seed and phase without one."""
-    n = min(len(trial.q), len(free.q))
-    if not trial.latched:
-        n = min(n, round(WATCH * 1e3))  # the ordinary end of the trial is no part of the comparison
+    n, watched = min(len(trial.q), len(free.q)), round(WATCH * 1e3)
+    found = trial.cycles is not None and trial.cycles <= watched
+    if not found:
+        n = min(n, watched)  # the ordinary end of the trial is no part of it
     dq = float(np.abs(trial.q[:n] - free.q[:n]).max())
     dtau = float(np.abs(trial.tau[:n] - free.tau[:n]).max())
     dforce = float(np.linalg.norm(trial.force[:n] - free.force[:n], axis=1).max())
     moved = {name: count - free.counters.get(name, 0) for name, count in trial.counters.items()}
     seen = tuple(f"{name} {count}" for name, count in sorted(moved.items()) if count > 0)
-    codes = tuple(code.value for code in trial.latched)
+    codes = tuple(code.value for code in trial.latched) if found else ()
     travel = float(np.abs(trial.q - trial.q[0]).max())
-    if trial.latched:
+    if found:
         wanted = min(SPECS[code].category for code in trial.latched)
         right = trial.standing and trial.category is not None and trial.category <= int(wanted)
         outcome = Outcome.DETECTED if right else Outcome.WRONG_STOP
@@ -77,4 +78,4 @@ def judge(trial: Trial, free: Trial) -> Verdict:
         outcome = Outcome.HARMLESS
     else:
         outcome = Outcome.MISSED
-    return Verdict(outcome, codes, trial.cycles, trial.category, travel, dq, dtau, dforce, seen)
+    return Verdict(outcome, codes, trial.cycles if found else None, trial.category, travel, dq, dtau, dforce, seen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from hil.cell.limits import joint_limits
 from hil.cell.parts import Joints, NotNegativeJoints, Pose, Positive, PositiveJoints, Section, Vec3
@@ -101,13 +101,24 @@ class Limits(Section):
         return joint_limits(self.preset, self.overrides.model_dump(exclude_none=True))
 
 
+def _no_spring(stiffness: tuple[float, ...]) -> tuple[float, ...]:
+    if any(stiffness):
+        raise ValueError(
+            "allowed: 0 for now; a spring of the robot's own needs controllers that know of it (a later release)"
+        )
+    return stiffness
+
+
+NoStiffness = Annotated[NotNegativeJoints, AfterValidator(_no_spring)]
+
+
 class Robot(Section):
     """The arm, what it adds to our torque by itself, and the limits that bind it."""
 
     driver: Literal["fri"] = Field(description="the family of wire the arm speaks")
     model: str = Field(description="URDF: a shipped one, or a path from this file's folder")
     fri: FriLink = Field(description="the FRI connection")
-    stiffness: NotNegativeJoints = Field(
+    stiffness: NoStiffness = Field(
         default=(0.0,) * 7, description="of the robot's own joint impedance, N·m/rad: 0 leaves the arm to our torque"
     )
     damping: NotNegativeJoints = Field(default=(0.0,) * 7, description="of the robot's own joint impedance, N·m·s/rad")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import types
 
 import typer
 
@@ -22,8 +24,15 @@ app.command("check")(cells.check)
 app.add_typer(log.app, name="log")
 
 
+def _interrupt(number: int, frame: types.FrameType | None) -> None:
+    """Whatever ends this program ends it like Ctrl-C: what it started is stopped in order."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point of the console script."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         app()
     except KeyboardInterrupt:

@@ -1,32 +1,41 @@
-"""``hil log``: look into a recorded run. Works on logs that a crash cut short, and says that they are."""
+"""``hil log``: look into a recorded run. Works on logs that are cut or damaged, and says that they are."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hil.telemetry.export import channel_names, export_csv
+from hil.telemetry.export import channel_names, export_csv, header, is_replaceable
 from hil.telemetry.log import Log, LogError, read_log
+from hil.telemetry.schema import Event
 
-app = typer.Typer(help="Look into recorded runs (also into cut ones).", no_args_is_help=True)
+app = typer.Typer(help="Look into recorded runs (also into cut and damaged ones).", no_args_is_help=True)
 console = Console()
 errors = Console(stderr=True)
 
 FileArgument = Annotated[Path, typer.Argument(help="MCAP file of a run.", show_default=False)]
 _MOST_EVENTS = 20
+_MOST_FAULTS = 20
 
 
 @app.command()
-def info(file: FileArgument) -> None:
-    """Say what is in a log: length, channels, verdict, events, versions."""
+def info(
+    file: FileArgument,
+    events: Annotated[int, typer.Option(min=0, help="How many of the last events to show.")] = _MOST_EVENTS,
+    codes: Annotated[bool, typer.Option("--codes", help="Show the numbers of states and faults in rows.")] = False,
+) -> None:
+    """Say what is in a log: length, channels, verdict, faults, last events, versions."""
     from hil.report import summarise, verdict_rows, verdict_table  # matplotlib is slow to import
 
     with _plain_errors():
@@ -39,8 +48,8 @@ def info(file: FileArgument) -> None:
             console.print(f"  {name}: {len(table)} rows, {len(table.dtype.names or ())} fields")
         console.print(f"  /events: {len(log.events)}")
         console.print(verdict_table(verdict_rows(summary)))
-        _show_events(log)
-        _show_metadata(log)
+        _show_events(log, events)
+        _show_metadata(log, codes)
 
 
 @app.command()
@@ -72,7 +81,7 @@ def plot(
 @app.command()
 def export(
     file: FileArgument,
-    out: Annotated[Path | None, typer.Option(help="CSV file to write (default: beside the log).")] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file, - for standard output (default: beside the log).")] = None,
     channel: Annotated[str, typer.Option(help="/cycle, /timing or /events.")] = "/cycle",
     every: Annotated[int, typer.Option(min=1, help="Keep each N-th row only.")] = 1,
 ) -> None:
@@ -88,13 +97,21 @@ def export(
         with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True) as progress:
             task = progress.add_task("writing CSV", total=total)
             rows = export_csv(log, channel, target, lambda done: progress.advance(task, done))
-        console.print(f"{target}: {rows} rows", soft_wrap=True, markup=False)
+        count = f"{rows} rows of {len(header(log, channel))} columns"
+        if is_replaceable(target):
+            size = f"{target.stat().st_size / 1e6:.1f} MB, every number exact to its last bit"
+            console.print(f"{target}: {count}, {size}; --every N thins it out", soft_wrap=True, markup=False)
+        else:
+            errors.print(count, markup=False)  # standard output may be where the rows went
 
 
 def _open(file: Path, every: int = 1) -> Log:
     log = read_log(file, every=every)
     if log.truncated:
         errors.print(f"[yellow]This log is cut:[/] {escape(log.note)}. What stands before the cut is shown.")
+    if log.damaged:
+        spots = "1 spot was" if log.damaged == 1 else f"{log.damaged} spots were"
+        errors.print(f"[yellow]This log is damaged:[/] {spots} skipped; what stands around is shown.")
     return log
 
 
@@ -104,6 +121,10 @@ def _plain_errors() -> Iterator[None]:
         yield
     except LogError as error:
         _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not stumble over what is still buffered.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
     except OSError as error:
         _fail(f"{error.filename or 'file'}: {error.strerror or error}")
 
@@ -113,23 +134,54 @@ def _fail(message: str) -> None:
     raise typer.Exit(2)
 
 
-def _show_events(log: Log) -> None:
+def _show_events(log: Log, most: int) -> None:
     if not log.events:
         return
+    faults = [event for event in log.events if event.kind == "fault"]
+    if faults:
+        console.print(_event_table(log, "faults", faults[:_MOST_FAULTS]))
+        if len(faults) > _MOST_FAULTS:
+            console.print(f"  … {len(faults) - _MOST_FAULTS} more faults: hil log export --channel /events")
+    shown = log.events[max(0, len(log.events) - most) :]
+    earlier = len(log.events) - len(shown)
+    if shown:
+        console.print(_event_table(log, "last events" if earlier else "events", shown))
+    if earlier:
+        console.print(f"  … {earlier} earlier: --events N, or hil log export --channel /events")
+
+
+def _event_table(log: Log, title: str, events: list[Event]) -> Table:
     start = int(log.cycle["t_ns"][0]) if len(log.cycle) else log.events[0].t_ns
-    table = Table(title="events", title_justify="left", show_edge=False, pad_edge=False)
+    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for heading in ("time", "kind", "what"):
         table.add_column(heading)
-    for event in log.events[:_MOST_EVENTS]:
-        table.add_row(f"{(event.t_ns - start) * 1e-9:.3f} s", escape(event.kind), escape(event.text))
-    console.print(table)
-    if len(log.events) > _MOST_EVENTS:
-        console.print(f"  … {len(log.events) - _MOST_EVENTS} more: hil log export --channel /events")
+    for event in events:
+        name = event.data.get("name") if event.kind == "phase" else None
+        text = f"{name} begins" if isinstance(name, str) else event.text
+        table.add_row(f"{(event.t_ns - start) * 1e-9:.3f} s", escape(event.kind), escape(text))
+    return table
 
 
-def _show_metadata(log: Log) -> None:
+def _show_metadata(log: Log, codes: bool) -> None:
     for name, entries in log.metadata.items():
+        if name == "codes":
+            continue
         values = ", ".join(f"{k} {v}" for k, v in entries.items())
         console.print(f"[bold]{escape(name)}[/]: {escape(values)}", highlight=False)
     for name, data in log.attachments.items():
         console.print(f"[bold]{escape(name)}[/]: attached, {len(data)} bytes", highlight=False)
+    if codes:
+        _show_codes(log)
+
+
+def _show_codes(log: Log) -> None:
+    for name in log.metadata.get("codes", {}):
+        numbers = log.meta("codes", name)
+        if not isinstance(numbers, dict):
+            continue
+        table = Table(title=name, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        table.add_column("number", justify="right")
+        table.add_column("meaning")
+        for meaning, number in numbers.items():
+            table.add_row(str(number), escape(str(meaning)))
+        console.print(table)

@@ -19,7 +19,7 @@ DEMO_CELL = "iiwa14_polish"
 _BRINGUP = ("connect", "check", "tare", "enable")
 
 CellArgument = Annotated[str, typer.Argument(help="name of a shipped cell (`hil cells`) or path of a cell file")]
-SeedOption = Annotated[int | None, typer.Option(help="seed of the simulated world; the cell file's by default")]
+SeedOption = Annotated[int | None, typer.Option(min=0, help="seed of the simulated world; the cell file's by default")]
 FastOption = Annotated[bool, typer.Option("--fast", help="as fast as the machine allows, not tied to real time")]
 
 
@@ -71,9 +71,12 @@ def _drive(cell: Cell, motions: list[str], seed: int | None, fast: bool) -> None
     with _Bars(out, motions) as bars:
         try:
             ended = launch(cell, motions, Path(cell.recording.dir), seed=seed, paced=not fast, progress=bars.update)
-        except (ConnectError, OSError) as error:
+        except ConnectError as error:
             bars.stop()
             _fail(str(error))
+        except OSError as error:
+            bars.stop()
+            _fail(f"the run's folder cannot be made below recording.dir ({cell.recording.dir}): {error}")
         bars.finish(ended.outcome is not None and ended.outcome.finished)
     _tell(out, ended)
     if not ended.ok:
@@ -86,10 +89,9 @@ def _tell(out: Console, ended: Run) -> None:
     outcome = ended.outcome
     if outcome is not None and outcome.explanation:
         out.print(f"\n{outcome.explanation}", markup=False)
-    for problem in () if outcome is None else outcome.problems:
-        out.print(f"note: {problem}", markup=False)
-    if ended.said and (outcome is None or not outcome.finished):
-        out.print(f"\n{ended.said}", style="red", markup=False, highlight=False)
+    problems = () if outcome is None else outcome.problems
+    for note in (*problems, *ended.notes):
+        out.print(f"note: {note}", markup=False, highlight=False)
     if ended.mock:
         brakes = "braked and at rest" if ended.mock.get("standing") else "NOT at rest"
         out.print(f"\nthe arm ended {brakes}")

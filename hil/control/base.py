@@ -73,10 +73,10 @@ class Takeover:
         self._offset = self._zero
         self._elapsed = 0.0 if self._initial is not None else math.inf
 
-    def difference(self, tau: Array) -> Array:
-        """On the first call after ``reset``: what must be added to ``tau`` so that nothing jumps; else zero."""
+    def difference(self, tau: Array) -> Array | None:
+        """On the first call after ``reset``: what must be added to ``tau`` so that nothing jumps; then None."""
         if self._initial is None:
-            return self._zero
+            return None
         difference = self._initial - tau
         self._initial = None
         return difference

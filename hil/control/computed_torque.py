@@ -97,12 +97,15 @@ class ComputedTorque:
         if self._integrate:
             limit = self._limit
             # z keeps NaN out of its memory, so that one bad sample does not disable the controller for good.
-            z = self._z + spring * (dt / self.params.integral_time) + found
+            z = self._z + spring * (dt / self.params.integral_time)
+            if found is not None:
+                z += found
             z = np.minimum(np.maximum(z, -limit), limit)
             if math.isfinite(float(z.dot(z))):
-                found = found - (z - self._z) if found.any() else found
+                if found is not None:
+                    found -= z - self._z
                 self._z = z
             tau += self._z
-        if found.any():
+        if found is not None:
             self._takeover.fade(found)
         return self._takeover.apply(tau, dt)

@@ -61,6 +61,9 @@ class ImpedanceParams:
     """The same for rotation, kg m²."""
     blend_time: float = 0.5
     """Time over which the torque found at takeover, and the spring's step after pressing, fade out, s."""
+    press_travel: float = 0.01
+    """How far from the reference, m, the surface may lie that a motion presses on; beyond, the spring acts again, so
+    that a tool whose surface has gone away comes to rest there and does not follow its force into the void."""
     force: ForceParams = field(default_factory=ForceParams)
 
     def __post_init__(self) -> None:
@@ -88,6 +91,7 @@ class CartesianImpedance:
         self._posture_kp = p.posture_bandwidth**2
         self._posture_kd = 2.0 * p.posture_bandwidth
         self._least = np.repeat([1.0 / p.max_mass, 1.0 / p.max_inertia], 3)
+        self._most = 1.0 / self._least
         self._integrate = math.isfinite(p.integral_time)
         self._coriolis = "coriolis" not in adds
         self._gravity = "gravity" not in adds
@@ -132,12 +136,15 @@ class CartesianImpedance:
         rhs = np.empty((6, 2), order="F")
         rhs[:, 0] = command
         rhs[:, 1] = spring
-        forces = self._operational(J.dot(weighted), rhs)
+        mobility = J.dot(weighted)
+        forces = self._operational(mobility, rhs)
         felt = math.nan
         if normal is not None and wrench_measured is not None:
             felt = -float(normal.dot(wrench_measured[:3]))
         wrench = forces[:, 0] + reference.force
         wrench += self._spring_force(forces[:, 1].copy(), normal, wanted, felt, dt)
+        if normal is not None:
+            wrench[:3] += self._wall(float(normal.dot(reference.x - dyn.x)), normal, mobility) * normal
 
         tau: Array = J.T.dot(wrench)
         tau += dyn.M.dot(null)
@@ -146,7 +153,7 @@ class CartesianImpedance:
         if self._gravity:
             tau += dyn.g
         found = self._takeover.difference(tau)
-        if found.any():
+        if found is not None:
             self._takeover.fade(found)
         return self._takeover.apply(tau, dt)
 
@@ -167,12 +174,21 @@ class CartesianImpedance:
         error[3], error[4], error[5] = rx * scale, ry * scale, rz * scale
         return error
 
+    def _wall(self, error: float, normal: Array, mobility: Array) -> float:
+        """Force along the free direction, N, of a spring that begins ``press_travel`` from the reference."""
+        p = self.params
+        excess = error - min(max(error, -p.press_travel), p.press_travel)
+        if excess == 0.0:
+            return 0.0
+        mass = 1.0 / max(float(normal.dot(mobility[:3, :3].dot(normal))), 1.0 / p.max_mass)
+        return float(self._kp[0]) * mass * excess
+
     def _operational(self, mobility: Array, rhs: Array) -> Array:
         """Λ times the columns of ``rhs``; where the arm can hardly move, Λ is bounded by damping its inverse."""
         factor, failed = dpotrf(mobility, lower=1)
         pivots = factor.diagonal()
         # A pivot is the mobility left in a direction once those before it are fixed: small near a singularity.
-        lowest = 0.0 if failed else float((pivots * pivots / self._least).min())
+        lowest = 0.0 if failed else min((pivots * pivots * self._most).tolist())
         if lowest < 1.0:
             damped = mobility.copy()
             damped.flat[::7] += (1.0 - lowest) ** 2 * self._least

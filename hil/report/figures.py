@@ -5,7 +5,8 @@ Figures are made without pyplot: nothing global, no display, nothing to close.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from hil.report.summary import (
     BAND,
     cartesian_error,
+    contact_wrenches,
+    force_direction,
     has,
     phase_spans,
     pressing_force,
@@ -31,6 +34,8 @@ Array = npt.NDArray[np.float64]
 # Okabe and Ito: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B")
 INK, GRID, BAND_COLOUR = "#2b3440", "#e4e8ec", "#0072B2"
+WIDE_BAND = 3.0
+"""Half width of a band in spans of the values above which it is clipped."""
 _POINTS = 3000  # more than a figure has pixels across
 
 
@@ -45,13 +50,17 @@ def tracking(log: Log) -> Figure | None:
     if has(log, "q", "q_ref"):
         joints = (log.cycle["q"] - log.cycle["q_ref"]) * 1e3
         panels.append(("joint error / mrad", joints, _joint_names(joints.shape[1])))
+    # Where a force begins or ends another error is shown: no line may lead from the one to the other.
+    masked = force_direction(log).any(axis=1) if has(log, "force_ref") else np.zeros(len(log.cycle), dtype=bool)
+    edges = tuple((np.flatnonzero(np.diff(masked)) + 1).tolist())
     panels = [p for p in panels if np.isfinite(p[1]).any()]
     if not panels:
         return None
     figure, axes = _figure(len(panels), 2.3)
     for axis, (label, values, names) in zip(axes, panels, strict=True):
         for k, name in enumerate(names):
-            _line(axis, log.seconds, values[:, k], COLOURS[k % len(COLOURS)], label=name)
+            breaks = edges if label.startswith("TCP") else ()
+            _line(axis, log.seconds, values[:, k], COLOURS[k % len(COLOURS)], breaks, label=name)
         axis.set_ylabel(label)
         _legend(axis)
     return _finish(log, figure, axes)
@@ -93,7 +102,7 @@ def wrench(log: Log) -> Figure | None:
     """Contact wrench from the joint torques, with its 95 % band, against the F/T sensor."""
     if not has(log, "wrench_est", "wrench_est_sd", "wrench_ft"):
         return None
-    estimate, spread, measured = (log.cycle[k] for k in ("wrench_est", "wrench_est_sd", "wrench_ft"))
+    (estimate, measured), spread = contact_wrenches(log), log.cycle["wrench_est_sd"]
     if not (np.isfinite(estimate).any() or np.isfinite(measured).any()):
         return None
     figure = _canvas(8.6, 6.6)
@@ -105,7 +114,8 @@ def wrench(log: Log) -> Figure | None:
         axis.plot(t, middle, color=BAND_COLOUR, lw=1.0, label="from joint torques")
         _line(axis, log.seconds, measured[:, k], COLOURS[1], label="F/T sensor", lw=0.9)
         axis.set_ylabel(f"{'FM'[k // 3]}{'xyz'[k % 3]} / {'N' if k < 3 else 'N·m'}")
-        _focus(axis, np.concatenate((estimate[:, k], measured[:, k])))
+        unit = "N" if k < 3 else "N·m"
+        _focus(axis, np.concatenate((estimate[:, k], measured[:, k])), half[np.isfinite(middle + half)], unit)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
     return _finish(log, figure, axes, bottom=(axes[2], axes[5]), names_on=())
@@ -158,7 +168,7 @@ def cycle_time(log: Log) -> Figure | None:
         axis.axvline(value, ymax=0.72 + 0.07 * k, color=COLOURS[0], lw=0.9)
         axis.annotate(f" {name} {value:.0f} µs", (value, 0.72 + 0.07 * k), xycoords=("data", "axes fraction"),
                       fontsize=8, color=COLOURS[0], va="center")  # fmt: skip
-    if len(log.seconds) > 1:
+    if len(log.seconds) > 1 and log.meta("run", "paced") is not False:
         period = float(np.median(np.diff(log.seconds))) * 1e6
         axis.axvline(period, color="#b3261e", dashes=(5, 3), lw=1.3, label="period")
         axis.set_xlim(max(1.0, values.min() * 0.5), max(period * 2, cycle.max() * 1e6 * 1.6))
@@ -205,9 +215,17 @@ def _thin(t: Array, values: Array, at: Array | None = None) -> tuple[Array, Arra
     return t[::step], values[::step]
 
 
-def _line(axis: Axes, t: Array, values: Array, colour: str, **kwargs: Any) -> None:
-    """A line of at most a few thousand points that keeps every peak: smallest and largest value of each bin."""
-    step = len(t) // _POINTS + 1
+def _line(
+    axis: Axes, t: Array, values: Array, colour: str, breaks: Sequence[int] = (), **kwargs: Any
+) -> None:
+    """A line of at most a few thousand points that keeps every peak, broken before the rows ``breaks``."""
+    for begin, end in pairwise((0, *breaks, len(t))):
+        _piece(axis, t[begin:end], values[begin:end], colour, len(t) // _POINTS + 1, kwargs)
+        kwargs.pop("label", None)
+
+
+def _piece(axis: Axes, t: Array, values: Array, colour: str, step: int, kwargs: dict[str, Any]) -> None:
+    """Smallest and largest value of each bin of ``step`` rows."""
     if step > 2:
         n = len(t) // step * step
         bins = values[:n].reshape(-1, step)
@@ -219,13 +237,20 @@ def _line(axis: Axes, t: Array, values: Array, colour: str, **kwargs: Any) -> No
     axis.plot(t, values, color=colour, **{"lw": 0.8, **kwargs})
 
 
-def _focus(axis: Axes, values: Array) -> None:
-    """Scale to what was seen; a wide band may run out of the picture rather than flatten it."""
+def _focus(axis: Axes, values: Array, half: Array, unit: str) -> None:
+    """Scale to what was seen and to the band; a band that would flatten it runs out and is stated in words."""
     seen = values[np.isfinite(values)]
-    if len(seen):
-        low, high = float(seen.min()), float(seen.max())
-        margin = 0.15 * (high - low) or 1.0
-        axis.set_ylim(low - margin, high + margin)
+    if not len(seen):
+        return
+    low, high = float(seen.min()), float(seen.max())
+    margin = 0.15 * (high - low) or 1.0
+    usual = float(np.median(half)) if len(half) else 0.0
+    if usual <= WIDE_BAND * (high - low):
+        margin = max(margin, 1.1 * usual)
+    else:
+        axis.annotate(f"95 % band ±{usual:.2g} {unit}, clipped", (0.99, 0.03), xycoords="axes fraction", ha="right",
+                      va="bottom", fontsize=8, color=BAND_COLOUR)  # fmt: skip
+    axis.set_ylim(low - margin, high + margin)
 
 
 def _legend(axis: Axes) -> None:

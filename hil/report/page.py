@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from hil.report.figures import COLOURS, FIGURES
 from hil.report.style import CSS
 from hil.report.summary import Summary, phase_spans, summarise
+from hil.report.timing import NOT_JUDGED
 from hil.report.verdict import VerdictRow, verdict_rows
 from hil.telemetry.log import Log
 
@@ -22,12 +23,13 @@ _MOST_EVENTS = 300
 
 CAPTIONS = {
     "tracking": "Measured minus reference. Where a force is commanded, the TCP's error is taken across the force: "
-    "along it the surface decides. Shading tells the phases apart.",
-    "torque": "Total motor torque is what our model predicts the motors to give, with the terms that the robot adds "
-    "itself; the dashed lines are the limits in force.",
+    "along it the surface decides; the line is broken where that begins or ends. Shading tells the phases apart.",
+    "torque": "Total motor torque is what our model predicts the motors to give: the command, gravity and the "
+    "robot's own spring; the dashed lines are the limits in force.",
     "force": "Along the commanded force, positive where the tool pushes on the surface.",
     "wrench": "Contact wrench of the environment on the robot at the TCP, base axes. Tool weight and inertia are taken "
-    "off the sensor's reading.",
+    "off the sensor's reading; nothing is drawn before the tare. Each panel is scaled to its values and to the band; "
+    "a band far wider than the values runs out of the panel, whose corner then states its width.",
     "timing": "Wall-clock durations, logarithmic on both axes; vertical marks belong to read-to-write.",
 }
 
@@ -85,6 +87,10 @@ def _statement(summary: Summary) -> str:
     parts = []
     if summary.truncated:
         parts.append("<strong>The log was cut short;</strong> this report shows what stands before the cut.")
+    elif summary.ended:
+        parts.append(f"<strong>The run did not end in order:</strong> {escape(summary.ended)}.")
+    if summary.damaged:
+        parts.append("<strong>The log is damaged;</strong> this report shows what stands around the damage.")
     if summary.mock:
         parts.append(
             "<strong>Made on mocks:</strong> robot, sensor and contact were simulated. Nothing here is a measurement "
@@ -100,10 +106,11 @@ def _statement(summary: Summary) -> str:
 
 
 def _verdict(rows: Sequence[VerdictRow]) -> str:
-    marks = {True: '<td class="mark ok">✓</td>', False: '<td class="mark no">✗</td>', None: '<td class="mark">·</td>'}
+    classes = {"✓": "mark ok", "✗": "mark no", "!": "mark warn", "·": "mark"}
     lines = [
-        f"<tr>{marks[r.ok]}<td>{escape(r.name)}</td><td class='num'>{escape(r.value)}</td>"
-        f"<td class='soft'>{escape(r.expected)}</td></tr>"
+        f'<tr><td class="{classes[r.mark]}">{r.mark}</td>'
+        f"<td>{escape(r.name)}</td><td class='num'>{escape(r.value)}</td>"
+        f"<td class='soft'>{escape(r.expectation)}</td></tr>"
         for r in rows
     ]
     heading = "<tr><th></th><th>what</th><th>measured</th><th>expected</th></tr>"
@@ -139,7 +146,7 @@ def _figures(log: Log, summary: Summary) -> Iterable[str]:
         extra = ""
         if name == "timing" and summary.timing is not None:
             timing = summary.timing
-            kind = "bad" if timing.verdict == "poor" else "good"
+            kind = {"poor": "bad", NOT_JUDGED: "none"}.get(timing.verdict, "good")
             advice = f" {escape(timing.advice)}" if timing.advice else ""
             extra = f'<p><span class="badge {kind}">{timing.verdict}</span> {escape(timing.sentence)}{advice}</p>'
         yield (
@@ -159,11 +166,16 @@ def _tracking(summary: Summary) -> str:
         lines.append(
             f"<tr><td>{escape(t.phase)}</td><td class='num'>{t.start_s:.2f} s</td>"
             f"<td class='num'>{t.duration_s:.2f} s</td>"
-            f"<td>{'TCP' if t.unit == 'm' else 'joints'}</td><td class='num'>{t.rms * factor:.3f} {unit}</td>"
-            f"<td class='num'>{t.peak * factor:.3f} {unit}</td></tr>"
+            f"<td>{'TCP' if t.unit == 'm' else 'worst joint'}</td>"
+            f"<td class='num'>{t.rms * factor:.3f} {unit}{_joint(t.rms_joint)}</td>"
+            f"<td class='num'>{t.peak * factor:.3f} {unit}{_joint(t.peak_joint)}</td></tr>"
         )
     heading = "<tr><th>phase</th><th>from</th><th>for</th><th>of</th><th>rms</th><th>largest</th></tr>"
     return f"<section><h2>Tracking by phase</h2><table>{heading}{''.join(lines)}</table></section>"
+
+
+def _joint(number: int | None) -> str:
+    return "" if number is None else f" (A{number})"
 
 
 def _events(log: Log) -> str:
@@ -171,12 +183,16 @@ def _events(log: Log) -> str:
     if not events:
         return ""
     start = int(log.cycle["t_ns"][0]) if len(log.cycle) else events[0].t_ns
+    # How a run ended says more than how it began, and faults are never left out.
+    cut = max(0, len(events) - _MOST_EVENTS)
+    earlier_faults = [e for e in events[:cut] if e.kind == "fault"]
     lines = [
         f"<tr class='{'fault' if e.kind == 'fault' else ''}'><td class='num'>{(e.t_ns - start) * 1e-9:.3f} s</td>"
         f"<td class='num'>{e.tick}</td><td>{escape(e.kind)}</td><td>{escape(e.text)}</td></tr>"
-        for e in events[:_MOST_EVENTS]
+        for e in (*earlier_faults, *events[cut:])
     ]
-    more = f"<p class='soft'>{len(events) - _MOST_EVENTS} more in the log.</p>" if len(events) > _MOST_EVENTS else ""
+    left_out = cut - len(earlier_faults)
+    more = f"<p class='soft'>{left_out} earlier events stand in the log alone.</p>" if left_out else ""
     heading = "<tr><th>time</th><th>tick</th><th>kind</th><th>what</th></tr>"
     return f"<section><h2>Events</h2><table>{heading}{''.join(lines)}</table>{more}</section>"
 

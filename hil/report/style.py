@@ -21,11 +21,12 @@ th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical
 tr:last-child td { border-bottom: 0 }
 .num { font-variant-numeric: tabular-nums; overflow-wrap: anywhere }
 .mark { width: 24px; color: var(--soft); font-weight: 700 }
-.ok { color: var(--good) } .no, .fault td { color: var(--bad) }
+.ok { color: var(--good) } .warn { color: #9a6700 } .no, .fault td { color: var(--bad) }
 .badge {
   font-size: 13px; font-weight: 600; padding: 2px 10px;
   border-radius: 99px; vertical-align: middle; letter-spacing: 0 }
 .badge.good { background: #e2f3ec; color: var(--good) } .badge.bad { background: #fbe6e4; color: var(--bad) }
+.badge.none { background: var(--line); color: var(--soft) }
 .strip { display: flex; height: 30px; border-radius: 6px; overflow: hidden; gap: 1px }
 .strip span {
   color: #fff; font-size: 12px; line-height: 30px;

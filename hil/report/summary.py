@@ -17,6 +17,12 @@ PRESSING_FORCE = 1.0
 """N; below this reference force a row does not count as pressing."""
 SETTLED_SHARE = 0.95
 """Pressing counts from where the reference has reached this share of its peak: the ramp is not the plateau."""
+SHORTEST_PHASE = 0.0195
+"""s; a phase of 20 ticks of 1 ms counts."""
+BRING_UP = ("connect", "check", "tare")
+"""Phases before the tare is done."""
+END_OF_RUN = "end of the run"
+"""The recorder's reason for an end in order."""
 BAND = 1.959964
 """Half width of the 95 % band of a normal distribution, in standard deviations."""
 
@@ -31,8 +37,12 @@ class Tracking:
     unit: str
     """``m`` (TCP; across the force where one is commanded) or ``rad`` (joints)."""
     rms: float
-    """Root mean square over the phase: of the distance (m), or over all joints (rad)."""
+    """Root mean square over the phase: of the distance (m), or of the joint where it is largest (rad)."""
     peak: float
+    """Largest distance (m), or largest deviation of any joint (rad)."""
+    rms_joint: int | None = None
+    """Joint of ``rms``, counted from 1; None for the TCP."""
+    peak_joint: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,8 @@ class WrenchAgreement:
     in_band: float
     """Share of force values in which the sensor's value lies inside the observer's 95 % band."""
     seconds: float
+    rms_pressing: float | None
+    """N, of the worst axis while a force is commanded; None where none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,10 @@ class Summary:
     period_s: float
     """Median distance of the rows; NaN with fewer than two."""
     truncated: bool
+    damaged: int
+    """Damaged spots of the file that were skipped."""
+    ended: str
+    """Empty if the log holds the run's own end, else what it ends with instead."""
     mock: bool | None
     """None if the log does not say."""
     tracking: list[Tracking]
@@ -81,9 +97,25 @@ class Summary:
     gaps: int
     """Frames of the arm that were missing."""
     rejected: int
-    """Frames that the driver refused."""
+    """Frames of the arm that the driver refused."""
+    ft_gaps: int
+    """Frames of the F/T sensor that were missing."""
+    ft_rejected: int
+    """Frames of the F/T sensor that the driver refused."""
+    stale: int
+    """Rows without a new frame of the arm, from the first one on."""
     missed: int
     """Messages that never reached the recorder."""
+
+    @property
+    def complete(self) -> bool:
+        """Rows from the run's beginning to its end: only then does the absence of something say anything."""
+        return self.rows > 0 and not self.truncated and not self.damaged and not self.ended
+
+    @property
+    def lost(self) -> int:
+        """Frames, ticks and messages that the run or its log lost."""
+        return self.gaps + self.rejected + self.ft_gaps + self.ft_rejected + self.stale + self.missed
 
 
 def summarise(log: Log) -> Summary:
@@ -98,18 +130,54 @@ def summarise(log: Log) -> Summary:
         duration_s=float(seconds[-1]) if filled else 0.0,
         period_s=period,
         truncated=log.truncated,
+        damaged=log.damaged,
+        ended=missing_end(log),
         mock=mock if isinstance(mock, bool) else None,
         tracking=_tracking(log) if filled else [],
         torque_share=torque_share(log) if filled else None,
         saturated=float(np.mean((cycle["limited"] != 0).any(axis=1))) if filled and "limited" in names else 0.0,
         force=_force(log, period) if filled else None,
         wrench=_wrench(log, period) if filled else None,
-        timing=summarise_timing(log, period),
+        timing=summarise_timing(log, period, paced=log.meta("run", "paced") is not False),
         faults=[e for e in log.events if e.kind == "fault"],
-        gaps=int(cycle["gaps"][-1]) if filled and "gaps" in names else 0,
-        rejected=int(cycle["rejected"][-1]) if filled and "rejected" in names else 0,
+        gaps=_last(log, "gaps"),
+        rejected=_last(log, "rejected"),
+        ft_gaps=_last(log, "ft_gaps"),
+        ft_rejected=_last(log, "ft_rejected"),
+        stale=_stale(log),
         missed=sum(e.data.get("missed", 0) for e in log.events if e.kind == "gap"),
     )
+
+
+def missing_end(log: Log) -> str:
+    """What stands in the place of the run's end; empty if the run ended in order.
+
+    A supervisor that dies leaves a complete file of its recorder behind, whose last rows are still commanded.
+    """
+    ends = [e for e in log.events if e.kind == "recorded"]
+    if not ends:
+        return "no end of the run"
+    reason = ends[-1].data.get("reason")
+    if reason != END_OF_RUN:
+        return str(reason or ends[-1].text)
+    codes = log.meta("codes", "safety_state")
+    if isinstance(codes, dict) and len(log.cycle) and has(log, "safety_state"):
+        last = int(log.cycle["safety_state"][-1])
+        for name in ("enabled", "stopping"):
+            if codes.get(name) == last:
+                return f"the last row is still {name}"
+    return ""
+
+
+def _last(log: Log, name: str) -> int:
+    return int(log.cycle[name][-1]) if len(log.cycle) and has(log, name) else 0
+
+
+def _stale(log: Log) -> int:
+    if not has(log, "arm_fresh"):
+        return 0
+    fresh = log.cycle["arm_fresh"] != 0
+    return int(np.count_nonzero(~fresh[int(np.argmax(fresh)) :])) if fresh.any() else 0
 
 
 def has(log: Log, *names: str) -> bool:
@@ -118,7 +186,39 @@ def has(log: Log, *names: str) -> bool:
 
 
 def phase_spans(log: Log) -> list[tuple[str, int, int]]:
-    """Phases in their order as (name, first row, row after the last)."""
+    """Phases in their order as (name, first row, row after the last).
+
+    What is shorter than ``SHORTEST_PHASE`` between two others is a change-over and left out.
+    """
+    spans, seconds = _all_spans(log), log.seconds
+    last = len(spans) - 1
+    return [
+        (name, a, b)
+        for k, (name, a, b) in enumerate(spans)
+        if not 0 < k < last or seconds[b] - seconds[a] >= SHORTEST_PHASE
+    ]
+
+
+def tared(log: Log) -> npt.NDArray[np.bool_]:
+    """Rows from the tare on, shape (N,): before it sensor and observer show their offsets, no contact."""
+    known = np.zeros(len(log.cycle), dtype=bool)
+    spans = _all_spans(log)
+    if not any(name in BRING_UP for name, _, _ in spans):
+        known[:] = True
+        return known
+    begin = next((a for name, a, _ in spans if name not in BRING_UP and name not in ("start", "stop")), len(known))
+    known[begin:] = True
+    return known
+
+
+def contact_wrenches(log: Log) -> tuple[Array, Array]:
+    """(from joint torques, from the F/T sensor), each (N, 6), N and N·m; NaN before the tare."""
+    before = ~tared(log)[:, None]
+    estimate, measured = log.cycle["wrench_est"], log.cycle["wrench_ft"]
+    return np.where(before, np.nan, estimate), np.where(before, np.nan, measured)
+
+
+def _all_spans(log: Log) -> list[tuple[str, int, int]]:
     if not len(log.cycle) or not has(log, "phase"):
         return []
     phase = log.cycle["phase"]
@@ -184,18 +284,23 @@ def torque_share(log: Log) -> tuple[float, ...] | None:
 def _tracking(log: Log) -> list[Tracking]:
     found = []
     seconds = log.seconds
-    distance = joints = np.full(len(seconds), np.nan)
+    distance, joints = np.full((len(seconds), 1), np.nan), np.full((len(seconds), 1), np.nan)
     if has(log, "x", "x_ref", "force_ref"):
-        distance = np.linalg.norm(cartesian_error(log), axis=1)
+        distance = np.linalg.norm(cartesian_error(log), axis=1)[:, None]
     if has(log, "q", "q_ref"):
-        joints = np.sqrt(np.mean((log.cycle["q"] - log.cycle["q_ref"]) ** 2, axis=1))
+        joints = np.abs(log.cycle["q"] - log.cycle["q_ref"])
     for name, a, b in phase_spans(log):
         for unit, error in (("m", distance[a:b]), ("rad", joints[a:b])):
-            good = error[np.isfinite(error)]
-            if len(good):
-                span = float(seconds[b - 1] - seconds[a])
-                rms, peak = float(np.sqrt(np.mean(good**2))), float(good.max())
-                found.append(Tracking(name, float(seconds[a]), span, unit, rms, peak))
+            good = error[np.isfinite(error).all(axis=1)]
+            if not len(good):
+                continue
+            span = float(seconds[b - 1] - seconds[a])
+            rms, peak = np.sqrt(np.mean(good**2, axis=0)), good.max(axis=0)
+            worst, largest = int(rms.argmax()), int(peak.argmax())
+            named = (worst + 1, largest + 1) if unit == "rad" else (None, None)
+            found.append(
+                Tracking(name, float(seconds[a]), span, unit, float(rms[worst]), float(peak[largest]), *named)
+            )
     return found
 
 
@@ -217,13 +322,15 @@ def _force(log: Log, period: float) -> Force | None:
 def _wrench(log: Log, period: float) -> WrenchAgreement | None:
     if not has(log, "wrench_est", "wrench_est_sd", "wrench_ft"):
         return None
-    difference = log.cycle["wrench_est"] - log.cycle["wrench_ft"]
+    estimate, measured = contact_wrenches(log)
+    difference = estimate - measured
     spread = log.cycle["wrench_est_sd"]
     both = np.isfinite(difference).all(axis=1) & np.isfinite(spread).all(axis=1)
     if not both.any():
         return None
     rms = np.sqrt(np.mean(difference[both] ** 2, axis=0)).tolist()
     inside = np.abs(difference[both][:, :3]) <= BAND * spread[both][:, :3]
-    return WrenchAgreement(
-        (rms[0], rms[1], rms[2]), (rms[3], rms[4], rms[5]), float(np.mean(inside)), float(both.sum() * period)
-    )
+    pressing = both & force_direction(log).any(axis=1) if has(log, "force_ref") else np.zeros_like(both)
+    worst = float(np.sqrt(np.mean(difference[pressing, :3] ** 2, axis=0)).max()) if pressing.any() else None
+    seconds = float(both.sum() * period)
+    return WrenchAgreement((rms[0], rms[1], rms[2]), (rms[3], rms[4], rms[5]), float(np.mean(inside)), seconds, worst)

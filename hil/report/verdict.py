@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.markup import escape
 from rich.table import Table
 
-from hil.report.summary import Summary
+from hil.report.summary import Summary, Tracking
+from hil.report.timing import NOT_JUDGED, TimingSummary
+
+FORCE_TOLERANCE = 0.15
+"""Share of the reference by which the mean pressing force may be off before the verdict says so."""
+OBSERVER_TOLERANCE = 4.0
+"""N rms per axis while pressing, by which the observer may differ from the F/T sensor: a fifth of the usual 20 N."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,22 +25,24 @@ class VerdictRow:
     value: str
     expected: str = ""
     ok: bool | None = None
-    """None: a figure for information, without a judgement."""
+    """None: neither passed nor failed; a figure for information, or a warning."""
+    warn: bool = False
+    """With ``ok`` None: something to look at, which by itself does not fail the run."""
+
+    @property
+    def mark(self) -> str:
+        """``✓`` passed, ``✗`` failed, ``!`` warning, ``·`` for information."""
+        return "!" if self.ok is None and self.warn else {True: "✓", False: "✗", None: "·"}[self.ok]
+
+    @property
+    def expectation(self) -> str:
+        """What stands under "expected"."""
+        return self.expected or ("" if self.ok is not None else "for information, not judged")
 
 
 def verdict_rows(summary: Summary) -> list[VerdictRow]:
     """What a log says by itself; callers with expectations of their own add rows before these."""
-    length = f"{summary.rows} rows, {summary.duration_s:.1f} s"
-    rows = [VerdictRow("recorded", length, "complete", not summary.truncated)]
-    faults = ", ".join(e.text for e in summary.faults[:3]) or "none"
-    rows.append(VerdictRow("faults", faults, "none", not summary.faults))
-    worst: dict[str, float] = {}
-    for phase in summary.tracking:
-        worst[phase.unit] = max(worst.get(phase.unit, 0.0), phase.rms)
-    if "rad" in worst:
-        rows.append(VerdictRow("joint tracking, worst phase", f"{worst['rad'] * 1e3:.2f} mrad rms"))
-    if "m" in worst:
-        rows.append(VerdictRow("TCP tracking, worst phase", f"{worst['m'] * 1e3:.2f} mm rms"))
+    rows = [_recorded(summary), _faults(summary), *_tracking(summary.tracking)]
     if summary.torque_share is not None:
         joint = max(range(len(summary.torque_share)), key=summary.torque_share.__getitem__)
         share = summary.torque_share[joint]
@@ -44,19 +53,86 @@ def verdict_rows(summary: Summary) -> list[VerdictRow]:
     if summary.force is not None:
         force = summary.force
         value = f"{force.mean:.1f} ± {force.sd:.1f} N over {force.seconds:.1f} s"
-        rows.append(VerdictRow("pressing force", value, f"about {force.reference:.0f} N"))
+        near = abs(force.mean - force.reference) <= FORCE_TOLERANCE * force.reference
+        rows.append(VerdictRow("pressing force", value, f"{force.reference:.0f} N ± {FORCE_TOLERANCE:.0%}", near))
     if summary.wrench is not None:
-        largest = max(summary.wrench.rms_force)
-        value = f"{largest:.1f} N rms, {summary.wrench.in_band * 100:.0f} % inside the 95 % band"
-        rows.append(VerdictRow("observer against F/T", value))
+        inside = f"{summary.wrench.in_band * 100:.0f} % inside the 95 % band"
+        pressing = summary.wrench.rms_pressing
+        if pressing is None:
+            value = f"{max(summary.wrench.rms_force):.1f} N rms, {inside}"
+            rows.append(VerdictRow("observer against F/T", value))
+        else:
+            value = f"{pressing:.1f} N rms while pressing, {inside}"
+            expected = f"at most {OBSERVER_TOLERANCE:.0f} N rms"
+            rows.append(VerdictRow("observer against F/T", value, expected, pressing <= OBSERVER_TOLERANCE))
     if summary.timing is not None:
-        answer = summary.timing.answer
-        value = f"{summary.timing.verdict}: p50 {answer.p50 * 1e6:.0f}, p99.9 {answer.p999 * 1e6:.0f} µs"
-        rows.append(VerdictRow("cycle time", value, "good or fair", summary.timing.verdict != "poor" or None))
-    lost = summary.gaps + summary.rejected + summary.missed
-    value = f"missing {summary.gaps}, refused {summary.rejected}, not recorded {summary.missed}"
-    rows.append(VerdictRow("frames", value, "none lost", lost == 0 or None))
+        rows.append(_timing(summary.timing))
+    rows.append(_frames(summary))
     return rows
+
+
+def _recorded(summary: Summary) -> VerdictRow:
+    value = f"{summary.rows} rows, {summary.duration_s:.1f} s"
+    if summary.truncated:
+        value += ", cut"
+    elif summary.ended:
+        value += f", ended: {summary.ended}"
+    if summary.damaged:
+        value += f", damaged in {summary.damaged} place{'s' * (summary.damaged > 1)}"
+    return VerdictRow("recorded", value, "complete", summary.complete)
+
+
+def _faults(summary: Summary) -> VerdictRow:
+    if summary.faults:
+        return VerdictRow("faults", ", ".join(e.text for e in summary.faults[:3]), "none", False)
+    if not summary.complete:
+        return VerdictRow("faults", "unknown: the log is not complete", "none", warn=True)
+    return VerdictRow("faults", "none", "none", True)
+
+
+def _tracking(phases: Sequence[Tracking]) -> list[VerdictRow]:
+    rows = []
+    for unit, scale, shown, name in (("rad", 1e3, "mrad", "joint tracking"), ("m", 1e3, "mm", "TCP tracking")):
+        of_unit = [phase for phase in phases if phase.unit == unit]
+        if not of_unit:
+            continue
+        worst, largest = max(of_unit, key=lambda p: p.rms), max(of_unit, key=lambda p: p.peak)
+        value = f"{worst.rms * scale:.2f} {shown} rms{_of(worst.rms_joint)} in {worst.phase}, "
+        value += f"largest {largest.peak * scale:.2f} {shown}{_of(largest.peak_joint)} in {largest.phase}"
+        rows.append(VerdictRow(f"{name}, worst phase", value))
+    return rows
+
+
+def _of(joint: int | None) -> str:
+    return "" if joint is None else f" (A{joint})"
+
+
+def _timing(timing: TimingSummary) -> VerdictRow:
+    answer = timing.answer
+    value = f"p50 {answer.p50 * 1e6:.0f}, p99.9 {answer.p999 * 1e6:.0f} µs"
+    if timing.verdict == NOT_JUDGED:
+        return VerdictRow("cycle time", value, "not judged: the run was not tied to real time")
+    poor = timing.verdict == "poor"
+    # A slow PC is no fault of the run: it is told, and fails nothing.
+    return VerdictRow("cycle time", f"{timing.verdict}: {value}", "good or fair", None if poor else True, warn=poor)
+
+
+def _frames(summary: Summary) -> VerdictRow:
+    if not summary.rows:
+        return VerdictRow("frames", "unknown: no rows", "none lost", warn=True)
+    counts = {
+        "arm missing": summary.gaps,
+        "arm refused": summary.rejected,
+        "F/T missing": summary.ft_gaps,
+        "F/T refused": summary.ft_rejected,
+        "ticks without the arm": summary.stale,
+        "not recorded": summary.missed,
+    }
+    found = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    if not summary.complete:
+        value = f"{found}; the rest is unknown" if found else "unknown: the log is not complete"
+        return VerdictRow("frames", value, "none lost", warn=True)
+    return VerdictRow("frames", found or "none lost", "none lost", None if found else True, warn=bool(found))
 
 
 def verdict_table(rows: Sequence[VerdictRow], title: str = "") -> Table:
@@ -64,7 +140,8 @@ def verdict_table(rows: Sequence[VerdictRow], title: str = "") -> Table:
     table = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False)
     for heading in ("", "what", "measured", "expected"):
         table.add_column(heading)
+    colours = {"✓": "green", "✗": "red", "!": "yellow", "·": "dim"}
     for row in rows:
-        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[dim]·[/]"}[row.ok]
-        table.add_row(mark, row.name, row.value, f"[dim]{row.expected}[/]")
+        mark = f"[{colours[row.mark]}]{row.mark}[/]"
+        table.add_row(mark, escape(row.name), escape(row.value), f"[dim]{escape(row.expectation)}[/]")
     return table

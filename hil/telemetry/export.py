@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hil.telemetry.log import Log
 from hil.telemetry.row import EVENTS
 
+STDOUT = Path("-")
 _BLOCK = 2000  # rows between two reports of progress
 
 
@@ -39,26 +41,50 @@ def header(log: Log, channel: str) -> list[str]:
 def export_csv(log: Log, channel: str, out: Path, progress: Callable[[int], None] = lambda rows: None) -> int:
     """Write ``channel`` to ``out``, which appears whole or not at all; returns the number of rows.
 
+    ``-`` is standard output; it and what is no regular file (a device, a pipe) are written to directly.
     Numbers are written so that reading them back gives the same bits; unknown values read ``nan``.
     Raises KeyError for a channel the log does not have, OSError if the file cannot be written.
     """
     if channel not in channel_names(log):
         raise KeyError(channel)
+    if out == STDOUT:
+        count = _write(log, channel, sys.stdout, progress)
+        sys.stdout.flush()
+        return count
+    if not is_replaceable(out):
+        with out.open("w", encoding="utf-8", newline="") as file:
+            return _write(log, channel, file, progress)
+    out = out.resolve()  # a link stays, what it points to is replaced
     part = out.with_name(out.name + ".part")
-    count = 0
     try:
         with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header(log, channel))
-            for block in _blocks(log, channel):
-                writer.writerows(block)
-                count += len(block)
-                progress(len(block))
+            count = _write(log, channel, file, progress)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
+    return count
+
+
+def is_replaceable(out: Path) -> bool:
+    """Whether a new file may take the place of ``out``: nothing stands there, or a regular file.
+
+    Never below ``/dev`` and ``/proc``: ``/dev/stdout`` may lead to a regular file that somebody holds open.
+    """
+    if out == STDOUT or out.absolute().is_relative_to("/dev") or out.absolute().is_relative_to("/proc"):
+        return False
+    return out.is_file() or not out.exists()
+
+
+def _write(log: Log, channel: str, file: IO[str], progress: Callable[[int], None]) -> int:
+    count = 0
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header(log, channel))
+    for block in _blocks(log, channel):
+        writer.writerows(block)
+        count += len(block)
+        progress(len(block))
     return count
 
 

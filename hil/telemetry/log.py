@@ -1,8 +1,9 @@
-"""Reading logs, whole or cut.
+"""Reading logs: whole, cut or damaged.
 
 The file is walked record by record rather than through its index, so that one way of reading serves complete files
-and files that a crash cut at any byte: everything up to the last complete chunk. Messages are decoded by the
-schema that stands in the file, so older files with other fields stay readable. Errors::
+and files that a crash cut at any byte: everything up to the last complete chunk. A damaged chunk is left out and
+counted; reading goes on at the next one. Messages are decoded by the schema that stands in the file, so older files
+with other fields stay readable. Errors::
 
     LogError
     ├── NotALogError       missing, empty, no MCAP, or cut before anything was in it
@@ -15,14 +16,12 @@ from __future__ import annotations
 import json
 import mmap
 import struct
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import lz4.frame
 import numpy as np
 import numpy.typing as npt
 from mcap.data_stream import ReadDataStream
@@ -32,6 +31,7 @@ from mcap.records import Attachment, Channel, Header, Metadata, Schema
 
 from hil.telemetry.mcapfile import PROFILE
 from hil.telemetry.row import CYCLE, EVENTS, TIMING, row_layout
+from hil.telemetry.salvage import chunk_data, declarations, next_chunk
 from hil.telemetry.schema import ChannelDecoder, Event
 
 Table = npt.NDArray[Any]
@@ -39,7 +39,7 @@ Table = npt.NDArray[Any]
 _MAGIC = b"\x89MCAP0\r\n"
 _RECORD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
-_CHUNK_HEAD = struct.Struct("<QQQII")  # start, end, uncompressed size, CRC, length of the compression's name
+_OPCODES = frozenset(int(opcode) for opcode in Opcode)
 
 
 class LogError(Exception):
@@ -73,7 +73,9 @@ class Log:
     truncated: bool = False
     """The file was cut; what is here is what stands before the cut."""
     note: str = ""
-    """For a cut file: what was found at its end."""
+    """For a cut or damaged file: what was found."""
+    damaged: int = 0
+    """Damaged spots, each of which may have cost the rows of a chunk or more; what stands around them is here."""
 
     @property
     def cycle(self) -> Table:
@@ -124,7 +126,7 @@ def read_log(path: Path | str, *, every: int = 1) -> Log:
                 raise NotALogError(f"{path} is empty: nothing was recorded, or it is not a log")
             # Unmapped when the last view of it goes; closing it here would trip over views that an error still holds.
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return _Scan(path, memoryview(content), every).log()
+        return _Scan(path, content, every).log()
     except OSError as error:
         raise NotALogError(f"{path} cannot be read: {error.strerror or error}") from None
 
@@ -132,9 +134,10 @@ def read_log(path: Path | str, *, every: int = 1) -> Log:
 class _Scan:
     """One walk through a file."""
 
-    def __init__(self, path: Path, view: memoryview, every: int) -> None:
+    def __init__(self, path: Path, content: mmap.mmap, every: int) -> None:
         self._path = path
-        self._view = view
+        self._content = content
+        self._view = memoryview(content)
         self._every = max(1, every)
         self._schemas: dict[int, Schema] = {}
         self._topics: dict[int, Channel] = {}
@@ -145,53 +148,70 @@ class _Scan:
         self._metadata: dict[str, dict[str, str]] = {}
         self._attachments: dict[str, bytes] = {}
         self._note = ""
-        self._ended = False
+        self._damaged = 0
+        self._header = False
 
     def log(self) -> Log:
-        if bytes(self._view[:8]) != _MAGIC:
-            raise NotALogError(f"{self._path} is no MCAP file: it starts with {bytes(self._view[:8])!r}")
-        header = False
-        for at, opcode, body in self._records():
+        view, at = self._view, len(_MAGIC)
+        if bytes(view[:8]) != _MAGIC:
+            raise NotALogError(f"{self._path} is no MCAP file: it starts with {bytes(view[:8])!r}")
+        if bytes(view[-8:]) == _MAGIC and len(view) > 16:
+            self._schemas, self._topics = declarations(view)
+        else:
+            self._note = "the file has no end mark: the recorder was killed or is still writing"
+        while 0 <= at < len(view):
             try:
-                header = self._take(opcode, body) or header
+                at = self._record(at)
             except (struct.error, ValueError, McapError) as error:
-                raise DamagedLogError(f"{self._path}: the record before byte {at} is damaged: {error}") from None
-            if self._ended:
-                break
-        if not header:
+                raise DamagedLogError(f"{self._path}: the record at byte {at} is damaged: {error}") from None
+        if not self._header:
             raise NotALogError(f"{self._path} was cut within its first bytes: there is nothing in it to read")
         return self._result()
 
-    def _take(self, opcode: int, body: memoryview) -> bool:
-        """Take in one top-level record; True if it was the header."""
-        if opcode == Opcode.HEADER:
+    def _record(self, at: int) -> int:
+        """Take in the top-level record at byte ``at``; returns where the next one stands, -1 after the last."""
+        view = self._view
+        if at + _RECORD.size > len(view):
+            return -1
+        opcode: int
+        length: int
+        opcode, length = _RECORD.unpack_from(view, at)
+        start, end = at + _RECORD.size, at + _RECORD.size + length
+        if end > len(view) or opcode not in _OPCODES:
+            following = next_chunk(self._content, start)
+            if following >= 0 or opcode not in _OPCODES:
+                self._damaged += 1
+                return following
+            self._note = f"the last record was cut at {len(view) - start} of {length} bytes"
+            return -1
+        body = view[start:end]
+        if opcode == Opcode.HEADER and not self._header:
             self._check_producer(Header.read(_stream(body)))
-        elif opcode == Opcode.METADATA:
-            metadata = Metadata.read(_stream(body))
-            self._metadata[metadata.name] = metadata.metadata
-        elif opcode == Opcode.ATTACHMENT:
-            attachment = Attachment.read(_stream(body))
-            self._attachments[attachment.name] = attachment.data
-        elif opcode == Opcode.CHUNK:
-            self._ended = not self._chunk(body)
+            self._header = True
+        elif opcode == Opcode.CHUNK and not self._chunk(body):
+            # Its length may be what is damaged, so the next one is looked for.
+            self._damaged += 1
+            following = next_chunk(self._content, start)
+            return end if following < 0 else following
+        elif opcode in (Opcode.METADATA, Opcode.ATTACHMENT):
+            self._aside(opcode, body)
         elif opcode == Opcode.DATA_END:
-            self._ended = True
-        return bool(opcode == Opcode.HEADER)
+            following = next_chunk(self._content, start)
+            self._damaged += following >= 0  # chunks behind the end: that was no end
+            return following
+        return end
 
-    def _records(self) -> Iterator[tuple[int, int, memoryview]]:
-        """Top-level records up to the end or the cut, which is noted."""
-        view, at = self._view, len(_MAGIC)
-        complete = bytes(view[-8:]) == _MAGIC and len(view) > 16
-        if not complete:
-            self._note = "the file has no end mark: the recorder was killed or is still writing"
-        while at + _RECORD.size <= len(view):
-            opcode, length = _RECORD.unpack_from(view, at)
-            at += _RECORD.size
-            if at + length > len(view):
-                self._note = f"the last record was cut at {len(view) - at} of {length} bytes"
-                return
-            at += length
-            yield at, opcode, view[at - length : at]
+    def _aside(self, opcode: int, body: memoryview) -> None:
+        """What travels along; the run's rows can be read without it."""
+        try:
+            if opcode == Opcode.METADATA:
+                metadata = Metadata.read(_stream(body))
+                self._metadata[metadata.name] = metadata.metadata
+            else:
+                attachment = Attachment.read(_stream(body))
+                self._attachments[attachment.name] = attachment.data
+        except (struct.error, ValueError, McapError):
+            self._damaged += 1
 
     def _check_producer(self, header: Header) -> None:
         if header.profile != PROFILE:
@@ -201,21 +221,9 @@ class _Scan:
             )
 
     def _chunk(self, body: memoryview) -> bool:
-        """Decode one chunk; False where its content is damaged (a crash of the machine may leave such an end)."""
-        _, _, size, crc, name_length = _CHUNK_HEAD.unpack_from(body)
-        at = _CHUNK_HEAD.size
-        compression = bytes(body[at : at + name_length]).decode()
-        at += name_length + 8
-        data: bytes = bytes(body[at:])
-        if compression == "lz4":
-            try:
-                data = lz4.frame.decompress(data)
-            except RuntimeError:
-                data = b""
-        elif compression:
-            raise DamagedLogError(f"{self._path}: chunk compressed with '{compression}', expected lz4")
-        if len(data) != size or (crc and zlib.crc32(data) != crc):
-            self._note = "a chunk is damaged; reading stopped before it"
+        """Decode one chunk; False where its content is damaged."""
+        data = chunk_data(body)
+        if data is None:
             return False
         self._messages(data)
         return True
@@ -259,6 +267,11 @@ class _Scan:
         if kept:
             self._tables.setdefault(channel_id, []).append(decoder.rows(kept))
 
+    def _damage(self) -> str:
+        if not self._damaged:
+            return ""
+        return f"{self._damaged} damaged spot(s) were skipped; rows may be missing there"
+
     def _empty_tables(self) -> dict[str, Table]:
         """Tables for a file without rows: with today's fields where the number of joints is known, else without any."""
         n = _joints(self._metadata.get("recording", {}))
@@ -288,7 +301,8 @@ class _Scan:
             metadata=self._metadata,
             attachments=self._attachments,
             truncated=bool(self._note),
-            note=self._note,
+            note=self._note or self._damage(),
+            damaged=self._damaged,
         )
 
 

@@ -16,6 +16,9 @@ from hil.telemetry.channel import ACK, ACK_MARK, DONE, END, EVENT, HEADER, RECOR
 from hil.telemetry.row import row_layout
 from hil.telemetry.schema import Event, encode_event
 
+HUNG = 10.0
+"""Seconds of wall-clock time after which a recorder that acknowledges nothing holds a lockstep run up no longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class PublisherStatus:
@@ -179,11 +182,12 @@ class Publisher:
 
     def _wait_for_ack(self) -> None:
         self._drain_upstream()
+        deadline = time.monotonic() + HUNG
         while self._waiter is not None and self._sequence - self._acked > self._window:
-            alive = self._waiter.wait(None)
+            alive = self._waiter.wait(1000) and time.monotonic() < deadline
             self._drain_upstream()
             if not alive or self._done:
-                # Dead, or its file is closed: it will never acknowledge again. The run goes on without it.
+                # Dead, hung, or its file is closed: nothing to wait for. The run goes on without it.
                 self._unacknowledged = 0 if self._done else self._sequence - self._acked
                 self._forget_recorder()
 

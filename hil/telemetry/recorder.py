@@ -29,6 +29,9 @@ from hil.telemetry.schema import Event, event_time
 
 DRAIN_MS = 20
 """Pause between two drains in wall-clock mode: sleeping through it costs less than waking for each row."""
+PAUSE = 3e-3
+"""Pause after waking in lockstep, s: the rows that arrive in it are written together. Far shorter than what the
+publisher's window lasts, so that it never waits for us."""
 _BATCH = 2000  # rows written before housekeeping is looked after again
 
 
@@ -82,7 +85,9 @@ class Recorder:
     def wait(self) -> bool:
         """Sleep until there may be something to do; False once the publishing process is gone."""
         if self.lockstep:
-            return self._waiter.wait(DRAIN_MS)
+            alive = self._waiter.wait(DRAIN_MS)
+            time.sleep(PAUSE)
+            return alive
         return not self._sleeper.poll(DRAIN_MS)
 
     def drain(self) -> int:

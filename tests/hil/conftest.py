@@ -11,7 +11,7 @@ import pytest
 
 from hil import launch as launcher
 from hil.launch import Run
-from tests.hil.running import Running, short_cell
+from tests.hil.running import Recorded, Running, short_cell
 
 
 @pytest.fixture
@@ -38,11 +38,17 @@ class Launches:
         self._pool = ThreadPoolExecutor(2)
         self._futures: dict[str, Future[Run]] = {}
 
-    def begin(self, name: str, seed: int = 0, faults: tuple[dict[str, Any], ...] = ()) -> None:
+    def begin(
+        self,
+        name: str,
+        motions: tuple[str, ...] = ("polish",),
+        seed: int = 0,
+        faults: tuple[dict[str, Any], ...] = (),
+    ) -> None:
         """Start a run in the background."""
         if name not in self._futures:
             self._futures[name] = self._pool.submit(
-                launcher.launch, self.cell, ["polish"], self._folder / name, seed=seed, paced=False, faults=faults
+                launcher.launch, self.cell, motions, self._folder / name, seed=seed, paced=False, faults=faults
             )
 
     def get(self, name: str) -> Run:
@@ -64,9 +70,18 @@ def launches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launches]:
 
 
 @pytest.fixture(scope="session")
+def polished(launches: Launches) -> Iterator[Recorded]:
+    """The same run in this process, every cycle kept."""
+    recorded = Recorded(Running(launches.cell))
+    recorded.run(["polish"])
+    yield recorded
+    recorded.running.close()
+
+
+@pytest.fixture(scope="session")
 def undisturbed(launches: Launches) -> Run:
     """The short run of seed 0, in which nothing goes wrong. Its twins are begun with it, to fill both cores."""
     launches.begin("undisturbed")
     launches.begin("again")
-    launches.begin("other seed", seed=1)
+    launches.begin("other seed", (), seed=1)
     return launches.get("undisturbed")

@@ -1,4 +1,4 @@
-"""A mocked cell with its supervisor in this process, moved on one cycle at a time, and a cell file whose run is short."""
+"""A mocked cell with its supervisor in this process, moved on cycle by cycle, and a cell file whose run is short."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drivers.ft.sensor import BotaSensor
 from hil.build import build_motion, build_parts
 from hil.cell import Cell, load_cell
 from hil.mocks import MockHere, mock_config, overlay_starter, point_at
-from hil.motion import Motion
+from hil.motion import JointReference, Motion
 from hil.procedure import RunResult, procedure_cycles, run
 from hil.recording import NoRecording
 from hil.supervisor import Supervisor
@@ -54,15 +54,15 @@ def short_cell(folder: Path, **mock: Any) -> Cell:
         "polish": {
             "kind": "polish",
             "centre": [0.57, 0.0, PLATE_Z],
-            "side": 0.015,
+            "side": 0.008,
             "force": FORCE,
             "speed": 0.05,
             "approach": 0.01,
             "clearance": 0.002,
-            "ramp": 0.4,
-            "corner_time": 0.2,
+            "ramp": 0.3,
+            "corner_time": 0.12,
             "travel_speed": 0.2,
-            "touch_speed": 0.05,
+            "touch_speed": 0.08,
         },
     }
     path = folder / "short.yaml"
@@ -152,8 +152,12 @@ class Running:
         self.until(self.in_state(State.READY), 150)
 
     def hold(self, ticks: int = 100) -> None:
-        """From wherever the cell is to an arm that is enabled and has been held for ``ticks``."""
+        """From wherever the cell is to an arm that is enabled and has been held for ``ticks``.
+
+        The standstill check, which takes half a second, counts as passed: it has tests of its own.
+        """
         self.ready()
+        self.supervisor.checked = True
         result = self.supervisor.enable()
         assert result.accepted, result.reason
         self.until(lambda: self.supervisor.moving and self.supervisor.commanded, 200)
@@ -187,6 +191,36 @@ class Running:
         if self.parts.sensor is not None:
             self.parts.sensor.close()
         self.host.close()
+
+
+class Recorded:
+    """A run in this process with what the supervisor knew in each of its cycles."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self.rows: dict[str, list[Any]] = {name: [] for name in ("tick", "phase", "wrench_ft", "wrench", "error")}
+
+    def run(self, motions: Sequence[Motion | str]) -> None:
+        self.running.procedure(motions, self._keep)
+
+    def phase(self, *names: str) -> dict[str, Any]:
+        """The rows of these phases as arrays; ``tick`` is that of the mock, whose truth it indexes."""
+        chosen = [i for i, name in enumerate(self.rows["phase"]) if name in names]
+        return {key: np.array([values[i] for i in chosen]) for key, values in self.rows.items() if key != "phase"}
+
+    def _keep(self) -> None:
+        supervisor, dyn = self.running.supervisor, self.running.supervisor.dyn
+        reference, sample = supervisor.reference, supervisor.sample
+        error = np.full(7, np.nan)
+        if supervisor.moving and sample is not None and dyn is not None:
+            if isinstance(reference, JointReference):
+                error = sample.q - reference.q
+            elif reference is not None:
+                error[:3] = dyn.x - reference.x
+        estimate = supervisor.estimate
+        row = (self.running.tick - 1, supervisor.phase, estimate.wrench_ft, estimate.wrench, error)
+        for values, value in zip(self.rows.values(), row, strict=True):
+            values.append(np.copy(value) if isinstance(value, np.ndarray) else value)
 
 
 def released(truth: dict[str, Any]) -> bool:

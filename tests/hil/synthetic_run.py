@@ -88,6 +88,7 @@ def _write(path: Path, content: bytes, rows: int, mock: bool, fault: bool) -> Pa
         if fault and tick == rows // 2:
             writer.event(Event(tick, tick * 1_000_000, "fault", "A6 above its torque limit", {"joint": 6}))
     t_ns = (rows - 1) * 1_000_000
-    writer.event(Event(rows - 1, t_ns, "recorded", "recording ended", {"rows": rows, "missed": 0}))
+    end = {"rows": rows, "missed": 0, "reason": "end of the run"}
+    writer.event(Event(rows - 1, t_ns, "recorded", "recording ended", end))
     writer.finish()
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -97,6 +98,12 @@ def trial(dq: float = 0.0, category: int | None = None, codes: tuple[FaultCode, 
 )
 def test_verdicts(seen: Trial, outcome: Outcome) -> None:
     assert judge(seen, trial()).outcome is outcome
+
+
+def test_what_only_the_ordinary_stop_at_the_end_finds_is_missed() -> None:
+    late = dataclasses.replace(trial(dq=0.02, category=1, codes=(FaultCode.STANDSTILL_UNSEEN,)), cycles=1001)
+    assert judge(late, trial()).outcome is Outcome.MISSED
+    assert judge(dataclasses.replace(late, cycles=1000), trial()).outcome is Outcome.WRONG_STOP
 
 
 def test_the_page_lists_what_is_missed() -> None:

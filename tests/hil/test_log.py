@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from synthetic_run import write_run
 from typer.testing import CliRunner
 
 from hil.cli.log import app
+from hil.report import summarise, verdict_rows
 from hil.telemetry import mcapfile
+from hil.telemetry.export import is_replaceable
 from hil.telemetry.log import DamagedLogError, ForeignLogError, LogError, NotALogError, read_log
 from hil.telemetry.mcapfile import LogWriter
 from hil.telemetry.row import row_layout
@@ -60,7 +63,7 @@ def test_every_cut_is_readable_or_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_damaged_bytes_never_escape_as_anything_but_a_log_error(run: Path, tmp_path: Path) -> None:
-    """Flipped bytes anywhere: rows from before the damage, or a LogError."""
+    """Flipped bytes anywhere: whole rows from around the damage, never a changed one, or a LogError."""
     whole = bytearray(run.read_bytes())
     damaged = tmp_path / "damaged.mcap"
     rng = np.random.default_rng(5)
@@ -70,10 +73,42 @@ def test_damaged_bytes_never_escape_as_anything_but_a_log_error(run: Path, tmp_p
         content[at] ^= 1 << int(rng.integers(8))
         damaged.write_bytes(content)
         try:
-            rows = read_log(damaged).cycle
+            log = read_log(damaged)
         except LogError:
             continue
-        assert rows.tobytes() == complete[: len(rows)].tobytes()
+        kept = np.isin(complete["tick"], log.cycle["tick"])
+        assert log.cycle.tobytes() == complete[kept].tobytes()
+        assert kept.all() or log.damaged or log.truncated
+
+
+def _chunks(path: Path) -> list[tuple[int, int, int]]:
+    """(byte of the chunk record, bytes, first tick) of each chunk."""
+    with path.open("rb") as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None
+    return [(c.chunk_start_offset, c.chunk_length, c.message_start_time // 1_000_000) for c in summary.chunk_indexes]
+
+
+@pytest.mark.parametrize("where", ["content", "length", "opcode", "first chunk"])
+def test_one_damaged_chunk_costs_that_chunk_alone(run: Path, tmp_path: Path, where: str) -> None:
+    """Reading goes on behind the damage, also where the declarations were lost; the log is damaged, not cut."""
+    chunks = _chunks(run)
+    index = 0 if where == "first chunk" else 4
+    at, length, first = chunks[index]
+    last = chunks[index + 1][2]
+    content = bytearray(run.read_bytes())
+    content[at + {"content": length // 2, "length": 5, "opcode": 0, "first chunk": 200}[where]] ^= 0x55
+    damaged = tmp_path / "damaged.mcap"
+    damaged.write_bytes(content)
+    log, whole = read_log(damaged), read_log(run).cycle
+    assert (log.damaged, log.truncated) == (1, False)
+    lost = (whole["tick"] >= first) & (whole["tick"] < last)
+    assert log.cycle.tobytes() == whole[~lost].tobytes()
+    said = runner.invoke(app, ["info", str(damaged)])
+    assert said.exit_code == 0, said.output
+    assert "This log is damaged" in said.stderr
+    assert "is cut" not in said.stderr
+    assert {r.name: r.ok for r in verdict_rows(summarise(log))}["recorded"] is False
 
 
 def test_chunks_close_by_row_time(tmp_path: Path) -> None:
@@ -298,6 +333,58 @@ def test_events_export(run: Path, tmp_path: Path) -> None:
         rows = list(csv.reader(file))
     assert len(rows) == 7
     assert rows[1][2:4] == ["phase", "phase 0 is 'home'"]
+
+
+def test_export_to_standard_output(run: Path) -> None:
+    result = runner.invoke(app, ["export", str(run), "--every", "500", "--channel", "timing", "--out", "-"])
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.splitlines()) == 4  # header and rows, nothing else
+    assert result.stdout.startswith("tick,")
+    assert "3 rows of 7 columns" in result.stderr
+
+
+def test_export_never_replaces_what_is_no_file(run: Path, tmp_path: Path) -> None:
+    """A pipe stays a pipe and gets the rows; a link stays a link."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    arguments = ["export", str(run), "--every", "500", "--channel", "timing", "--out"]
+    assert runner.invoke(app, [*arguments, str(pipe)]).exit_code == 0
+    assert pipe.is_fifo()
+    assert len(os.read(reader, 65536).splitlines()) == 4
+    os.close(reader)
+    target, link = tmp_path / "target.csv", tmp_path / "link.csv"
+    target.write_text("old")
+    link.symlink_to(target)
+    assert runner.invoke(app, [*arguments, str(link)]).exit_code == 0
+    assert link.is_symlink()
+    assert len(target.read_text().splitlines()) == 4
+    assert {p.name for p in tmp_path.iterdir()} == {"pipe", "target.csv", "link.csv"}
+    assert not is_replaceable(Path("/dev/null"))
+    assert not is_replaceable(Path("/dev/stdout"))
+
+
+def test_info_shows_the_end_and_the_faults(tmp_path: Path) -> None:
+    """Of many events the last ones and every fault; the numbers of codes only when asked for."""
+    path = tmp_path / "many.mcap"
+    writer = LogWriter(path, {"codes": {"fault": '{"torque_rate": 10}'}}, [])
+    writer.event(Event(0, 0, "phase", "phase 0 is 'connect'", {"index": 0, "name": "connect"}))
+    writer.event(Event(1, 1, "fault", "A6 too fast"))
+    for k in range(40):
+        writer.event(Event(k, k, "note", f"number {k}."))
+    writer.event(Event(50, 50, "stop", "stop of category 1"))
+    writer.finish()
+    text = runner.invoke(app, ["info", str(path)]).stdout
+    assert "A6 too fast" in text
+    assert "stop of category 1" in text
+    assert "number 21." in text
+    assert "number 20." not in text
+    assert "23 earlier" in text
+    assert "torque_rate" not in text
+    everything = runner.invoke(app, ["info", str(path), "--codes", "--events", "100"]).stdout
+    assert "connect begins" in everything
+    assert "phase 0" not in everything
+    assert "torque_rate" in everything
 
 
 def test_failed_export_leaves_the_old_file(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,14 @@ from synthetic_run import LIMITS, PHASES, PRESS_N, write_run
 
 from hil.report import VerdictRow, summarise, verdict_rows, verdict_table, write_report
 from hil.report.figures import FIGURES
+from hil.report.figures import tracking as tracking_figure
+from hil.report.figures import wrench as wrench_figure
 from hil.report.summary import phase_spans, pressing_force
 from hil.report.timing import summarise_timing
 from hil.telemetry.log import Log, read_log
 from hil.telemetry.mcapfile import LogWriter
 from hil.telemetry.row import row_layout
+from hil.telemetry.schema import Event
 
 ROWS = 4000
 
@@ -61,6 +64,155 @@ def test_known_numbers(log: Log) -> None:
     assert s.timing is not None
     assert s.timing.cycle.max == pytest.approx(1.4e-3)
     assert (s.timing.missed, s.timing.longest_run) == (1, 1)
+
+
+def _changed(log: Log, **columns: np.ndarray) -> Log:
+    cycle = log.cycle.copy()
+    for name, values in columns.items():
+        cycle[name] = values
+    return replace(log, channels={**log.channels, "/cycle": cycle})
+
+
+def _rows(log: Log) -> dict[str, VerdictRow]:
+    return {r.name: r for r in verdict_rows(summarise(log))}
+
+
+def test_tracking_names_the_worst_joint(log: Log) -> None:
+    """One bad joint among seven is the figure, not an average that hides it."""
+    q = log.cycle["q"].copy()
+    q[100, 4] += 0.05
+    q[:, 2] += 0.01
+    home = summarise(_changed(log, q=q)).tracking[0]
+    assert (home.rms_joint, home.peak_joint) == (3, 5)
+    assert home.peak == pytest.approx(0.052, abs=0.005)
+    assert home.rms == pytest.approx(np.hypot(0.012, 0.001), rel=0.05)
+    value = _rows(_changed(log, q=q))["joint tracking, worst phase"].value
+    assert "(A3)" in value
+    assert "(A5)" in value
+
+
+@pytest.mark.parametrize("field", ["gaps", "rejected", "ft_gaps", "ft_rejected"])
+def test_whatever_was_lost_takes_the_tick_away(log: Log, field: str) -> None:
+    clean = _changed(log, gaps=np.zeros(ROWS, dtype=np.int64))
+    assert _rows(clean)["frames"].mark == "✓"
+    lost = _rows(_changed(clean, **{field: np.full(ROWS, 3)}))["frames"]
+    assert lost.mark == "!"
+    assert "3" in lost.value
+
+
+def test_ticks_without_the_arm_are_losses_from_its_first_frame_on(log: Log) -> None:
+    fresh = np.ones(ROWS, dtype=np.int64)
+    fresh[:50] = 0
+    clean = _changed(log, gaps=np.zeros(ROWS, dtype=np.int64), arm_fresh=fresh)
+    assert _rows(clean)["frames"].mark == "✓"
+    fresh[1000:1007] = 0
+    row = _rows(_changed(clean, arm_fresh=fresh))["frames"]
+    assert (row.mark, row.value) == ("!", "ticks without the arm 7")
+
+
+def test_observer_is_judged_while_pressing(log: Log) -> None:
+    assert _rows(log)["observer against F/T"].ok is True
+    shifted = log.cycle["wrench_est"] + np.array([0, 0, 6.0, 0, 0, 0])
+    assert _rows(_changed(log, wrench_est=shifted))["observer against F/T"].ok is False
+    free = _rows(_changed(log, force_ref=np.full((ROWS, 3), np.nan)))["observer against F/T"]
+    assert free.ok is None
+    assert "not judged" in free.expectation
+
+
+@pytest.mark.parametrize("last", ["enabled", "stopping", "died"])
+def test_a_run_without_its_end_claims_nothing(log: Log, last: str) -> None:
+    """A recorder leaves a complete file behind although the supervisor was killed."""
+    codes = {"safety_state": '{"ready": 1, "enabled": 2, "stopping": 3}'}
+    state = np.ones(ROWS, dtype=np.int64)
+    run = replace(_changed(log, safety_state=state), metadata={**log.metadata, "codes": codes})
+    assert _rows(run)["faults"].mark == "✓"
+    if last == "died":
+        why = Event(0, 0, "recorded", "", {"reason": "the publishing process died"})
+        run = replace(run, events=[*run.events[:-1], why])
+    else:
+        state[-1] = {"enabled": 2, "stopping": 3}[last]
+        run = replace(_changed(log, safety_state=state), metadata=run.metadata)
+    rows = _rows(run)
+    assert rows["recorded"].ok is False
+    assert last in rows["recorded"].value
+    for name in ("faults", "frames"):
+        assert rows[name].mark == "!"
+        assert "unknown" in rows[name].value
+
+
+def _named(log: Log, *names: str) -> Log:
+    events = [
+        replace(e, data={**e.data, "name": names[e.data["index"]]}) if e.kind == "phase" else e for e in log.events
+    ]
+    return replace(log, events=events)
+
+
+def test_nothing_before_the_tare_counts_as_contact(log: Log) -> None:
+    """Offsets of an untared sensor neither scale the panels nor enter the agreement."""
+    bring_up = _named(log, "connect", "check", "touch", "polish", "retreat")
+    measured = log.cycle["wrench_ft"].copy()
+    before = np.isin(log.cycle["phase"], (0, 1))
+    measured[before] += 500.0
+    bring_up = _changed(bring_up, wrench_ft=measured)
+    agreement = summarise(bring_up).wrench
+    assert agreement is not None
+    assert max(agreement.rms_force) < 3
+    assert agreement.seconds == pytest.approx((~before).sum() * 1e-3)
+    figure = wrench_figure(bring_up)
+    assert figure is not None
+    assert max(axis.get_ylim()[1] for axis in figure.axes) < 60
+    stopped = _named(bring_up, "connect", "check", "stop", "stop", "stop")
+    assert summarise(stopped).wrench is None
+
+
+def test_a_band_is_seen_as_a_band_or_stated(log: Log) -> None:
+    """The moments' band of ±0.78 N·m lies inside the panel; one of ±50 N·m is clipped and its width written."""
+    figure = wrench_figure(log)
+    assert figure is not None
+    low, high = figure.axes[1].get_ylim()  # left column forces, right column moments
+    assert high - low > 2 * 0.78
+    wide = np.full((ROWS, 6), 2.0)
+    wide[:, 4] = 25.0
+    figure = wrench_figure(_changed(log, wrench_est_sd=wide))
+    assert figure is not None
+    assert figure.axes[3].get_ylim()[1] < 5
+    assert any("±49 N·m, clipped" in text.get_text() for text in figure.axes[3].texts)
+    assert not any("clipped" in text.get_text() for text in figure.axes[0].texts)
+
+
+def test_the_line_breaks_where_the_force_mask_changes(log: Log) -> None:
+    """Another error is shown there: no line leads across."""
+    pressing = np.linalg.norm(log.cycle["force_ref"], axis=1) > 1.0
+    assert np.count_nonzero(np.diff(pressing)) == 2
+    figure = tracking_figure(log)
+    assert figure is not None
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata())]
+    assert len(lines) == 3 * 3
+    edge = log.seconds[np.flatnonzero(np.diff(pressing))[0]]
+    assert not any(line.get_xdata()[0] <= edge < line.get_xdata()[-1] for line in lines)
+    assert len(figure.axes[0].get_legend_handles_labels()[1]) == 3
+
+
+def test_change_overs_are_no_phases(log: Log) -> None:
+    phase = log.cycle["phase"].copy()
+    phase[2000:2005] = 0
+    spans = phase_spans(_changed(log, phase=phase))
+    assert (2000, 2005) not in [(a, b) for _, a, b in spans]
+    phase[2000:2020] = 0
+    assert ("home", 2000, 2020) in phase_spans(_changed(log, phase=phase))
+
+
+def test_a_run_not_tied_to_real_time_keeps_no_deadlines(log: Log) -> None:
+    slow = np.full(ROWS, 5000.0)
+    run = _with_timing(log, slow, slow)
+    assert _rows(run)["cycle time"].mark == "!"
+    fast = replace(run, metadata={**run.metadata, "run": {**run.metadata["run"], "paced": "false"}})
+    timing = summarise(fast).timing
+    assert timing is not None
+    assert (timing.verdict, timing.advice, timing.missed) == ("not judged", "", 0)
+    row = _rows(fast)["cycle time"]
+    assert row.mark == "·"
+    assert "not tied to real time" in row.expectation
 
 
 def test_torque_share_is_of_the_stated_limits(log: Log) -> None:
@@ -136,6 +288,7 @@ def test_terminal_table_shows_every_row() -> None:
     assert "✓" in text
     assert "18 to 22 N" in text
     assert "gap" in text
+    assert "not judged" in text
 
 
 class _Page(HTMLParser):
@@ -204,6 +357,9 @@ def test_nothing_recorded_still_gives_a_page(tmp_path: Path) -> None:
     assert all(draw(log) is None for _, draw in FIGURES.values())
     text = write_report(log, tmp_path / "r.html", title="x").read_text()
     assert "0 rows" in text
+    rows = _rows(log)
+    assert rows["recorded"].ok is False
+    assert (rows["faults"].mark, rows["frames"].mark) == ("!", "!")
 
 
 def test_rows_that_know_nothing_give_no_figures_and_no_numbers(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ STUCK = 50
 
 
 def noisy(tick, size):
-    return np.sin(np.arange(1.0, size + 1) * (tick + 1))
+    return 1e-4 * np.sin(np.arange(1.0, size + 1) * (tick + 1))
 
 
 class Cycles:
@@ -54,11 +54,11 @@ def test_live_signals_that_agree_have_no_faults():
 @pytest.mark.parametrize("joint", range(N))
 @pytest.mark.parametrize("name", ["q", "tau"])
 def test_a_frozen_joint_is_found_after_fifty_milliseconds(name, joint):
-    count, (fault,) = Cycles().until_fault(**{name: one(joint, 0.25)})
+    count, (fault,) = Cycles().until_fault(**{name: one(joint, 2e-5)})
     assert count == STUCK + 1  # the first occurrence is no repetition
     assert (fault.code, fault.joint) == (FaultCode.JOINT_STUCK, joint)
     assert fault.value == pytest.approx(0.05)
-    assert "repeats 0.25" in fault.detail
+    assert "repeats 2e-05" in fault.detail
 
 
 def test_one_change_begins_the_count_anew():
@@ -67,6 +67,21 @@ def test_one_change_begins_the_count_anew():
         assert cycles.cycle(tau=np.zeros(N)) == []
     assert cycles.cycle() == []
     assert cycles.until_fault(tau=np.zeros(N))[0] == STUCK + 1
+
+
+@pytest.mark.parametrize("joint", range(N))
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("dt", [0.001, 0.004, math.nan])
+def test_a_position_moves_no_farther_than_the_speed_limit_allows(joint, sign, dt):
+    allowed = LIMITS.qd_max[joint] * (0.001 if math.isnan(dt) else dt) + 3e-4
+    q = np.zeros(N)
+    for step, expected in ((0.999 * allowed, []), (1.001 * allowed, [(FaultCode.POSITION_STEP, joint)])):
+        cycles = Cycles()
+        assert cycles.cycle(q=q, dt=dt) == []
+        moved = q.copy()
+        moved[joint] = sign * step
+        assert [(f.code, f.joint) for f in cycles.cycle(q=moved, dt=dt)] == expected
+        assert cycles.cycle(q=moved, dt=dt) == []
 
 
 @pytest.mark.parametrize("axis", range(6))

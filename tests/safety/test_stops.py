@@ -31,7 +31,7 @@ class PaperArm:
         self.tau_error, self.g, self.adds = tau_error, g, frozenset(adds)
         if "gravity" not in self.adds:
             self.tau = g.copy()
-        self.q_ref, self.now, self.off = Q.copy(), 10 * MS, False
+        self.q_ref, self.now, self.off, self.M = Q.copy(), 10 * MS, False, M
         arm = traits(adds=self.adds)
         self.stop = StopController(LIMITS, arm)
         self.saturation = Saturation(LIMITS, arm, ZERO)
@@ -44,7 +44,7 @@ class PaperArm:
     def tick(self):
         """One cycle of the supervisor, then one of the arm."""
         on = self.sample()
-        step = self.stop.step(on, M, self.g, PERIOD)
+        step = self.stop.step(on, self.M, self.g, PERIOD)
         if step.kind is StepKind.COMMAND:
             tau, q_ref, _ = self.saturation.apply(step.tau, step.q_ref, on, self.g, self.now)
             verdict = self.gate.judge(TorqueCommand(tau, q_ref), on, self.g, now_ns=self.now, permitted=True)
@@ -56,7 +56,7 @@ class PaperArm:
             self.qd = 0.9 * self.qd
         else:
             load = self.tau_error - (0.0 if "gravity" in self.adds else self.g)
-            self.qd = self.qd + PERIOD * np.linalg.solve(M, self.tau + load)
+            self.qd = self.qd + PERIOD * np.linalg.solve(self.M, self.tau + load)
         self.q = self.q + PERIOD * self.qd
         self.now += MS
         return step
@@ -139,17 +139,61 @@ def test_gravity_is_added_only_where_the_robot_does_not():
     g = np.arange(1.0, 8.0)
     for adds, expected in ((frozenset({"gravity"}), ZERO), (frozenset(), g)):
         stop = StopController(LIMITS, traits(adds=adds))
-        stop.begin(HOLD, sample())
-        assert stop.step(sample(), M, g, PERIOD).tau.tolist() == expected.tolist()
+        on = sample(tau_accepted_lo=expected, tau_accepted_hi=expected)
+        stop.begin(HOLD, on)
+        assert stop.step(on, M, g, PERIOD).tau.tolist() == expected.tolist()
 
 
 def test_the_braking_law():
     """Linear in the momentum where that is small, with a root where the rate limit binds: √(2 · 0.5 · 1000 · 5)."""
     for p, tau in ((0.5, -15.0), (5.0, -math.sqrt(5000.0)), (-5.0, math.sqrt(5000.0))):
         stop = StopController(LIMITS, traits())
-        on = sample(qd=at(0, p / 5.0, at(6, 0.5)))
+        acting = at(0, tau, at(6, -0.05 * abs(tau / p)))  # as wanted already: no rate limit binds
+        on = sample(qd=at(0, p / 5.0, at(6, 0.5)), tau_accepted_lo=acting, tau_accepted_hi=acting)
         stop.begin(STOP, on)
-        assert stop.step(on, np.diag([5.0] + [1e-9] * 6), ZERO, PERIOD).tau[0] == pytest.approx(tau)
+        assert stop.step(on, np.diag([5.0] + [1e-9] * 5 + [0.1]), ZERO, PERIOD).tau == pytest.approx(acting)
+
+
+def test_braking_asks_for_no_more_than_a_joint_may_give():
+    """One joint at its limit keeps the others from braking harder: the direction stays that of the momentum."""
+    limits = dataclasses.replace(LIMITS, tau_cmd_max=np.array([300.0, 300.0, 150.0, 150.0, 80.0, 40.0, 2.0]))
+    acting = np.array([-20.0, 0.0, 0.0, 0.0, 0.0, 0.0, -2.0])
+    on = sample(qd=at(0, 1.0, at(6, 1.0)), tau_accepted_lo=acting, tau_accepted_hi=acting)
+    stop = StopController(limits, traits())
+    stop.begin(STOP, on)
+    assert stop.step(on, np.diag([1.0] + [1e-9] * 5 + [0.1]), ZERO, PERIOD).tau == pytest.approx(acting)
+
+
+def test_all_joints_go_towards_the_wanted_torque_in_one_step():
+    stop = StopController(LIMITS, traits())
+    acting = np.array([5.0, 3.0, 3.0, 0.0, 0.8, 0.7, 0.1])
+    on = sample(qd=SPEED, tau_accepted_lo=acting, tau_accepted_hi=acting)
+    stop.begin(STOP, on)
+    step = stop.step(on, M, ZERO, PERIOD).tau - acting
+    used = np.abs(step / (LIMITS.tau_rate_max * PERIOD)).max()
+    assert 0.8 < used <= 1.0  # the window of the rate limit leaves a little less than the limit itself
+    wanted = -stop._braking(np.abs(M @ SPEED)) * (M @ SPEED) - acting
+    assert step / np.linalg.norm(step) == pytest.approx(wanted / np.linalg.norm(wanted))
+
+
+@pytest.mark.parametrize("gain", [0.0, 3.0])
+def test_joints_that_move_the_same_inertia_do_not_throw_each_other(gain):
+    """A1 and A3 of an arm that stands upright turn nearly the same mass. While braking none of them gets faster than
+    the motion makes it (``qdd = gain qd``) until its torque has faded."""
+    arm = PaperArm(qd=np.array([0.75, 0.18, 0.75, 0.29, 0.79, 0.51, 1.0]))
+    arm.M = np.diag([3.0, 3.5, 2.2, 1.2, 0.15, 0.15, 0.02])
+    arm.M[0, 2] = arm.M[2, 0] = 2.5
+    arm.M[2, 4] = arm.M[4, 2] = 0.1
+    assert np.linalg.eigvalsh(arm.M).min() > 0.0
+    arm.tau = gain * (arm.M @ arm.qd)
+    before = np.abs(arm.qd)
+    energy = [arm.qd @ arm.M @ arm.qd]
+    arm.stop.begin(STOP, arm.sample())
+    for _ in range(300):
+        arm.tick()
+        assert (np.abs(arm.qd) < 1.1 * before).all()
+        energy.append(arm.qd @ arm.M @ arm.qd)
+    assert energy[150] < 0.05 * energy[0]
 
 
 def test_asking_again_does_not_buy_time():
