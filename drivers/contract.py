@@ -311,6 +311,23 @@ class RobotArm(Protocol):
         ...
 
 
+@runtime_checkable
+class Reopens(Protocol):
+    """A device that can be opened anew, after it was unplugged, between the cycles of a running cell."""
+
+    trouble: str
+    """Why the last attempt failed; empty if it did not."""
+
+    @property
+    def reopening(self) -> bool:
+        """An attempt is under way."""
+        ...
+
+    def reopen(self) -> None:
+        """Begin to open anew. Waits for nothing and never raises: every poll goes on with it by one step."""
+        ...
+
+
 class WrenchSensor(Protocol):
     """A six-axis force/torque sensor, polled once in each cycle."""
 

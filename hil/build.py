@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from drivers.contract import Ticks, WrenchSensor
-from drivers.errors import ConnectError
+from drivers.contract import ArmTraits, Differentiator, Ticks, WrenchSensor
+from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from drivers.fri.traits import iiwa_traits
 from drivers.ft.sensor import BotaSensor
@@ -53,28 +53,22 @@ def build_parts(cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_p
     """All that the supervisor of ``cell`` is made of; no device is opened yet.
 
     ``ticks``: where time and waiting come from. ``start_motion``: see :class:`hil.supervisor.Parts`. ``ft_path``:
-    serial port of a mock sensor, for cells that name it ``mock``.
+    serial port of a mock sensor, for cells that name it ``mock``. Raises ConnectError; RefusedError for another command
+    mode than torque.
     """
     robot, safety = cell.robot, cell.safety
+    if robot.fri.command_mode != "torque":
+        raise RefusedError(
+            f"a supervised run moves and brakes the arm by torques, and robot.fri.command_mode is "
+            f"{robot.fri.command_mode!r}: set it to torque, or command the arm through build_arm and build_gate"
+        )
     timed = TimedTicks(ticks)
-    period = robot.fri.send_period_ms * 1e-3
-    traits = iiwa_traits(cell.name, period, robot.terms)
     limits = robot.joint_limits
     stiffness = array(robot.stiffness)
     model = build_model(cell)
     differentiator = FadingMemoryDifferentiator(VELOCITY_BANDWIDTH)
-    arm = FriArm(
-        robot.fri.host,
-        robot.fri.port,
-        robot.fri.peer_address,
-        robot.fri.version,
-        differentiator,
-        timed,
-        traits,
-        q_max=np.maximum(np.abs(model.q_min), np.abs(model.q_max)),
-        qd_max=model.qd_max,
-        tau_max=model.tau_max,
-    )
+    arm = build_arm(cell, timed, model, differentiator)
+    traits, period = arm.traits, robot.fri.period
     observer = MomentumObserver(
         model.n,
         cell.observer.bandwidth,
@@ -93,7 +87,7 @@ def build_parts(cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_p
         observer=observer,
         controllers=build_controllers(cell, traits.adds),
         saturation=Saturation(limits, traits, stiffness),
-        gate=CommandGate(limits, traits, stiffness, GateParams(max_age=safety.max_age_ms * 1e-3)),
+        gate=build_gate(cell),
         monitor=StateMonitor(limits, traits, safety.monitor_params()),
         stops=StopController(limits, traits, safety.stop_params()),
         start_motion=start_motion,
@@ -101,6 +95,47 @@ def build_parts(cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_p
         wrist=wrist,
         consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
     )
+
+
+def build_traits(cell: Cell) -> ArmTraits:
+    """What is fixed about the arm of ``cell``, its command mode included."""
+    robot = cell.robot
+    return iiwa_traits(cell.name, robot.fri.period, robot.terms, robot.fri.command_mode)
+
+
+def build_arm(
+    cell: Cell, ticks: Ticks, model: RigidBodyModel | None = None, differentiator: Differentiator | None = None
+) -> FriArm:
+    """The driver of the arm in the command mode of ``cell``, not open yet; ``model``: that of :func:`build_model`."""
+    fri = cell.robot.fri
+    model = model or build_model(cell)
+    return FriArm(
+        fri.host,
+        fri.port,
+        fri.peer_address,
+        fri.version,
+        differentiator or FadingMemoryDifferentiator(VELOCITY_BANDWIDTH),
+        ticks,
+        build_traits(cell),
+        q_max=np.maximum(np.abs(model.q_min), np.abs(model.q_max)),
+        qd_max=model.qd_max,
+        tau_max=model.tau_max,
+        receive_multiplier=fri.receive_multiplier,
+        moment_order=fri.moment_order,
+        outputs=fri.output_types,
+    )
+
+
+def build_gate(cell: Cell) -> CommandGate:
+    """The gate with the limits of ``cell``, for the commands of its command mode."""
+    robot = cell.robot
+    params = GateParams(
+        max_age=cell.safety.max_age_ms * 1e-3,
+        force_max=robot.limits.force_max,
+        moment_max=robot.limits.moment_max,
+        moment_order_verified=robot.fri.moment_order is not None,
+    )
+    return CommandGate(robot.joint_limits, build_traits(cell), array(robot.stiffness), params)
 
 
 def build_controllers(cell: Cell, adds: frozenset[str]) -> dict[str, Controller]:

@@ -31,6 +31,10 @@ class Job:
     """What the cell file said when the run was started; another content is refused."""
     parent: int
     """Process whose end ends the run: the arm stops in order."""
+    operated: bool = False
+    """Keep the cell running and take verbs, instead of doing ``motions`` and ending."""
+    recording: bool = True
+    """Of an operated cell: record from the beginning."""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1)

@@ -31,6 +31,9 @@ from hil.telemetry.log import LogError, read_log
 TRUTH_NAME = "truth.npz"
 """What the mock's physics knows and no sensor tells: for scoring observers."""
 
+WATCH_MS = 200
+"""Pause between two looks at the mock of an operated cell."""
+
 
 @dataclass
 class Run:
@@ -98,6 +101,51 @@ def launch(
     return Run(folder, outcome, state, verdict, report, notes)
 
 
+def operate(
+    cell: Cell,
+    base: Path,
+    *,
+    seed: int | None = None,
+    paced: bool = True,
+    recording: bool = True,
+    faults: Sequence[dict[str, Any]] = (),
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> Run:
+    """Bring a mocked ``cell`` up and keep it in operation until it is told to go down (``hil down``, Ctrl-C).
+
+    A mock process that dies is started anew; the supervisor finds it again. Other arguments as in :func:`launch`.
+    Raises ConnectError, OSError where nothing could be started.
+    """
+    folder = run_folder(base)
+    (folder / CELL_NAME).write_text(cell.dump(), encoding="utf-8")
+    mock = MockProcess(mock_config(cell, seed=seed, paced=paced))
+    notes: list[str] = []
+
+    def watch() -> None:
+        if mock.process.poll() is not None:
+            mock.restart()
+
+    try:
+        if faults:
+            mock.control.faults_add(faults)
+        job = Job(
+            str(cell.path),
+            (),
+            str(folder),
+            str(mock.control_dir),
+            cell.digest(),
+            os.getpid(),
+            operated=True,
+            recording=recording,
+        )
+        with _Patience() as patience:
+            outcome = _follow(job, folder, progress, patience, notes, watch)
+            state = _last_word(mock, folder, notes)
+    finally:
+        mock.close()
+    return Run(folder, outcome, state, [_outcome_row(outcome)], None, notes)
+
+
 class _Patience:
     """While it is entered, a signal to end is remembered instead of raised: what was begun is ended in order."""
 
@@ -134,8 +182,12 @@ def _follow(
     progress: Callable[[dict[str, Any]], None] | None,
     patience: _Patience,
     notes: list[str],
+    watch: Callable[[], None] | None = None,
 ) -> Outcome | None:
-    """Start the supervisor's process and pass on what it says until it ends; its outcome, None if it died."""
+    """Start the supervisor's process and pass on what it says until it ends; its outcome, None if it died.
+
+    ``watch`` is called a few times a second meanwhile.
+    """
     job_path = folder / "job.json"
     job_path.write_text(job.to_json(), encoding="utf-8")
     environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
@@ -157,7 +209,10 @@ def _follow(
         poll.register(fd, select.POLLIN)
     try:
         while streams:
-            for fd, _ in poll.poll():
+            ready = poll.poll(None if watch is None else WATCH_MS)
+            if watch is not None:
+                watch()
+            for fd, _ in ready:
                 if fd == patience.fileno():
                     # The person at the terminal wants the arm to stop; the supervisor does it in order.
                     poll.unregister(fd)

@@ -23,7 +23,8 @@ from drivers.contract import RobotArm, Ticks
 from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from hil.cell import Cell
-from sim_mocks.config import FtConfig, IiwaConfig, MockConfig
+from hil.cell.fri import FriLink
+from sim_mocks.config import FtConfig, IiwaConfig, IoConfig, MockConfig
 from sim_mocks.control_plane import Control, ControlError, LockstepTicks, SocketControl
 from sim_mocks.faults import Fault
 from sim_mocks.world import Plate, WorldConfig
@@ -33,6 +34,7 @@ __all__ = [
     "ControlError",
     "MockHere",
     "MockHost",
+    "MockLink",
     "MockProcess",
     "connect_mock",
     "ending",
@@ -96,11 +98,24 @@ def mock_config(
     return MockConfig(
         world=world,
         seed=seed,
-        iiwa=IiwaConfig(wire_version=robot.fri.version, send_period_ms=robot.fri.send_period_ms),
+        iiwa=_iiwa(robot.fri),
         ft=FtConfig(profile=mock.profile) if cell.sensors else None,
         faults=(*planned, *faults),
         paced=paced,
         control_dir=control_dir,
+    )
+
+
+def _iiwa(fri: FriLink) -> IiwaConfig:
+    """The robot application that the cell file describes."""
+    inputs = [IoConfig(name, kind, "input") for name, kind in fri.inputs.items()]
+    outputs = [IoConfig(name, kind, "output") for name, kind in fri.outputs.items()]
+    return IiwaConfig(
+        wire_version=fri.version,
+        send_period_ms=fri.send_period_ms,
+        receive_multiplier=fri.receive_multiplier,
+        ios=(*inputs, *outputs),
+        moment_order=fri.moment_order,
     )
 
 
@@ -140,6 +155,10 @@ class MockProcess:
         self.control_dir = Path(config.control_dir or self._own_dir)
         if self._own_dir:
             config = dataclasses.replace(config, control_dir=self._own_dir)
+        self._config = config
+        self._start(config)
+
+    def _start(self, config: MockConfig) -> None:
         path = self.control_dir / "mock.json"
         path.write_text(config.to_json(), encoding="utf-8")
         environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
@@ -172,6 +191,16 @@ class MockProcess:
     def control(self) -> Control:
         """The control plane."""
         return self._control
+
+    def restart(self) -> None:
+        """Start a mock that died anew, in the same directory; its planned faults do not come again.
+
+        Raises ConnectError.
+        """
+        self.process.kill()
+        self.process.communicate()
+        self._control.close()
+        self._start(dataclasses.replace(self._config, faults=()))
 
     @property
     def pid(self) -> int:
@@ -219,9 +248,41 @@ def ending(what: str, returncode: int | None) -> str:
     return f"{what} ended with code {returncode}"
 
 
-def connect_mock(control_dir: str | Path) -> tuple[LockstepTicks, Control]:
+def connect_mock(control_dir: str | Path) -> tuple[LockstepTicks, SocketControl]:
     """Time token and control plane of a mock process that somebody else started. Raises ConnectError."""
     return LockstepTicks(control_dir), SocketControl(control_dir)
+
+
+class MockLink:
+    """Token and control plane of a mock process that may die and be started anew in the same directory."""
+
+    def __init__(self, control_dir: str | Path) -> None:
+        """Raises ConnectError."""
+        self.ticks, self.control = connect_mock(control_dir)
+        self.processes: dict[str, int] = {}
+        """Processes to be named to the mock, by name."""
+
+    @property
+    def lost(self) -> bool:
+        """The mock process is gone; time goes on by itself."""
+        return self.ticks.lost
+
+    def register(self, **processes: int) -> None:
+        """Name processes to this mock and to every later one."""
+        self.processes.update(processes)
+        for name, pid in processes.items():
+            self.control.register(name, pid)
+
+    def reconnect(self, arm: RobotArm) -> bool:
+        """Try to find the mock again and tell it all that the first one was told; whether it is there."""
+        try:
+            self.control.reconnect()
+            self.register(**self.processes)
+            point_at(self.control, arm)
+            self.ticks.reconnect()
+        except (ConnectError, ControlError):
+            return False
+        return True
 
 
 def point_at(control: Control, arm: RobotArm) -> None:
@@ -236,7 +297,7 @@ def overlay_starter(control: Control, cell: Cell) -> Callable[[], None]:
 
     def start() -> None:
         try:
-            control.start_overlay("TORQUE", robot.stiffness, robot.damping)
+            control.start_overlay(robot.fri.command_mode.upper(), robot.stiffness, robot.damping)
         except ControlError as error:
             raise RefusedError(f"the robot refuses to start the overlay: {error}") from error
 

@@ -78,7 +78,7 @@ def connect(supervisor: Supervisor) -> Procedure:
         supervisor,
         lambda: supervisor.state is State.READY,
         CONNECT_TIMEOUT,
-        lambda: _why_not_ready(supervisor),
+        lambda: why_not_ready(supervisor),
     )
 
 
@@ -112,7 +112,7 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
 
     def why_not() -> str:
         if supervisor.state is not State.READY:
-            return _why_not_ready(supervisor)
+            return why_not_ready(supervisor)
         return "the arm does not stand still long enough to be checked"
 
     yield from _until(supervisor, collect, STANDSTILL_TIMEOUT, why_not)
@@ -230,7 +230,7 @@ def _until(
         yield
 
 
-def _why_not_ready(supervisor: Supervisor) -> str:
+def why_not_ready(supervisor: Supervisor) -> str:
     """What keeps the cell from being ready, in words."""
     reasons = []
     sample, wrench = supervisor.sample, supervisor.wrench

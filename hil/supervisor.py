@@ -440,8 +440,9 @@ class Supervisor:
     def _begin(self, motion: Motion) -> None:
         assert self.sample is not None
         assert self.dyn is not None
-        self._controller = self.parts.controllers[motion.kind]
+        # A motion that cannot be made from here must leave everything as it is: the arm is held meanwhile.
         motion.start(self.sample.q, self.dyn.x, self.dyn.R)
+        self._controller = self.parts.controllers[motion.kind]
         self._controller.reset(self.sample, self.dyn)
         self.motion = motion
         self._begun_ns = self.sample.t_ns

@@ -1,13 +1,14 @@
 """The supervisor's process: ``python -m hil.worker --job JOB.json``.
 
-It runs one job and nothing else, with the garbage collector frozen and no thread but ZeroMQ's. It ends with 0 when
-the job was finished, 3 when a fault stopped it, 1 when the cell could not be built. SIGINT and SIGTERM ask for a
-controlled stop; however it ends, the arm's power is gone.
+It runs one job and nothing else (an operated cell is a job that lasts until it is told to go down), with the garbage
+collector frozen and no thread but ZeroMQ's. It ends with 0 when the job was finished, 3 when a fault stopped it, 1 when
+the cell could not be built. SIGINT and SIGTERM ask for a controlled stop; however it ends, the arm's power is gone.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
 import signal
@@ -31,8 +32,13 @@ from hil.build import build_motion, build_parts  # noqa: E402
 from hil.cell import Cell, CellError, load_cell, require_permission  # noqa: E402
 from hil.cell.parts import array  # noqa: E402
 from hil.job import CELL_NAME, LOG_NAME, OUTCOME_NAME, Job, Outcome, ProgressPipe  # noqa: E402
-from hil.mocks import ControlError, connect_mock, overlay_starter, point_at  # noqa: E402
+from hil.mocks import ControlError, MockLink, overlay_starter, point_at  # noqa: E402
 from hil.motion import Motion, MotionError  # noqa: E402
+from hil.operation.cell import OperatedCell  # noqa: E402
+from hil.operation.events import RememberingWriter  # noqa: E402
+from hil.operation.place import Claim, PlaceError  # noqa: E402
+from hil.operation.run import LogFiles, run_operated  # noqa: E402
+from hil.operation.server import OperationServer  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
 from hil.supervisor import Supervisor  # noqa: E402
@@ -59,44 +65,63 @@ class StopRequest:
     def _take(self, number: int, frame: types.FrameType | None) -> None:
         self.reason = f"stopped by the operator ({signal.Signals(number).name})"
 
-    def look(self) -> None:
-        """Notice that the process which started the run has ended; a system call, not for every cycle."""
+    def look(self) -> str:
+        """The reason, and notice that the process which started the run has ended; not for every cycle."""
         if not self.reason and has_ended(self._parent):
             self.reason = "stopped because the program that started the run has ended"
+        return self.reason
 
 
 def work(job: Job, progress: ProgressPipe) -> Outcome:
-    """Run ``job`` to its end. Raises CellError, DriverError, EstimatorError, MotionError for what cannot be built."""
+    """Run ``job`` to its end. Raises CellError, DriverError, EstimatorError, MotionError, PlaceError for what cannot be
+    built."""
     request = StopRequest(job.parent)
     cell = load_cell(job.cell)
     require_permission(cell, real=False)
     if cell.digest() != job.digest:
         raise DriverError(f"{job.cell} was changed while the run was being started; start it again")
     run_dir = Path(job.run_dir)
-    ticks, control = connect_mock(job.control_dir)
-    hello = control.hello()
-    parts = build_parts(cell, ticks, overlay_starter(control, cell), hello["ft_path"])
+    link = MockLink(job.control_dir)
+    hello = link.control.hello()
+    parts = build_parts(cell, link.ticks, overlay_starter(link.control, cell), hello["ft_path"])
     motions = [build_motion(name, cell) for name in job.motions]
-    publisher = Publisher(f"ipc://{job.control_dir}/telemetry", parts.model.n, lockstep=True)
-    meta = Path(job.control_dir) / "meta.json"
-    _write_meta(meta, job, cell, hello)
-    recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta)
-    try:
+    with contextlib.ExitStack() as stack:
+        claim = stack.enter_context(Claim(cell.name)) if job.operated else None
+        endpoint = f"ipc://{job.control_dir}/telemetry" if claim is None else claim.cell.telemetry
+        publisher = Publisher(endpoint, parts.model.n, lockstep=True)
+        stack.callback(publisher.close)
+        meta = Path(job.control_dir) / "meta.json"
+        _write_meta(meta, job, cell, hello)
+        recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta)
+        stack.callback(_end, recorder, publisher)
         if not publisher.wait_for_recorder(RECORDER_TIMEOUT):
             raise DriverError(f"the recorder did not start within {RECORDER_TIMEOUT:.0f} s; look for its message above")
-        control.register("supervisor", os.getpid())
-        control.register("recorder", recorder.pid)
-        supervisor = Supervisor(parts, TelemetryWriter(publisher, array(cell.robot.stiffness)))
+        link.register(supervisor=os.getpid(), recorder=recorder.pid)
+        writer = RememberingWriter(TelemetryWriter(publisher, array(cell.robot.stiffness)))
+        supervisor = Supervisor(parts, writer)
         result = RunResult()
         try:
             if parts.sensor is not None:
                 parts.sensor.open()
             parts.arm.open()
-            point_at(control, parts.arm)
+            point_at(link.control, parts.arm)
             gc.collect()
             gc.freeze()
             gc.disable()
-            _cycles(supervisor, cell, motions, result, request, progress)
+            if claim is None:
+                _cycles(supervisor, cell, motions, result, request, progress)
+            else:
+                operated = OperatedCell(
+                    supervisor,
+                    cell,
+                    writer,
+                    recording=LogFiles(publisher, run_dir / LOG_NAME, job.recording),
+                    reconnect=lambda: not link.lost or link.reconnect(parts.arm),
+                )
+                result = operated.result
+                server = OperationServer(claim.cell.control, operated.handle)
+                stack.callback(server.close)
+                run_operated(operated, server, link, request.look, progress)
         finally:
             gc.enable()
             parts.arm.off()
@@ -105,14 +130,12 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
                 parts.sensor.close()
         alive = publisher.recorder_alive
         recorded = publisher.close() and alive
-        return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, ticks.lost))
-    finally:
-        publisher.close()
-        _end(recorder)
+        return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, link.lost))
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], publisher: Publisher) -> None:
     """Wait for the recorder; ask it to end, and make it, where it does not."""
+    publisher.close()
     for insist in (None, process.terminate, process.kill):
         if insist is not None:
             insist()
@@ -226,7 +249,7 @@ def main(arguments: list[str] | None = None) -> int:
     progress = ProgressPipe(sys.stdout.fileno())
     try:
         outcome = work(job, progress)
-    except (CellError, DriverError, EstimatorError, MotionError, ControlError, OSError) as error:
+    except (CellError, DriverError, EstimatorError, MotionError, ControlError, PlaceError, OSError) as error:
         print(f"{error}", file=sys.stderr)
         return 1
     progress.last(outcome=outcome.to_mapping())

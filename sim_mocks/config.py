@@ -26,6 +26,26 @@ class MockConfigError(MockError):
 
 
 @dataclass(frozen=True, slots=True)
+class IoConfig:
+    """One input or output that the robot application has registered with FRI."""
+
+    name: str
+    type: str = "boolean"
+    """``boolean``, ``digital`` or ``analog``."""
+    direction: str = "input"
+    """``input`` or ``output``, seen from the controller."""
+    value: float = 0.0
+    """At start."""
+
+    def __post_init__(self) -> None:
+        if self.type not in ("boolean", "digital", "analog") or self.direction not in ("input", "output"):
+            raise MockConfigError(
+                f"IO {self.name!r}: read type {self.type!r} and direction {self.direction!r}, allowed are boolean, "
+                "digital, analog and input, output"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class IiwaConfig:
     """The FRI controller. Whatever fri.md marks as unknown is chosen here: see ``sim_mocks.iiwa``, "What is ours"."""
 
@@ -58,6 +78,27 @@ class IiwaConfig:
     """Overrides the profile's."""
     mode: int = 2
     """Operating mode at start: 0 T1, 1 T2, 2 AUT."""
+    ios: tuple[IoConfig, ...] = ()
+    """Registered inputs and outputs, 10 at most."""
+    moment_order: str | None = None
+    """Order of the moments in a wrench command, ``xyz`` or ``zyx``; None, as nobody has published it: moments abort."""
+
+
+@dataclass(frozen=True, slots=True)
+class GripperConfig:
+    """A two-position gripper on IOs of the controller; the three names are registered in :attr:`IiwaConfig.ios`."""
+
+    close: str
+    """Boolean output; true closes."""
+    opened: str
+    """Boolean input: the jaws are open."""
+    holding: str
+    """Boolean input: an object is between the jaws."""
+    travel_time: float = 0.2
+    object_mass: float = 0.0
+    """kg of what the jaws close on; 0: nothing is there."""
+    object_com: tuple[float, float, float] = (0.0, 0.0, 0.1)
+    """In the flange frame, m."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +125,8 @@ class MockConfig:
     """``"full"`` keeps each tick's truth, ``"summary"`` only the extremes (long campaigns)."""
     control_dir: str = ""
     """Directory of the control plane's sockets; empty: none."""
+    gripper: GripperConfig | None = None
+    """On inputs and outputs of the controller; none of its own wire."""
 
     def __post_init__(self) -> None:
         if self.truth not in ("full", "summary"):
@@ -92,6 +135,16 @@ class MockConfig:
             raise MockConfigError(f"iiwa.send_period_ms: read {self.iiwa.send_period_ms}, FRI allows 1 … 100 ms")
         if not (1 <= self.iiwa.send_period_ms * self.iiwa.receive_multiplier <= 100):
             raise MockConfigError("iiwa.receive_multiplier: send period times multiplier must lie in 1 … 100 ms")
+        if len(self.iiwa.ios) > 10:
+            raise MockConfigError(f"iiwa.ios: read {len(self.iiwa.ios)} IOs, FRI allows 10")
+        if self.iiwa.moment_order not in (None, "xyz", "zyx"):
+            raise MockConfigError(f"iiwa.moment_order: read {self.iiwa.moment_order!r}, allowed are xyz, zyx and null")
+        if self.gripper is not None:
+            grip, there = self.gripper, {(io.name, io.type, io.direction) for io in self.iiwa.ios}
+            wanted = ((grip.close, "output"), (grip.opened, "input"), (grip.holding, "input"))
+            for name, direction in wanted:
+                if (name, "boolean", direction) not in there:
+                    raise MockConfigError(f"gripper: {name!r} is no boolean {direction} of iiwa.ios")
         dt = self.world.dt
         if not 1e-5 <= dt <= 0.1:
             raise MockConfigError(f"world.dt: read {dt} s, allowed are 1e-5 … 0.1 s")

@@ -76,6 +76,18 @@ class Control(abc.ABC):
         """0 T1, 1 T2, 2 AUT."""
         self.call("set_mode", mode=mode)
 
+    def set_io(self, name: str, value: float) -> None:
+        """Value of an input or output of the robot controller; booleans are 0 and 1."""
+        self.call("set_io", name=name, value=value)
+
+    def unplug_ft(self) -> None:
+        """Pull the cable of the F/T sensor."""
+        self.call("unplug_ft")
+
+    def plug_ft(self) -> None:
+        """Put it back; the sensor boots."""
+        self.call("plug_ft")
+
     def push(self, wrench: Sequence[float] | None) -> None:
         """Constant wrench (6,) of the environment on the TCP, base axes, N and N·m; ``None`` ends it."""
         self.call("push", wrench=None if wrench is None else list(wrench))
@@ -122,16 +134,26 @@ class SocketControl(Control):
 
     def __init__(self, control_dir: str | Path, timeout: float = 30.0) -> None:
         """Connect. ``timeout`` (s) bounds each call. Raises ``drivers.errors.ConnectError``."""
-        self._socket = _connect(Path(control_dir) / CONTROL_SOCKET, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout)
+        self._path = Path(control_dir) / CONTROL_SOCKET
+        self._timeout = timeout
+        self._connect()
+
+    def _connect(self) -> None:
+        self._socket = _connect(self._path, socket.SOCK_STREAM)
+        self._socket.settimeout(self._timeout)
         self._file = self._socket.makefile("rb")
+
+    def reconnect(self) -> None:
+        """Connect to a cell that was started anew in the same directory. Raises ``drivers.errors.ConnectError``."""
+        self.close()
+        self._connect()
 
     def call(self, op: str, **arguments: Any) -> dict[str, Any]:
         """See :meth:`Control.call`."""
         try:
             self._socket.sendall(json.dumps({"op": op, **arguments}).encode() + b"\n")
             line = self._file.readline()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: closed, after an attempt to reconnect that failed
             raise ControlError(
                 f"{op}: the mock cell does not answer ({error}); its process has died or hangs"
             ) from error
@@ -157,21 +179,36 @@ class LockstepTicks:
 
     def __init__(self, control_dir: str | Path) -> None:
         """Take the token. Raises ``drivers.errors.ConnectError`` when there is no cell or another client has it."""
-        self._socket = _connect(Path(control_dir) / TOKEN_SOCKET, socket.SOCK_SEQPACKET)
-        greeting = self._socket.recv(GREETING.size)
-        if len(greeting) != GREETING.size:
-            self._socket.close()
-            raise ConnectError("the mock cell gives the time token to one client at a time; another one holds it")
+        self._path = Path(control_dir) / TOKEN_SOCKET
         self.tick: int
         """Ticks of the world completed."""
         self.dt_ns: int
         """Virtual time that passes in each wait, ns."""
-        self._t_ns: int
-        self.tick, self._t_ns, self.dt_ns = GREETING.unpack(greeting)
-        self.lost = False
+        self._t_ns = -1
+        self._offset_ns = 0
+        self.lost = True
         """The cell is gone."""
         self._poll = select.poll()
         self._fd = -1
+        self._take_token()
+
+    def _take_token(self) -> None:
+        self._socket = _connect(self._path, socket.SOCK_SEQPACKET)
+        greeting = self._socket.recv(GREETING.size)
+        if len(greeting) != GREETING.size:
+            self._socket.close()
+            raise ConnectError("the mock cell gives the time token to one client at a time; another one holds it")
+        self.tick, t_ns, self.dt_ns = GREETING.unpack(greeting)
+        # A cell that was started anew counts from zero; for its client time never goes back.
+        self._offset_ns = self._t_ns - t_ns if self._t_ns >= 0 else 0
+        self._t_ns = t_ns + self._offset_ns
+        self.lost = False
+
+    def reconnect(self) -> None:
+        """Take the token of a cell that was started anew in the same directory. Raises
+        ``drivers.errors.ConnectError``."""
+        self._socket.close()
+        self._take_token()
 
     def now_ns(self) -> int:
         """Virtual time, ns."""
@@ -202,7 +239,8 @@ class LockstepTicks:
         except OSError:
             data = b""
         if len(data) == TOKEN.size:
-            self.tick, self._t_ns = TOKEN.unpack(data)
+            self.tick, t_ns = TOKEN.unpack(data)
+            self._t_ns = t_ns + self._offset_ns
         else:
             self.lost = True
             self._t_ns += self.dt_ns

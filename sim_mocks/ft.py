@@ -104,6 +104,12 @@ class BotaDevice:
         self._run_device_ns = 0
         self._k = 1
 
+    def power_up(self) -> bytes:
+        """The supply came back: boot with the saved settings; the boot text."""
+        self.config = self._saved
+        self._setting = b""
+        return self._restart()
+
     @property
     def rate(self) -> float:
         """Frames per second of the device's clock, Hz."""

@@ -23,6 +23,7 @@ from sim_mocks.config import MockConfig
 from sim_mocks.device_faults import act_ft, act_iiwa
 from sim_mocks.faults import FaultPlan
 from sim_mocks.ft import BotaDevice
+from sim_mocks.gripper import MockGripper
 from sim_mocks.iiwa import FriController
 from sim_mocks.iiwa_dynamics import ControllerPhysics, GravityModel, controller_model
 from sim_mocks.profiles import Profile, load_profile
@@ -53,7 +54,8 @@ class MockCell:
         if model is None:
             model = controller_model(config.world.urdf, physics.mass_factor, _load_data(config))
         limits = (nominal.q_min, nominal.q_max, nominal.qd_max, nominal.tau_max)
-        self.controller = FriController(config.iiwa, physics, model, limits, config.world.dt, _rng(config.seed, "iiwa"))
+        rng = _rng(config.seed, "iiwa")
+        self.controller = FriController(config.iiwa, physics, model, limits, config.world.dt, rng, nominal)
         self.faults = FaultPlan(config.faults, config.seed)
         self.world = open_world(config.world) if world is None else world
         self.udp = UdpPort(*config.iiwa.bind)
@@ -62,7 +64,8 @@ class MockCell:
         if config.ft is not None:
             sensor = load_profile("ft_sensor", config.ft.profile, config.seed)
             self.ft = BotaDevice(sensor, _rng(config.seed, "ft"), hook=self._ft_values)
-            self.pty = PtyPort()
+            self.pty = PtyPort(config.control_dir)
+        self.gripper = None if config.gripper is None else MockGripper(config.gripper, self.controller.ios, self.world)
         self.log = TruthLog(config.world.dt, config.truth == "full")
         self.ticks = 0
         """Ticks completed, which is also the number of the next one."""
@@ -94,6 +97,22 @@ class MockCell:
         """Send the monitoring stream to the client at ``host:port`` (a bound "any" address means this machine)."""
         self.udp.peer = ("127.0.0.1" if host in ("", "0.0.0.0") else host, port)
 
+    def unplug_ft(self) -> None:
+        """Pull the sensor's cable: its serial port disappears. Raises ValueError for a cell without a sensor."""
+        self._pty().unplug()
+
+    def plug_ft(self) -> None:
+        """Put the cable back: the port appears under the same path, and the sensor, powered by it, boots."""
+        port = self._pty()
+        if not port.plugged and self.ft is not None:
+            port.plug()
+            port.write(self.ft.power_up())
+
+    def _pty(self) -> PtyPort:
+        if self.pty is None:
+            raise ValueError("this cell has no sensor on a serial line")
+        return self.pty
+
     def register(self, name: str, pid: int) -> None:
         """Name a process for kill and suspend faults. Raises ValueError for a pid that is no other process of ours."""
         if pid <= 1 or name == "mock":
@@ -112,6 +131,8 @@ class MockCell:
             datagrams = faults.incoming("iiwa", tick, datagrams)
         for data in datagrams:
             controller.receive(data, t_ns)
+        if self.gripper is not None:
+            self.gripper.tick(t_ns)
         tau, braked = controller.control(t_ns, world.q, world.qd)
         world.step(tau, braked)
         self._braked = braked

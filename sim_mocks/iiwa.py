@@ -31,10 +31,18 @@ a choice had to be made, and none of it may be relied on with a real robot:
 * externalTorque is gravity model minus measured torque, low-passed with 20 ms: it sees inertial torque in motion.
 * ipoData is absent in monitoring; controlMode is NO_CONTROL there, JOINT_IMPEDANCE otherwise. driveState is OFF
   with brakes closed, TRANSITIONING while they open or close. commandedTorque is the whole motor torque.
+* POSITION mode with all stiffness zero is the robot's stiff position control, which takes one receive period for the
+  way to each commanded position; with stiffness it is joint impedance. WRENCH mode stands on joint impedance too, and
+  the wrench acts at the flange in base axes as J(q)ᵀ w, with the limits of a torque overlay. Its moments are refused
+  while ``moment_order`` is not set.
+* CARTESIAN_POSE (FRI 2) means the flange in base axes with joint A3 as redundancy; the joints go to the solution next
+  to the reference before, under the checks of a position command. Poses, the external force (damped least squares of
+  the external torques; FRI 2.7) and redundancy are those of the controller's own model.
+* Outputs are written by on-time answers in any state; a write to an input, an unknown name or of another type is
+  counted (``rejected["io"]``) and does nothing else.
 * trackingPerformance is a 10-packet average of "a command came and was followed without a bound".
 * A change of the operating mode aborts a motion. A session can be opened again 5 s after it was closed; its counters
   start from 0. The controller's clock starts at 1 700 000 000 s Unix time.
-* Only TORQUE mode with a joint overlay exists so far. The order of moments in a wrench command is not decided.
 """
 
 from __future__ import annotations
@@ -47,13 +55,16 @@ import numpy as np
 from drivers.contract import Array, OperationMode
 from drivers.errors import ProtocolError
 from drivers.fri.codec import CommandMsg, Monitoring, codec_for
-from drivers.fri.wire import ClientCommandMode, ControlMode, DriveState, OverlayType, SessionState, WireSafety
+from drivers.fri.wire import ClientCommandMode, ControlMode, DriveState, Redundancy, SessionState, WireSafety
 from sim_mocks.config import IiwaConfig
 from sim_mocks.errors import MockError
 from sim_mocks.fri_quality import GOOD, Answer, LinkQuality
+from sim_mocks.iiwa_cartesian import Kinematics, wire_pose
 from sim_mocks.iiwa_checks import CommandChecks
 from sim_mocks.iiwa_dynamics import ControllerPhysics, GravityModel, SensorModel
+from sim_mocks.iiwa_ios import IoBank
 from sim_mocks.iiwa_motion import JointController, Phase
+from sim_mocks.iiwa_overlay import Overlay
 
 N = 7
 EPOCH_NS = 1_700_000_000 * 1_000_000_000
@@ -88,15 +99,19 @@ class FriController:
         limits: tuple[Array, Array, Array, Array],
         dt: float,
         rng: np.random.Generator,
+        kinematics: Kinematics | None = None,
     ) -> None:
-        """``limits`` are q_min, q_max, qd_max and tau_max of the data sheet; ``dt`` is the controller's tick."""
+        """``limits`` are q_min, q_max, qd_max and tau_max of the data sheet; ``dt`` is the controller's tick.
+        ``kinematics``: of the flange; without it there are no poses and no wrenches."""
         q_min, q_max, qd_max, tau_max = limits
         overlay_max = tau_max if config.overlay_max is None else np.array(config.overlay_max)
         self._config = config
         self._codec = codec_for(config.wire_version)
-        self._checks = CommandChecks(
-            q_min, q_max, qd_max, tau_max, overlay_max, config.tau_rate_max, config.axis_delta, config.mirror_tolerance
-        )
+        self._checks = CommandChecks(q_min, q_max, qd_max, tau_max, overlay_max, config.tau_rate_max, config.axis_delta)
+        self._kinematics = kinematics
+        self._overlay = Overlay(ClientCommandMode.TORQUE, False, kinematics, config.moment_order)
+        self._pose_hold: Array | None = None
+        self.ios = IoBank(config.ios)
         self._sensors = SensorModel(physics, rng)
         self._period_ns = config.send_period_ms * 1_000_000
         self._receive_ns = self._period_ns * config.receive_multiplier
@@ -107,6 +122,7 @@ class FriController:
         )
         self.ticks_per_packet = max(1, round(self._period_ns * 1e-9 / dt))
         """The controller's ticks in a send period; a packet leaves at the end of the last of them."""
+        self._receive_ticks = self.ticks_per_packet * config.receive_multiplier
         self._external_gain = 1.0 / (1.0 + _EXTERNAL_TIME_CONSTANT / (self._period_ns * 1e-9))
         self._external: Array | None = None
         self.quality = self._new_quality()
@@ -165,14 +181,14 @@ class FriController:
         stiffness: Sequence[float] = (0.0,) * N,
         damping: Sequence[float] = (0.0,) * N,
     ) -> None:
-        """Start a position-hold motion under joint impedance control with an FRI overlay.
+        """Start a position-hold motion with an FRI overlay of a client command ``mode``: TORQUE, POSITION, WRENCH, and
+        CARTESIAN_POSE on FRI 2.
 
         ``stiffness`` in N·m/rad and ``damping`` in N·m·s/rad act once COMMANDING_ACTIVE is reached. Raises
         :class:`RobotRefusal`, saying why: wrong state, brakes still moving, a safety stop, impossible numbers.
         """
         k, d = np.array(stiffness, dtype=np.float64), np.array(damping, dtype=np.float64)
-        if mode != "TORQUE":
-            raise RobotRefusal(f"client command mode {mode!r} is not simulated; use 'TORQUE'")
+        wire_mode = self._command_mode(mode)
         if k.shape != (N,) or d.shape != (N,) or not (np.isfinite(k).all() and np.isfinite(d).all()):
             raise RobotRefusal("stiffness and damping must be 7 finite numbers each")
         if (k < 0.0).any() or (d < 0.0).any() or (k > 5000.0).any():
@@ -184,7 +200,11 @@ class FriController:
         if self.joints.phase is not Phase.BRAKED or self._q is None:
             raise RobotRefusal("the last motion is still being braked; wait until the brakes have closed")
         self._stiffness, self._damping = k, d
+        stiff = wire_mode == ClientCommandMode.POSITION and not k.any()
+        self._overlay = Overlay(wire_mode, stiff, self._kinematics, self._config.moment_order)
         self.joints.start(t_ns, self._q)
+        if wire_mode == ClientCommandMode.CARTESIAN_POSE and self._kinematics is not None:
+            self._pose_hold = wire_pose(self._kinematics, self.joints.q_hold)
         self.state, self._wait_ns, self._sync = SessionState.COMMANDING_WAIT, t_ns, 0
         self._wait_seq = self._seq + 1
 
@@ -225,6 +245,9 @@ class FriController:
         if self.quality.answer(command.reflected_seq, t_ns) is Answer.ON_TIME:
             self._command = command
             self._client_seq = command.seq
+            for io in command.ios:
+                if not self.ios.write(io):
+                    self.rejected["io"] = self.rejected.get("io", 0) + 1
 
     def control(self, t_ns: int, q: Array, qd: Array) -> tuple[Array, bool]:
         """Motor torque (7,) for the coming tick and whether the brakes are closed in it; ``q``, ``qd`` are true."""
@@ -277,7 +300,7 @@ class FriController:
         if command is not None and command.reflected_seq < self._wait_seq:
             command = None  # answers a monitoring packet from before the motion: its content means nothing
         if problem is None and command is not None:
-            problem = self._checks.form(command)
+            problem = self._overlay.form(command)
         if problem is not None:
             self._abort(t_ns, problem)
         elif self.state == SessionState.COMMANDING_WAIT:
@@ -297,29 +320,36 @@ class FriController:
         return None
 
     def _synchronise(self, t_ns: int, command: CommandMsg | None) -> None:
-        if command is not None and command.q is not None:
-            self._sync = self._sync + 1 if self._checks.mirrors(command.q, self.joints.q_hold) else 0
+        if command is not None:
+            tolerance = self._config.mirror_tolerance
+            mirrored = self._overlay.mirrors(command, self.joints.q_hold, self._pose_hold, tolerance)
+            self._sync = self._sync + 1 if mirrored else 0
         if self._sync >= self._config.sync_cycles and self.joints.phase is Phase.HOLDING:
             self.state = SessionState.COMMANDING_ACTIVE
-            self.joints.follow(self._stiffness, self._damping)
+            self.joints.follow(self._stiffness, self._damping, self._overlay.stiff)
             self._active_seq, self._accepted_ns, self._tracking = self._seq + 1, t_ns, 1.0
         elif t_ns - self._wait_ns > self._config.sync_timeout * 1e9:
             self._abort(t_ns, f"not synchronised after {self._config.sync_timeout} s: the client must mirror ipoData")
 
     def _follow(self, t_ns: int, command: CommandMsg | None, q: Array) -> None:
-        if command is not None and command.q is not None and command.tau is not None:
+        if command is not None:
             if command.reflected_seq < self._active_seq:  # made for COMMANDING_WAIT: its values mean nothing
                 self._accepted_ns = t_ns
                 return
             joints = self.joints
             elapsed = max(t_ns - self._accepted_ns, self._receive_ns) * 1e-9
+            meaning = self._overlay.meaning(command, q, joints.q_ref)
+            if isinstance(meaning, str):
+                self._abort(t_ns, meaning)
+                return
+            q_ref, tau = meaning
             problem = self._checks.command(
-                command.q, command.tau, q, joints.g, joints.stiffness, joints.q_ref, joints.overlay_commanded, elapsed
+                q_ref, tau, q, joints.g, joints.stiffness, joints.q_ref, joints.overlay_commanded, elapsed
             )
             if problem is not None:
                 self._abort(t_ns, problem)
                 return
-            joints.command(command.tau, command.q)
+            joints.command(tau, q_ref, self._receive_ticks)
             self._accepted_ns, self._commanded = t_ns, True
 
     def _abort(self, t_ns: int, text: str) -> None:
@@ -335,6 +365,16 @@ class FriController:
         good = self.quality.level >= GOOD
         self.state = SessionState.MONITORING_READY if good else SessionState.MONITORING_WAIT
 
+    def _command_mode(self, name: str) -> ClientCommandMode:
+        known = [m.name for m in ClientCommandMode if m != ClientCommandMode.NONE]
+        if not self._codec.has_pose:
+            known.remove("CARTESIAN_POSE")
+        if name not in known:
+            raise RobotRefusal(f"client command mode {name!r}: FRI {self._config.wire_version} has {', '.join(known)}")
+        if name in ("WRENCH", "CARTESIAN_POSE") and self._kinematics is None:
+            raise RobotRefusal(f"client command mode {name!r} needs a kinematic model, this controller has none")
+        return ClientCommandMode[name]
+
     def _new_quality(self) -> LinkQuality:
         return LinkQuality(self._config.window, self._period_ns, self._config.receive_multiplier)
 
@@ -349,7 +389,8 @@ class FriController:
             q, tau, external = corrupt("q", q), corrupt("tau", tau), corrupt("tau_ext", external)
             q_set = None if q_set is None else corrupt("q_set", q_set)
         q_commanded = joints.q_ref if joints.phase is Phase.OVERLAY else joints.q_hold if commanding else q
-        return Monitoring(
+        by_pose = commanding and self._overlay.mode == ClientCommandMode.CARTESIAN_POSE
+        message = Monitoring(
             seq=self._seq,
             reflected_seq=self._client_seq,
             session_state=state,
@@ -359,16 +400,32 @@ class FriController:
             n_joints=N,
             safety_state=self.safety,
             operation_mode=self.mode,
-            control_mode=ControlMode.JOINT_IMPEDANCE if commanding else ControlMode.NO_CONTROL,
+            control_mode=self._overlay.control if commanding else ControlMode.NO_CONTROL,
             drive_state=[int(_DRIVES[joints.phase])] * N,
             q=q,
             tau_measured=-tau,
             q_commanded=q_commanded,
             tau_commanded=-joints.tau,
             tau_external=external,
-            q_ipo=q_set,
-            client_command_mode=ClientCommandMode.TORQUE if commanding else -1,
-            overlay_type=OverlayType.JOINT if commanding else -1,
+            q_ipo=None if by_pose else q_set,
+            client_command_mode=self._overlay.mode if commanding else -1,
+            overlay_type=self._overlay.type if commanding else -1,
             tracking=self._tracking if state == SessionState.COMMANDING_ACTIVE else 0.0 if commanding else float("nan"),
             t_device_ns=EPOCH_NS + t_ns + self.clock_offset_ns,
+            ios=self.ios.report(),
         )
+        if self._kinematics is not None and self._codec.has_pose:
+            self._add_cartesian(message, self._kinematics, by_pose)
+        return message
+
+    def _add_cartesian(self, message: Monitoring, kinematics: Kinematics, by_pose: bool) -> None:
+        q, external = message.q, message.tau_external
+        if q is None or external is None or not np.isfinite(q).all():
+            return
+        message.pose, message.redundancy = wire_pose(kinematics, q), (Redundancy.E1, float(q[2]))
+        if by_pose:
+            message.pose_ipo, message.redundancy_ipo = self._pose_hold, (Redundancy.E1, float(self.joints.q_hold[2]))
+        if self._codec.family == "2.7":
+            jacobian = kinematics.jacobian(q)
+            damped = jacobian @ jacobian.T + 1e-4 * np.eye(6)
+            message.external_force = np.asarray(np.linalg.solve(damped, jacobian @ external), dtype=np.float64)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivers.contract import Array
-from drivers.fri.codec import CommandMsg
 
 _SLACK = 1e-9
 _Q_STEP_SLACK = 2e-3
@@ -30,22 +29,6 @@ class CommandChecks:
     overlay_max: Array
     tau_rate_max: float
     axis_delta: float
-    mirror_tolerance: float
-
-    def form(self, command: CommandMsg) -> str | None:
-        """In TORQUE mode a position *and* a torque are there and finite, in COMMANDING_WAIT as in COMMANDING_ACTIVE."""
-        if command.q is None or command.tau is None:
-            lacking = "jointPosition" if command.q is None else "jointTorque"
-            return f"inconsistent command: TORQUE mode needs jointPosition and jointTorque, {lacking} is missing"
-        if not np.isfinite(command.q).all():
-            return f"jointPosition is not finite: {command.q.tolist()}"
-        if not np.isfinite(command.tau).all():
-            return f"jointTorque is not finite: {command.tau.tolist()}"
-        return None
-
-    def mirrors(self, q_ref: Array, q_ipo: Array) -> bool:
-        """The client mirrors the interpolator's set-point."""
-        return bool(np.abs(q_ref - q_ipo).max() <= self.mirror_tolerance)
 
     def command(
         self,

@@ -56,6 +56,7 @@ class JointController:
         self._release_ns, self._engage_ns = round(release_delay * 1e9), round(engage_delay * 1e9)
         self._hold_k, self._hold_d = np.array(HOLD_STIFFNESS), np.array(HOLD_DAMPING)
         self._since_ns = 0
+        self._dt = dt
         self.phase = Phase.BRAKED
         self.q_hold = np.zeros(n)
         """Set-point of the position hold, which is also the interpolator's."""
@@ -65,6 +66,11 @@ class JointController:
         self.overlay_commanded = np.zeros(n)
         self.q_ref = np.zeros(n)
         """Spring set-point that acts now."""
+        self._stiff = False
+        # Position control: the reference on its straight way to the commanded one, and what is left of the way.
+        self._q_servo = np.zeros(n)
+        self._way = np.zeros(n)
+        self._ticks_left = 0
         self.g = np.zeros(n)
         """The controller's gravity torque in the last tick."""
         self.tau = np.zeros(n)
@@ -77,17 +83,21 @@ class JointController:
         self.phase, self._since_ns = Phase.RELEASING, t_ns
         self.q_hold = q.copy()
 
-    def follow(self, stiffness: Array, damping: Array) -> None:
-        """Go from the position hold to impedance control with overlay, starting at zero overlay."""
+    def follow(self, stiffness: Array, damping: Array, stiff: bool = False) -> None:
+        """Go from the position hold to impedance control with overlay, starting at zero overlay; ``stiff``: stay in
+        position control, and let it follow the commanded positions."""
         self.phase = Phase.OVERLAY
         self.stiffness, self.damping = stiffness, damping
+        self._stiff, self._q_servo, self._ticks_left = stiff, self.q_hold, 0
         self.overlay = np.zeros_like(self.overlay)
         self.overlay_commanded = self.overlay
         self.q_ref = self.q_hold
 
-    def command(self, tau: Array, q_ref: Array) -> None:
-        """Take an overlay and a spring set-point that have passed every check."""
+    def command(self, tau: Array, q_ref: Array, ticks: int = 1) -> None:
+        """Take an overlay and a position reference that have passed every check; position control takes ``ticks`` to
+        get there."""
         self.overlay_commanded, self.q_ref = tau, q_ref
+        self._way, self._ticks_left = (q_ref - self._q_servo) / ticks, ticks
 
     def stop(self, t_ns: int) -> None:
         """Brake: overlay to zero, damping, brakes closing."""
@@ -101,7 +111,13 @@ class JointController:
         if phase is Phase.STOPPING and t_ns - self._since_ns >= self._engage_ns:
             phase = self.phase = Phase.BRAKED
             self.overlay = self.overlay_commanded = np.zeros_like(self.overlay)
-        if phase is Phase.OVERLAY:
+        if phase is Phase.OVERLAY and self._stiff:
+            velocity = self._way / self._dt if self._ticks_left else 0.0
+            if self._ticks_left:
+                self._q_servo = self._q_servo + self._way
+                self._ticks_left -= 1
+            target = g + self._hold_k * (self._q_servo - q) + self._hold_d * (velocity - qd)
+        elif phase is Phase.OVERLAY:
             self._follow_overlay(self.overlay_commanded)
             target = g + self.overlay + self.stiffness * (self.q_ref - q) - self.damping * qd
         elif phase is Phase.BRAKED:

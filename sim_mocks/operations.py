@@ -36,6 +36,9 @@ class Operations:
             "cancel_overlay": lambda: cell.controller.cancel_overlay(cell.t_ns),
             "safety_stop": lambda level: cell.controller.safety_stop(cell.t_ns, int(level)),
             "set_mode": lambda mode: cell.controller.set_mode(cell.t_ns, int(mode)),
+            "set_io": lambda name, value: cell.controller.ios.set(str(name), value),
+            "unplug_ft": cell.unplug_ft,
+            "plug_ft": cell.plug_ft,
             "push": self._push,
             "attach": lambda mass, com: cell.world.attach(float(mass), np.array(com, dtype=np.float64)),
             "release": lambda: cell.world.release(),
@@ -93,6 +96,7 @@ class Operations:
                 "missed": quality.missed,
             },
             "rejected": dict(controller.rejected),
+            "ios": dict(controller.ios.values),
             "foreign": cell.udp.foreign,
             "problems": list(cell.problems),
         }

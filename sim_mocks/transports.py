@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import socket
+import tempfile
 import tty
 
 Address = tuple[str, int]
@@ -73,18 +74,48 @@ class PtyPort:
     The slave end stays open here and is raw: otherwise the line discipline would echo before the client has set
     it up, and bytes would be lost between two clients. When nobody reads, the line fills up after about 20 kB;
     what does not fit is dropped and counted in :attr:`dropped`, as a UART overruns.
+
+    :attr:`path` is a link that stays the same over :meth:`unplug` and :meth:`plug`, as ``/dev/serial/by-id`` does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str = "") -> None:
+        """``folder``: where the link goes; empty: a temporary one of its own, gone with :meth:`close`."""
+        self._own_folder = "" if folder else tempfile.mkdtemp(prefix="hil-pty-")
+        self.path = os.path.join(folder or self._own_folder, "serial")
+        self.dropped = 0
+        """Bytes that found no room."""
+        self._master = self._slave = -1
+        self.plug()
+
+    @property
+    def plugged(self) -> bool:
+        return self._master >= 0
+
+    def plug(self) -> None:
+        """The cable is put in; no effect when it is."""
+        if self.plugged:
+            return
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
-        self.path = os.ttyname(self._slave)
-        self.dropped = 0
-        """Bytes that found no room."""
+        with contextlib.suppress(FileNotFoundError):  # of a cell that was killed, in the same folder
+            os.unlink(self.path)
+        os.symlink(os.ttyname(self._slave), self.path)
+
+    def unplug(self) -> None:
+        """The cable is pulled: the port is gone, and whoever has it open reads an error. No effect twice."""
+        for fd in (self._master, self._slave):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._master = self._slave = -1
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
 
     def write(self, data: bytes) -> None:
         """Put bytes on the line; what does not fit is lost."""
+        if not self.plugged:
+            self.dropped += len(data)
+            return
         try:
             written = os.write(self._master, data)
         except BlockingIOError:
@@ -94,17 +125,18 @@ class PtyPort:
     def read(self) -> bytes:
         """All bytes that the client has written so far."""
         out = b""
-        while True:
+        while self.plugged:
             try:
                 chunk = os.read(self._master, 4096)
             except BlockingIOError:
-                return out
+                break
             out += chunk
             if len(chunk) < 4096:
-                return out
+                break
+        return out
 
     def close(self) -> None:
-        for fd in (self._master, self._slave):
+        self.unplug()
+        if self._own_folder:
             with contextlib.suppress(OSError):
-                os.close(fd)
-        self._master = self._slave = -1
+                os.rmdir(self._own_folder)

@@ -1,4 +1,4 @@
-"""Driver of an LBR iiwa through FRI, torque overlay (client command mode TORQUE).
+"""Driver of an LBR iiwa through FRI: torque, joint-position or wrench overlay, inputs and outputs.
 
 Signs: on the wire ``measuredTorque`` carries the opposite sign of a commanded torque, so ``RobotSample.tau`` is its
 negative; ``externalTorque`` already is positive where the environment pushes the joint in its positive direction.
@@ -9,7 +9,7 @@ controller bridges a moment, then ends the motion and brakes.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
 
 from drivers.contract import (
     ArmState,
@@ -20,33 +20,35 @@ from drivers.contract import (
     PassedCommand,
     RobotSample,
     Ticks,
-    TorqueCommand,
 )
 from drivers.errors import ConnectError, ProtocolError, RefusedError
 from drivers.fri import status
 from drivers.fri.codec import codec_for
 from drivers.fri.measurement import Measurement
+from drivers.fri.modes import MOMENT_ORDERS, check_entry, mode_of, payload
+from drivers.fri.outputs import Outputs, Value, values
 from drivers.fri.plausibility import Plausibility
 from drivers.fri.receiver import Receiver
 from drivers.fri.records import Monitoring
 from drivers.fri.session import Session
 from drivers.fri.udp import Address, PeerSocket
-from drivers.fri.wire import JOINTS, SessionState
+from drivers.fri.versions import recognise
+from drivers.fri.wire import IoType, SessionState
 
 SILENCE_NS = 1_000_000_000
 """Silence after which the session counts as closed and a controller may start anew with any counter."""
-ENTRY_STEP = 0.1
-"""rad; the first position reference of a stay in COMMANDED may be this far from the set-point mirrored before."""
-_ZERO = [0.0] * JOINTS
 
 
 class FriArm:
-    """:class:`drivers.contract.RobotArm` on FRI 1.14 to 1.16.
+    """:class:`drivers.contract.RobotArm` on every FRI version of :data:`drivers.fri.versions.VERSIONS`.
 
     ``host``, ``port``: where to listen (port 0: an ephemeral one, see :attr:`address`). ``peer``: the controller's
     address; None locks to the first sender of a good frame, port 0 to the first port of that host. ``q_max`` (rad,
     half the mechanical range), ``qd_max`` (rad/s), ``tau_max`` (N·m), all (7,): data sheet figures by which frames
-    are judged plausible. Raises ProtocolError for an unknown ``version``.
+    are judged plausible. ``receive_multiplier``: packets for each answer; a read waits for that many, so that
+    ``traits.period`` is the send period times it. ``traits.commands`` names the client command mode. ``moment_order``:
+    ``"xyz"`` or ``"zyx"``, as measured on this robot; None refuses moments. ``outputs``: those that may be written.
+    Raises ProtocolError for an unknown ``version``, ValueError for other parameters that FRI does not have.
 
     ``RobotSample.dt`` counts from the last *valid* frame; an invalid frame keeps the last valid arrays.
     """
@@ -64,8 +66,21 @@ class FriArm:
         q_max: Array,
         qd_max: Array,
         tau_max: Array,
+        receive_multiplier: int = 1,
+        moment_order: str | None = None,
+        outputs: Mapping[str, IoType] | None = None,
     ) -> None:
+        if receive_multiplier < 1:
+            raise ValueError(f"receive multiplier {receive_multiplier}: FRI counts from 1")
+        if moment_order not in (None, *MOMENT_ORDERS):
+            raise ValueError(f"moment order {moment_order!r}: there are {', '.join(MOMENT_ORDERS)}, and None")
         self.traits = traits
+        self._version = version
+        self._mode = mode_of(traits)
+        self._multiplier = receive_multiplier
+        self._send_period = traits.period / receive_multiplier
+        self._moment_order = moment_order
+        self._outputs = Outputs(outputs or {})
         self._codec = codec_for(version)
         self._link = PeerSocket(host, port, peer)
         self._differentiator = differentiator
@@ -78,10 +93,10 @@ class FriArm:
 
     def _reset(self) -> None:
         self._health = LinkHealth()
-        self._flags_key: tuple[object, ...] = ()
+        self._reporter = status.Reporter(self._health, self._send_period, self._version)
         self._receiver = Receiver(self._link, self._codec, self._health)
-        self._session = Session(self.traits.n, self.traits.period)
-        self._measured = Measurement(self.traits.n, self.traits.period, self._differentiator, self._plausibility)
+        self._session = Session(self.traits.n, self._mode, self._multiplier, self._send_period)
+        self._measured = Measurement(self.traits.n, self._send_period, self._differentiator, self._plausibility)
         self._frame: Monitoring | None = None
         self._frame_ns = -1
         self._t_ns = self._ticks.now_ns()
@@ -97,6 +112,17 @@ class FriArm:
     def session_state(self) -> int:
         """The controller's own session state (:class:`drivers.fri.wire.SessionState`); -1 before the first frame."""
         return self._session.reported
+
+    @property
+    def frame(self) -> Monitoring | None:
+        """The newest frame, in the units and signs of the wire; None before the first."""
+        return self._frame
+
+    @property
+    def other_versions(self) -> frozenset[str] | None:
+        """The FRI versions of a stream that is not of the cell's version; None where it is, or nothing came."""
+        strange = self._receiver.strange
+        return None if strange is None else recognise(strange)
 
     @property
     def enabled(self) -> bool:
@@ -115,11 +141,13 @@ class FriArm:
         self._link.close()
         self._fd = -1
         self._pending = False
+        self._outputs.clear()
         self._session.lost()
 
     def off(self) -> None:
         """Category 0: no answer from now on, in any state, until :meth:`release`."""
         self._session.switch_off()
+        self._outputs.clear()
         if self._pending:
             self._pending = False
             self._health.unanswered += 1
@@ -142,38 +170,45 @@ class FriArm:
 
     def health(self) -> LinkHealth:
         """The driver's own record, updated in place: copy what must last."""
-        health = self._health
+        self._reporter.report(self._frame, self._session, self._receiver.strange)
+        return self._health
+
+    def ios(self) -> dict[str, Value]:
+        """Inputs and outputs by name as the newest frame reports them: bool, int or float by their type."""
+        return {} if self._frame is None else values(self._frame.ios)
+
+    def write_output(self, name: str, value: Value) -> None:
+        """Write a declared output with the coming answers, until the controller reports the value.
+
+        Raises RefusedError, and writes nothing: off, no session, FRI 1.11, a name that is not declared or that the
+        controller does not offer as an output of that type, a value of another type.
+        """
         m = self._frame
-        if m is not None:
-            status.fill_health(health, m)
-            s = self._session
-            key = (
-                m.session_state,
-                m.receive_multiplier,
-                m.send_period_ms,
-                m.client_command_mode,
-                s.enabled,
-                s.mirrored is None,
-                s.off,
-            )
-            if key != self._flags_key:
-                self._flags_key = key
-                health.flags = status.flags(m, s, self.traits.period)
-        return health
+        if self._session.off or m is None or self._session.state is ArmState.DISCONNECTED:
+            raise RefusedError(f"write_output({name!r}) in state {self._session.state.name}: no answer is sent now")
+        if not self._codec.has_ios:
+            raise RefusedError(f"FRI {self._version} carries no inputs and outputs")
+        self._outputs.write(name, value, m.ios)
 
     def read(self) -> RobotSample:
-        """Wait for the next frame (one and a half periods at most), answer it where the driver does so by itself,
-        and return its sample. Raises RefusedError if the driver is not open, and nothing else."""
+        """Wait for the next frame that wants an answer (one and a half periods at most), answer it where the driver
+        does so by itself, and return its sample. Raises RefusedError if the driver is not open, and nothing else."""
         if not self._link.is_open:
             raise RefusedError("read() on an FRI driver that is not open; open() it first")
         ticks = self._ticks
+        frames: list[tuple[Monitoring, int]] = []
         deadline = self._t_ns + self._wait_ns
         while True:
             readable = ticks.wait(self._fd, max(0, deadline - ticks.now_ns()))
             now = ticks.now_ns()
-            frames = self._receiver.drain() if readable else None
-            # Rubbish in the middle of a period is no tick: go on waiting for one.
-            if frames or not readable or now - self._t_ns >= self._tick_ns:
+            if readable:
+                frames += self._receiver.drain()
+            # Rubbish in the middle of a period is no tick, nor are the packets before the one to answer: wait on.
+            if _counts(frames) >= self._multiplier or now >= deadline:
+                break
+            if now - self._t_ns >= self._tick_ns and (not readable or not frames):
+                break
+            if not readable and self._multiplier == 1:
                 break
         self._t_ns = now
         session = self._session
@@ -212,7 +247,7 @@ class FriArm:
         """Answer the newest frame with what the gate passed; False if the network refused to take it.
 
         Raises RefusedError, and sends nothing, unless the state is COMMANDED, the command was judged against the
-        newest frame, that frame has no answer yet, and the command is a finite TorqueCommand that starts near the
+        newest frame, that frame has no answer yet, and the command is a finite one of the mode that starts near the
         mirrored set-point. A send that the network refuses is counted (``rejected["send"]``, ``unanswered``).
         """
         m = self._frame
@@ -227,16 +262,18 @@ class FriArm:
         if not self._pending:
             raise RefusedError(f"frame {m.seq} has been answered already: one command per tick")
         command = passed.command
-        if not isinstance(command, TorqueCommand):
-            raise RefusedError(f"{type(command).__name__} is not supported on this arm: send a TorqueCommand")
+        if not isinstance(command, self._mode.command):
+            raise RefusedError(
+                f"{type(command).__name__} in client command mode {self._mode.wire.name}: send a "
+                f"{self._mode.command.__name__}"
+            )
         try:
-            tau = np.array(command.tau, dtype=float)
-            q_ref = np.array(command.q_ref, dtype=float)
-            data = self._codec.encode_command(self._own_seq, m.seq, q_ref, tau)
+            parts, tau, q_ref = payload(command, self._moment_order)
+            data = self._codec.encode_command(self._own_seq, m.seq, ios=self._outputs.pending(m.ios), **parts)
         except (ProtocolError, TypeError, ValueError) as error:
             raise RefusedError(f"nothing was sent: {error}") from error
         if session.entry is not None:
-            _check_entry(q_ref, session.entry)
+            check_entry(q_ref, session.entry)
         if not self._send(data):
             return False
         session.accepted.sent(self._own_seq - 1, tau, q_ref)
@@ -262,7 +299,7 @@ class FriArm:
                 self._measured.restart()
             if not self._session.advance(m, step, self._own_seq - 1):
                 self._receiver.reject("reflected_unknown")
-        superseded = len(frames) - 1
+        superseded = max(0, len(frames) - self._multiplier)
         self._health.late += superseded
         self._health.unanswered += superseded
         self._frame = m
@@ -272,6 +309,7 @@ class FriArm:
         if self._pending:
             self._pending = False
             self._health.unanswered += 1
+        self._outputs.clear()
         self._session.lost()
         self._receiver.restart()
 
@@ -279,6 +317,7 @@ class FriArm:
         """Give the answers that are the driver's own; in COMMANDED the frame waits for :meth:`command`."""
         session = self._session
         if m.session_state == SessionState.IDLE:
+            self._outputs.clear()
             return
         if session.state is ArmState.COMMANDED:
             self._pending = True
@@ -298,20 +337,20 @@ class FriArm:
     def _alive(self, m: Monitoring) -> bytes:
         # The content is ignored in monitoring; the stock client mirrors the commanded position, so do we.
         try:
-            return self._codec.encode_command(self._own_seq, m.seq, m.q_commanded)
+            return self._codec.encode_command(self._own_seq, m.seq, m.q_commanded, ios=self._outputs.pending(m.ios))
         except ProtocolError:
             return self._codec.encode_command(self._own_seq, m.seq)
 
     def _mirror(self, m: Monitoring) -> bytes | None:
         if m.q_ipo is None or self._plausibility.judge_set_point(m.q_ipo):
             return None
-        return self._codec.encode_command(self._own_seq, m.seq, m.q_ipo, _ZERO)
+        writes = self._outputs.pending(m.ios)
+        return self._codec.encode_command(self._own_seq, m.seq, m.q_ipo, ios=writes, **self._mode.at_rest)
 
 
-def _check_entry(q_ref: Array, entry: Array) -> None:
-    step = float(np.abs(q_ref - entry).max())
-    if not step <= ENTRY_STEP:
-        raise RefusedError(
-            f"the first position reference lies {step:.3f} rad from the robot's set-point, {ENTRY_STEP} rad are "
-            "allowed: begin at RobotSample.q_ref_accepted"
-        )
+def _counts(frames: list[tuple[Monitoring, int]]) -> int:
+    """Send periods that ``frames`` stand for, lost ones between them included; the last message of a session, which
+    nothing follows, is enough by itself."""
+    if frames and frames[-1][0].session_state == SessionState.IDLE:
+        return 1 << 30
+    return sum(max(1, step) for _, step in frames)

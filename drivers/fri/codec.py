@@ -1,4 +1,4 @@
-"""FRI datagrams to plain dataclasses and back, for the wire versions 1.14, 1.15 and 1.16 (which are one format).
+"""FRI datagrams to plain dataclasses and back, for every wire version of :data:`FAMILIES`.
 
 Joint vectors are ``(7,)`` arrays in rad and N·m with the signs of the wire: ``measuredTorque`` and ``commandedTorque``
 carry the opposite sign of a commanded torque (see :mod:`drivers.fri.arm`). Every method raises
@@ -7,7 +7,6 @@ carry the opposite sign of a commanded torque (see :mod:`drivers.fri.arm`). Ever
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -17,15 +16,24 @@ from google.protobuf.message import DecodeError
 
 from drivers.contract import Array
 from drivers.errors import ProtocolError
-from drivers.fri import wire
+from drivers.fri import framing, wire
+from drivers.fri.cartesian import (
+    finite,
+    read_pose,
+    read_redundancy,
+    read_vector,
+    write_pose,
+    write_redundancy,
+    write_vector,
+)
 from drivers.fri.descriptors import messages
 from drivers.fri.ios import IoValue, read_ios, write_ios
-from drivers.fri.records import CommandMsg, Monitoring
+from drivers.fri.monitoring_out import fill_monitoring, set_header, write_joints
+from drivers.fri.records import CommandMsg, Monitoring, Redundant
+from drivers.fri.versions import FAMILIES, WRAPPED, family_of, strange
 
 __all__ = ["FAMILIES", "CommandMsg", "FriCodec", "IoValue", "Monitoring", "codec_for"]
 
-FAMILIES = {"1.14": "1.14", "1.15": "1.14", "1.16": "1.14"}
-"""Wire version → version family (a table of :mod:`drivers.fri.descriptors`)."""
 # Seven times the tag of a double and its eight bytes: how every sender known writes a joint vector.
 _VECTOR = struct.Struct("<" + "xd" * wire.JOINTS)
 _VECTOR_TAGS = b"\x09" * wire.JOINTS
@@ -33,17 +41,19 @@ _VECTOR_TAGS = b"\x09" * wire.JOINTS
 
 def codec_for(version: str) -> FriCodec:
     """The codec of an FRI version such as ``"1.15"``. Raises ProtocolError (``version``) for one not supported."""
-    family = FAMILIES.get(version)
-    if family is None:
-        known = ", ".join(FAMILIES)
-        raise ProtocolError("version", f"FRI version {version!r} is not supported; use one of {known} in the cell file")
-    return FriCodec(family)
+    return FriCodec(family_of(version))
 
 
 class FriCodec:
     """Encoder and decoder of one version family; get one from :func:`codec_for`."""
 
     def __init__(self, family: str) -> None:
+        self.family = family
+        self.has_ios = family != "1.11"
+        self.has_pose = family.startswith("2.")
+        """Cartesian poses, and no commanded joint position in monitoring."""
+        self._wrapped = family in WRAPPED
+        self._mode_max = wire.ClientCommandMode.CARTESIAN_POSE if self.has_pose else wire.ClientCommandMode.TORQUE
         # A new message object for each datagram: clearing and reusing one takes three times as long.
         written = messages(family)
         self._monitoring_out: Any = written.FRIMonitoringMessage
@@ -62,8 +72,9 @@ class FriCodec:
 
     def decode_monitoring(self, data: bytes) -> Monitoring:
         """Read a controller's datagram. Raises ProtocolError with one of the reasons ``oversize``, ``malformed``,
-        ``missing``, ``identifier``, ``joint_count``, ``session_state``, ``quality``, ``io``."""
-        msg = _parse(self._monitoring_in, data)
+        ``missing``, ``identifier``, ``joint_count``, ``session_state``, ``quality``, ``io``, ``version`` (it comes from
+        another version family); FRI 2.7 adds ``truncated`` and ``crc``."""
+        msg = _parse(self._monitoring_in, self._message(data))
         header = _header(msg, wire.MONITORING_ID)
         link = msg.connectionInfo
         if link != self._link_bytes:
@@ -77,25 +88,53 @@ class FriCodec:
             m.drive_state = drives.copy()
         if msg.HasField("monitorData"):
             part = msg.monitorData
+            stranger = strange(part, self.family)
+            if stranger:
+                raise ProtocolError(
+                    "version", f"the controller sends {stranger}, which FRI {self.family} does not have"
+                )
             m.q = self._joints(part, "measuredJointPosition")
             m.tau_measured = self._joints(part, "measuredTorque")
-            m.q_commanded = self._joints(part, "commandedJointPosition")
+            if self.has_pose:
+                m.pose = read_pose(part, "measuredCartesianPose")
+                m.redundancy = read_redundancy(part, "measuredRedundancyInformation")
+                if self._wrapped:
+                    m.external_force = read_vector(part, "externalForce")
+            else:
+                m.q_commanded = self._joints(part, "commandedJointPosition")
             m.tau_commanded = self._joints(part, "commandedTorque")
             m.tau_external = self._joints(part, "externalTorque")
-            ios = part.readIORequest
-            if ios:
-                m.ios = read_ios(ios)
+            if self.has_ios and part.readIORequest:
+                m.ios = read_ios(part.readIORequest)
             if part.HasField("timestamp"):
                 stamp = part.timestamp
                 m.t_device_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         if msg.HasField("ipoData"):
             ipo = msg.ipoData
             m.q_ipo = self._joints(ipo, "jointPosition")
-            m.client_command_mode = _optional_enum(ipo, "clientCommandMode", wire.ClientCommandMode.TORQUE)
+            if self.has_pose:
+                m.pose_ipo = read_pose(ipo, "cartesianPose")
+                m.redundancy_ipo = read_redundancy(ipo, "redundancyInformation")
+            m.client_command_mode = _optional_enum(ipo, "clientCommandMode", self._mode_max)
             m.overlay_type = _optional_enum(ipo, "overlayType", wire.OverlayType.CARTESIAN)
             if ipo.HasField("trackingPerformance"):
                 m.tracking = ipo.trackingPerformance
         return m
+
+    def _message(self, data: bytes) -> bytes:
+        if self._wrapped:
+            return framing.unwrap(data)
+        framing.refuse_wrapped(data)
+        return data
+
+    def _datagram(self, message: bytes) -> bytes:
+        if self._wrapped:
+            return framing.wrap(message)
+        if len(message) > wire.MAX_DATAGRAM:
+            raise ProtocolError(
+                "oversize", f"a message of {len(message)} bytes was made, FRI allows {wire.MAX_DATAGRAM}"
+            )
+        return message
 
     def _read_link(self, raw: bytes) -> None:
         # Without connectionInfo this refuses for want of its fields. The stock client would read IDLE there, but a
@@ -140,65 +179,18 @@ class FriCodec:
         return np.array(values)
 
     def encode_monitoring(self, m: Monitoring) -> bytes:
-        """Write a controller's datagram (the mock's side). Fields that are absent in ``m`` are left out.
+        """Write a controller's datagram (the mock's side). Fields that are absent in ``m``, or that this version does
+        not have, are left out.
 
         Numbers are not judged, so that a mock can send NaN. Raises ProtocolError (``joint_count``, ``io``,
         ``oversize``, ``encode``).
         """
         msg = self._monitoring_out()
         try:
-            _set_header(msg.header, wire.MONITORING_ID, m.seq, m.reflected_seq)
-            self._write_robot(m, msg)
-            self._write_monitor_data(m, msg)
-            link = msg.connectionInfo
-            link.sessionState = m.session_state
-            link.quality = m.quality
-            if m.send_period_ms >= 0:
-                link.sendPeriod = m.send_period_ms
-            if m.receive_multiplier >= 0:
-                link.receiveMultiplier = m.receive_multiplier
-            if m.q_ipo is not None:
-                _write_joints(msg.ipoData.jointPosition, m.q_ipo)
-            if m.client_command_mode >= 0:
-                msg.ipoData.clientCommandMode = m.client_command_mode
-            if m.overlay_type >= 0:
-                msg.ipoData.overlayType = m.overlay_type
-            if not math.isnan(m.tracking):
-                msg.ipoData.trackingPerformance = m.tracking
-            return _bounded(msg.SerializeToString())
+            fill_monitoring(msg, m, self.family)
+            return self._datagram(msg.SerializeToString())
         except (TypeError, ValueError) as error:
             raise ProtocolError("encode", f"a monitoring message cannot be written: {error}") from error
-
-    def _write_robot(self, m: Monitoring, msg: Any) -> None:
-        if m.n_joints >= 0:
-            msg.robotInfo.numberOfJoints = m.n_joints
-        if m.safety_state >= 0:
-            msg.robotInfo.safetyState = m.safety_state
-        if m.drive_state:
-            if len(m.drive_state) != wire.JOINTS:
-                raise ProtocolError("joint_count", f"{len(m.drive_state)} drive states given, {wire.JOINTS} expected")
-            msg.robotInfo.driveState[:] = m.drive_state
-        if m.operation_mode >= 0:
-            msg.robotInfo.operationMode = m.operation_mode
-        if m.control_mode >= 0:
-            msg.robotInfo.controlMode = m.control_mode
-
-    def _write_monitor_data(self, m: Monitoring, msg: Any) -> None:
-        if m.q is not None:
-            _write_joints(msg.monitorData.measuredJointPosition, m.q)
-        if m.tau_measured is not None:
-            _write_joints(msg.monitorData.measuredTorque, m.tau_measured)
-        if m.q_commanded is not None:
-            _write_joints(msg.monitorData.commandedJointPosition, m.q_commanded)
-        if m.tau_commanded is not None:
-            _write_joints(msg.monitorData.commandedTorque, m.tau_commanded)
-        if m.tau_external is not None:
-            _write_joints(msg.monitorData.externalTorque, m.tau_external)
-        if m.ios:
-            write_ios(msg.monitorData.readIORequest, m.ios)
-        if m.t_device_ns >= 0:
-            stamp = msg.monitorData.timestamp
-            stamp.sec, stamp.nanosec = divmod(m.t_device_ns, 1_000_000_000)
 
     def encode_command(
         self,
@@ -208,48 +200,59 @@ class FriCodec:
         tau: Sequence[float] | Array | None = None,
         wrench: Sequence[float] | Array | None = None,
         ios: Sequence[IoValue] = (),
+        pose: Sequence[float] | Array | None = None,
+        redundancy: Redundant | None = None,
     ) -> bytes:
         """Write a client's answer; with none of the optional parts it is the header alone.
 
-        ``q`` (7,) rad, ``tau`` (7,) N·m, ``wrench`` (6,) N and N·m. A number that is not finite is never written:
-        raises ProtocolError (``not_finite``; else ``joint_count``, ``io``, ``oversize``, ``encode``).
+        ``q`` (7,) rad, ``tau`` (7,) N·m, ``wrench`` (6,) N and N·m in the order of the wire, ``pose``
+        ``[x y z (mm) qw qx qy qz]``. A number that is not finite is never written: raises ProtocolError
+        (``not_finite``; else ``unsupported`` for what this version lacks, ``joint_count``, ``io``, ``oversize``,
+        ``encode``).
         """
+        if ios and not self.has_ios:
+            raise ProtocolError("unsupported", f"FRI {self.family} carries no inputs and outputs")
+        if (pose is not None or redundancy is not None) and not self.has_pose:
+            raise ProtocolError("unsupported", f"FRI {self.family} carries no Cartesian poses; FRI 2 does")
         msg = self._command_out()
         try:
-            _set_header(msg.header, wire.COMMAND_ID, seq, reflected_seq)
+            set_header(msg.header, wire.COMMAND_ID, seq, reflected_seq)
             if q is not None:
-                _write_joints(msg.commandData.jointPosition, _finite(q, "jointPosition"))
+                write_joints(msg.commandData.jointPosition, finite(q, "jointPosition"))
             if wrench is not None:
-                values = _finite(wrench, "cartesianWrenchFeedForward")
-                if len(values) != 6:
-                    raise ProtocolError("joint_count", f"a wrench of {len(values)} values given, 6 expected")
-                msg.commandData.cartesianWrenchFeedForward.element[:] = values
+                name = "cartesianWrenchFeedForward"
+                write_vector(msg.commandData.cartesianWrenchFeedForward, finite(wrench, name), name)
             if tau is not None:
-                _write_joints(msg.commandData.jointTorque, _finite(tau, "jointTorque"))
+                write_joints(msg.commandData.jointTorque, finite(tau, "jointTorque"))
             if ios:
-                _finite([io.analog for io in ios if io.analog is not None], "writeIORequest")
+                finite([io.analog for io in ios if io.analog is not None], "writeIORequest")
                 write_ios(msg.commandData.writeIORequest, ios)
-            return _bounded(msg.SerializeToString())
+            if pose is not None:
+                write_pose(msg.commandData.cartesianPose, finite(pose, "cartesianPose"), "cartesianPose")
+            if redundancy is not None:
+                finite(redundancy, "redundancyInformation")
+                write_redundancy(msg.commandData.redundancyInformation, redundancy)
+            return self._datagram(msg.SerializeToString())
         except (TypeError, ValueError) as error:
             raise ProtocolError("encode", f"a command cannot be written: {error}") from error
 
     def decode_command(self, data: bytes) -> CommandMsg:
         """Read a client's answer (the mock's side). Raises ProtocolError with one of the reasons ``oversize``,
-        ``malformed``, ``missing``, ``identifier``, ``joint_count``, ``io``. Numbers are not judged."""
-        msg = _parse(self._command_in, data)
+        ``malformed``, ``missing``, ``identifier``, ``joint_count``, ``io``, ``version``; FRI 2.7 adds ``truncated`` and
+        ``crc``. Numbers are not judged."""
+        msg = _parse(self._command_in, self._message(data))
         header = _header(msg, wire.COMMAND_ID)
         command = CommandMsg(header.sequenceCounter, header.reflectedSequenceCounter)
         if msg.HasField("commandData"):
             part = msg.commandData
             command.q = self._joints(part, "jointPosition")
             command.tau = self._joints(part, "jointTorque")
-            if part.HasField("cartesianWrenchFeedForward"):
-                element = part.cartesianWrenchFeedForward.element[:]
-                if len(element) != 6:
-                    raise ProtocolError("joint_count", f"a wrench of {len(element)} values came, 6 expected")
-                command.wrench = np.array(element)
-            if part.writeIORequest:
+            command.wrench = read_vector(part, "cartesianWrenchFeedForward")
+            if self.has_ios and part.writeIORequest:
                 command.ios = read_ios(part.writeIORequest)
+            if self.has_pose:
+                command.pose = read_pose(part, "cartesianPose")
+                command.redundancy = read_redundancy(part, "redundancyInformation")
         return command
 
 
@@ -277,32 +280,6 @@ def _header(msg: Any, identifier: int) -> Any:
     return header
 
 
-def _set_header(header: Any, identifier: int, seq: int, reflected_seq: int) -> None:
-    header.messageIdentifier = identifier
-    header.sequenceCounter = seq & wire.UINT32
-    header.reflectedSequenceCounter = reflected_seq & wire.UINT32
-
-
-def _write_joints(part: Any, values: Sequence[float] | Array) -> None:
-    plain = values.tolist() if isinstance(values, np.ndarray) else values
-    if len(plain) != wire.JOINTS:
-        raise ProtocolError("joint_count", f"a joint vector of {len(plain)} values given, {wire.JOINTS} expected")
-    part.value[:] = plain
-
-
-def _finite(values: Sequence[float] | Array, name: str) -> Sequence[float]:
-    plain: Sequence[float] = values.tolist() if isinstance(values, np.ndarray) else values
-    if not all(map(math.isfinite, plain)):
-        raise ProtocolError("not_finite", f"{name} = {plain} is not finite and is not sent")
-    return plain
-
-
 def _optional_enum(part: Any, name: str, highest: int) -> int:
     value: int = getattr(part, name)
     return value if value <= highest and (value or part.HasField(name)) else -1
-
-
-def _bounded(data: bytes) -> bytes:
-    if len(data) > wire.MAX_DATAGRAM:
-        raise ProtocolError("oversize", f"a message of {len(data)} bytes was made, FRI allows {wire.MAX_DATAGRAM}")
-    return data

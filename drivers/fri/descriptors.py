@@ -5,7 +5,9 @@ value out of range is read and judged by the codec instead of vanishing among th
 as ``bytes``, so that a broken one cannot raise where it is read. Fields that nobody here uses (transformations,
 end-of-message data) are left out: proto2 skips them as unknown.
 
-A version with another set of fields gets a table of its own in :data:`TABLES`.
+A version with another set of fields gets a table of its own in :data:`TABLES`. Bare messages of two families parse as
+each other, so a table also names, as plain ``bytes``, the fields by which a stranger's message betrays itself
+(:data:`MARKS`).
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ _SCALARS = {
     "bytes": _Field.TYPE_BYTES,
 }
 
-Table = dict[str, tuple[tuple[str, int, str, str], ...]]
+Fields = tuple[tuple[str, int, str, str], ...]
+Table = dict[str, Fields]
 """Message name → fields as (name, number, type, label): r required, o optional, * repeated, p repeated and packed."""
 
 FRI_1_14: Table = {
@@ -97,7 +100,66 @@ FRI_1_14: Table = {
     ),
 }
 
-TABLES: dict[str, Table] = {"1.14": FRI_1_14}
+_POSE: Table = {
+    "QuaternionTransformation": (
+        ("name", 1, "bytes", "r"),
+        ("element", 2, "double", "p"),
+    ),
+    "RedundancyInformation": (("strategy", 1, "uint32", "r"), ("value", 2, "double", "r")),
+}
+_MEASURED_POSE = (
+    ("measuredCartesianPose", 9, "QuaternionTransformation", "o"),
+    ("measuredRedundancyInformation", 10, "RedundancyInformation", "o"),
+)
+_IPO_POSE = (
+    ("cartesianPose", 2, "QuaternionTransformation", "o"),
+    ("redundancyInformation", 3, "RedundancyInformation", "o"),
+)
+_COMMAND_POSE = (
+    ("cartesianPose", 6, "QuaternionTransformation", "o"),
+    ("redundancyInformation", 7, "RedundancyInformation", "o"),
+)
+_FORCE = (("externalForce", 6, "CartesianVector", "o"),)
+_IOS = ("readIORequest", "writeIORequest")
+
+MARKS = {
+    "1.11": ("readIORequest", "measuredCartesianPose"),
+    "1.14": ("measuredCartesianPose",),
+    "2.5": ("commandedJointPosition",),
+    "2.7": ("commandedJointPosition",),
+}
+"""Family → fields of ``MessageMonitorData`` that it does not have, and some other family has."""
+
+
+def _without(fields: Fields, *names: str) -> Fields:
+    return tuple(field for field in fields if field[0] not in names)
+
+
+def _marked(fields: Fields, *marks: tuple[str, int, str]) -> Fields:
+    return fields + tuple((name, number, "bytes", label) for name, number, label in marks)
+
+
+def _changed(table: Table, **messages: Fields) -> Table:
+    return {**table, **messages}
+
+
+_MONITOR, _IPO, _COMMAND = (FRI_1_14[name] for name in ("MessageMonitorData", "MessageIpoData", "MessageCommandData"))
+_MONITOR_2 = _without(_MONITOR, "commandedJointPosition") + _MEASURED_POSE
+_FRI_2 = _changed({**FRI_1_14, **_POSE}, MessageIpoData=_IPO + _IPO_POSE, MessageCommandData=_COMMAND + _COMMAND_POSE)
+_MARK_3 = ("commandedJointPosition", 3, "o")
+_MARK_8 = ("readIORequest", 8, "*")
+_MARK_9 = ("measuredCartesianPose", 9, "o")
+
+TABLES: dict[str, Table] = {
+    "1.11": _changed(
+        FRI_1_14,
+        MessageMonitorData=_marked(_without(_MONITOR, *_IOS), _MARK_8, _MARK_9),
+        MessageCommandData=_without(_COMMAND, *_IOS),
+    ),
+    "1.14": _changed(FRI_1_14, MessageMonitorData=_marked(_MONITOR, _MARK_9)),
+    "2.5": _changed(_FRI_2, MessageMonitorData=_marked(_MONITOR_2, _MARK_3)),
+    "2.7": _changed(_FRI_2, MessageMonitorData=_marked(_MONITOR_2 + _FORCE, _MARK_3)),
+}
 
 
 @cache

@@ -22,6 +22,8 @@ class Receiver:
         self._codec = codec
         self._health = health
         self._window = SequenceWindow()
+        self.strange: bytes | None = None
+        """The last datagram, if it was of another version family than the cell's."""
 
     def restart(self) -> None:
         """The session is over: the next one counts anew and may come from another port."""
@@ -50,7 +52,10 @@ class Receiver:
                 m = self._codec.decode_monitoring(data)
             except ProtocolError as error:
                 self.reject(error.reason)
+                if error.reason == "version":
+                    self.strange = data
                 continue
+            self.strange = None
             self._link.lock(sender)
             arrival = self._window.judge(m.seq)
             if arrival is Arrival.JUMP:

@@ -9,6 +9,9 @@ from drivers.fri.ios import IoValue
 
 _NAN = float("nan")
 
+Redundant = tuple[int, float]
+"""Redundancy strategy (:class:`~drivers.fri.wire.Redundancy`) and its value."""
+
 
 @dataclass(slots=True, eq=False)
 class Monitoring:
@@ -38,11 +41,20 @@ class Monitoring:
     t_device_ns: int = -1
     """Controller clock (Unix time), ns."""
     ios: list[IoValue] = field(default_factory=list)
+    pose: Array | None = None
+    """Measured pose of the TCP in the base frame, ``[x y z (mm) qw qx qy qz]``; FRI 2 only, like the next three."""
+    redundancy: Redundant | None = None
+    pose_ipo: Array | None = None
+    """The interpolator's pose, with a Cartesian overlay only."""
+    redundancy_ipo: Redundant | None = None
+    external_force: Array | None = None
+    """The controller's own estimate of the external wrench (6,), N and N·m; FRI 2.7 only."""
 
 
 @dataclass(slots=True, eq=False)
 class CommandMsg:
-    """What the client answers; a field is None where the wire has none. ``wrench`` is (6,), N and N·m."""
+    """What the client answers; a field is None where the wire has none. ``wrench`` is (6,), N and N·m in the
+    order of the wire; ``pose`` is ``[x y z (mm) qw qx qy qz]``."""
 
     seq: int
     reflected_seq: int
@@ -50,3 +62,5 @@ class CommandMsg:
     tau: Array | None = None
     wrench: Array | None = None
     ios: list[IoValue] = field(default_factory=list)
+    pose: Array | None = None
+    redundancy: Redundant | None = None

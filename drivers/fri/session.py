@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from drivers.contract import ArmState, Array
 from drivers.fri.accepted import AcceptedCommands
+from drivers.fri.modes import CommandMode
 from drivers.fri.records import Monitoring
-from drivers.fri.wire import ClientCommandMode, SessionState
+from drivers.fri.wire import SessionState
 
 MAX_GAP = 50
 """Frames missing while commanded after which the robot may have left and entered commanding unseen."""
@@ -14,9 +15,12 @@ MAX_GAP = 50
 class Session:
     """State of the link and the permission to command; the permission is only ever withdrawn here, never given."""
 
-    def __init__(self, n: int, period: float) -> None:
-        """``period``: the tick, s, for which limits per tick were made; at another one nothing is commanded."""
-        self._period_ms = round(period * 1e3)
+    def __init__(self, n: int, mode: CommandMode, multiplier: int, send_period: float) -> None:
+        """``mode`` and ``multiplier`` (packets for each answer) are those that the cell states, and so is
+        ``send_period``, s: limits per tick were made for it, so at another one nothing is commanded."""
+        self.mode = mode
+        self.multiplier = multiplier
+        self._period_ms = round(send_period * 1e3)
         self.accepted = AcceptedCommands(n)
         self.reported = -1
         """The controller's own session state; -1 before the first frame."""
@@ -80,18 +84,19 @@ class Session:
         self.mirrored = None
 
     def _judge(self, m: Monitoring) -> ArmState:
-        """COMMANDED takes more than the controller's word: commands were enabled, the controller wants torques, and
+        """COMMANDED takes more than the controller's word: commands were enabled, the controller wants the kind we
+        send, and
         its set-point was mirrored while it synchronised, so that there is a place to start from."""
         session = m.session_state
         if session == SessionState.IDLE:
             return ArmState.DISCONNECTED
-        if self.off or m.receive_multiplier > 1 or session == SessionState.MONITORING_WAIT:
+        if self.off or max(1, m.receive_multiplier) != self.multiplier or session == SessionState.MONITORING_WAIT:
             return ArmState.MONITORING
         if m.send_period_ms != self._period_ms:
             return ArmState.MONITORING
         if session == SessionState.MONITORING_READY:
             return ArmState.READY
-        if m.client_command_mode != ClientCommandMode.TORQUE:
+        if m.client_command_mode != self.mode.wire:
             return ArmState.MONITORING
         if session == SessionState.COMMANDING_WAIT:
             return ArmState.SYNCHRONISING

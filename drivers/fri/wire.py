@@ -79,6 +79,8 @@ class ClientCommandMode(enum.IntEnum):
     POSITION = 1
     WRENCH = 2
     TORQUE = 3
+    CARTESIAN_POSE = 4
+    """FRI 2 only."""
 
 
 class OverlayType(enum.IntEnum):
@@ -102,3 +104,11 @@ class IoDirection(enum.IntEnum):
 
     INPUT = 0
     OUTPUT = 1
+
+
+class Redundancy(enum.IntEnum):
+    """``RedundancyInformation.strategy``: what fixes the posture that a pose leaves open."""
+
+    E1 = 0
+    """Position of joint A3, rad."""
+    NONE = 4

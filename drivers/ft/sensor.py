@@ -24,7 +24,7 @@ from drivers.ft.bota import (
     unpack_frame,
 )
 from drivers.ft.port import RawPort
-from drivers.ft.steps import run_steps
+from drivers.ft.steps import Waits, play_steps
 
 _LOCK_TIMEOUT_NS = 1_000_000_000
 _RATE_TOLERANCE = 0.02
@@ -66,6 +66,10 @@ class BotaSensor:
         self._moment_max = moment_max
         self._step_us = 1e6 / self.rate
         self._port: RawPort | None = None
+        self._opening: Waits | None = None
+        self._opening_port: RawPort | None = None
+        self.trouble = ""
+        """Why the last attempt to open failed; empty if it did not."""
         self._forget()
 
     def _forget(self) -> None:
@@ -88,20 +92,61 @@ class BotaSensor:
         Raises ConnectError (port missing, held, no or negative answer, no frames, other rate).
         """
         self.close()
+        opening = self._handshake()
+        for wait_ns in opening:
+            assert self._opening_port is not None
+            self._ticks.wait(self._opening_port.fd, wait_ns)
+
+    def reopen(self) -> None:
+        """Begin to open anew without waiting: every :meth:`poll` goes on with the handshake by one step.
+
+        Until it is done samples are invalid, with the flag ``reopening``; if it fails :attr:`trouble` says why and
+        the flag goes. Never raises; an attempt under way is begun anew.
+        """
+        self.close()
+        self._opening = self._handshake()
+        self._flags |= {"reopening"}
+
+    @property
+    def reopening(self) -> bool:
+        """An attempt to open anew is under way."""
+        return self._opening is not None
+
+    def _handshake(self) -> Waits:
+        """Each step of opening; raises ConnectError."""
         self._forget()
-        port = RawPort(self._path, BAUD)
+        self._flags = frozenset({"reopening"})
         try:
-            self._lock(port, run_steps(start_steps(self._sinc), port, self._ticks))
-        except BaseException:
-            port.close()
+            port = self._opening_port = RawPort(self._path, BAUD)
+            rest = yield from play_steps(start_steps(self._sinc), port, self._ticks)
+            yield from self._lock(port, rest)
+        except BaseException as error:
+            if isinstance(error, ConnectError):
+                self.trouble = str(error)
+            self._flags = frozenset({"unplugged"})
+            self._valid = False
+            if self._opening_port is not None:
+                self._opening_port.close()
+                self._opening_port = None
             raise
-        self._port = port
+        self.trouble = ""
+        self._port, self._opening_port = port, None
         self._skipped_before_lock, self._rejected_before_lock = self._framer.skipped, self._framer.rejected
         latency = port.latency_ms()
         if latency is not None and latency > 1:
             self._link_flags |= {"adapter_latency"}
 
-    def _lock(self, port: RawPort, data: bytes) -> None:
+    def _open_on(self) -> None:
+        """One step of an attempt to open anew."""
+        assert self._opening is not None
+        try:
+            next(self._opening)
+        except StopIteration:
+            self._opening = None
+        except ConnectError:
+            self._opening = None
+
+    def _lock(self, port: RawPort, data: bytes) -> Waits:
         """Take frames until two in a row are one nominal period apart in the device's own time."""
         deadline = self._ticks.now_ns() + _LOCK_TIMEOUT_NS
         last_us = -1
@@ -121,7 +166,7 @@ class BotaSensor:
                 break
             if port.lost:
                 raise ConnectError(f"{self._path}: {port.lost} after the handshake: check cable and power")
-            self._ticks.wait(port.fd, deadline - now)
+            yield deadline - now
             data = port.read_available()
         seen = f"{self._framer.good} good frames, {self._framer.skipped} bytes that fit no frame"
         if step and self._framer.good * FRAME_SIZE > self._framer.skipped:
@@ -137,8 +182,12 @@ class BotaSensor:
     def poll(self) -> WrenchSample:
         """Read until nothing is left, take the newest good frame. Never raises, never waits."""
         now = self._ticks.now_ns()
-        port = self._port
         fresh = False
+        if self._opening is not None:
+            self._open_on()
+            if self._port is None:
+                return WrenchSample(now, -1, False, False, -1, np.full(6, nan), flags=self._flags)
+        port = self._port
         if port is not None:
             data = port.read_available()
             if data:
@@ -217,6 +266,9 @@ class BotaSensor:
 
     def close(self) -> None:
         """Ask the sensor to stop streaming and let go of the port; legal more than once, never raises."""
+        if self._opening is not None:
+            self._opening.close()
+            self._opening = None
         port, self._port = self._port, None
         if port is None:
             return

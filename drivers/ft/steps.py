@@ -1,9 +1,12 @@
-"""Handshakes as data: a protocol yields steps, :func:`run_steps` plays them on a port with injected time."""
+"""Handshakes as data: a protocol yields steps, :func:`play_steps` plays them on a port with injected time.
+
+Whoever plays does the waiting: :func:`run_steps` waits on the spot, a control cycle goes on with one piece a cycle.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 from drivers.contract import Ticks
@@ -43,11 +46,26 @@ class Drain:
 
 Step = Send | Expect | Drain
 
+Waits = Generator[int, None, None]
+"""Something that goes on whenever bytes may have arrived, and yields how long it would wait for them, ns."""
+
 
 def run_steps(steps: Iterable[Step], port: RawPort, ticks: Ticks) -> bytes:
+    """:func:`play_steps`, waiting for every answer."""
+    play = play_steps(steps, port, ticks)
+    try:
+        while True:
+            ticks.wait(port.fd, next(play))
+    except StopIteration as end:
+        rest: bytes = end.value
+        return rest
+
+
+def play_steps(steps: Iterable[Step], port: RawPort, ticks: Ticks) -> Generator[int, None, bytes]:
     """Play the steps; returns what was read after the last match (the stream may already have begun).
 
-    Raises ConnectError saying what was read, what was expected and what to do.
+    Each yield is a wait for bytes, of so many ns at most. Raises ConnectError saying what was read, what was
+    expected and what to do.
     """
     rest = b""
     sent = b""
@@ -57,9 +75,9 @@ def run_steps(steps: Iterable[Step], port: RawPort, ticks: Ticks) -> bytes:
                 sent, rest = step.data, b""
                 port.write(sent)
             elif isinstance(step, Expect):
-                rest = _expect(step, sent, rest, port, ticks)
+                rest = yield from _expect(step, sent, rest, port, ticks)
             else:
-                _drain(step, port, ticks)
+                yield from _drain(step, port, ticks)
                 rest = b""
         except DeviceLostError as error:
             raise ConnectError(f"{error} (during the handshake, after sending {sent!r})") from error
@@ -73,7 +91,9 @@ def _read(port: RawPort) -> bytes:
     return data
 
 
-def _expect(step: Expect, sent: bytes, seen: bytes, port: RawPort, ticks: Ticks) -> bytes:
+def _expect(
+    step: Expect, sent: bytes, seen: bytes, port: RawPort, ticks: Ticks
+) -> Generator[int, None, bytes]:
     for attempt in range(step.tries):
         if attempt:
             port.write(sent)
@@ -91,7 +111,7 @@ def _expect(step: Expect, sent: bytes, seen: bytes, port: RawPort, ticks: Ticks)
             left = deadline - ticks.now_ns()
             if left <= 0:
                 break
-            ticks.wait(port.fd, left)
+            yield left
             # An acknowledgement is short: keep enough for one that is cut by two reads, and some for the error text.
             seen = seen[-64:] + _read(port)
     seconds = step.timeout_ns * 1e-9
@@ -101,7 +121,7 @@ def _expect(step: Expect, sent: bytes, seen: bytes, port: RawPort, ticks: Ticks)
     )
 
 
-def _drain(step: Drain, port: RawPort, ticks: Ticks) -> None:
+def _drain(step: Drain, port: RawPort, ticks: Ticks) -> Waits:
     limit = ticks.now_ns() + step.limit_ns
     quiet_at = ticks.now_ns() + step.quiet_ns
     while True:
@@ -113,7 +133,7 @@ def _drain(step: Drain, port: RawPort, ticks: Ticks) -> None:
                 f"{port.path}: still sending {step.limit_ns * 1e-9:g} s after it was told to stop, expected silence "
                 f"for {step.quiet_ns * 1e-6:g} ms; power-cycle the device, check that no other program commands it"
             )
-        ticks.wait(port.fd, quiet_at - now)
+        yield quiet_at - now
         if _read(port):
             quiet_at = ticks.now_ns() + step.quiet_ns
 

@@ -2,58 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from hil.cell.fri import FriLink
 from hil.cell.limits import joint_limits
-from hil.cell.parts import Joints, NotNegativeJoints, Pose, Positive, PositiveJoints, Section, Vec3
+from hil.cell.parts import Joints, NotNegative, NotNegativeJoints, Pose, Positive, PositiveJoints, Section, Vec3
 from safety.limits import JointLimits
 from sim_mocks.faults import KINDS, Fault, FaultError
 
 MOCK_PORT = "mock"
-FRI_VERSIONS = ("1.14", "1.15", "1.16")
-
-
-def _version(value: Any) -> Any:
-    """``version: 1.15`` without quotes reads as a number."""
-    return f"{value:g}" if isinstance(value, float) else value
-
-
-class FriLink(Section):
-    """The FRI connection of a KUKA LBR."""
-
-    version: Annotated[str, BeforeValidator(_version)] = Field(
-        description=f"FRI version of the robot: {', '.join(FRI_VERSIONS)}"
-    )
-    host: str = Field(default="127.0.0.1", description="our own address, on which the robot's packets arrive")
-    port: int = Field(
-        default=30200, ge=0, le=65535, description="UDP port; 0 takes a free one, which only a mock can be told"
-    )
-    peer: str | None = Field(default=None, description="robot's address:port; nothing locks to the first good sender")
-    send_period_ms: int = Field(default=1, ge=1, le=10, description="as the robot application opened the session")
-
-    @field_validator("version")
-    @classmethod
-    def _known(cls, version: str) -> str:
-        if version not in FRI_VERSIONS:
-            raise ValueError(f"allowed: {', '.join(FRI_VERSIONS)} (others come with a later release)")
-        return version
-
-    @field_validator("peer")
-    @classmethod
-    def _address(cls, peer: str | None) -> str | None:
-        match = re.fullmatch(r"([^:\s]+):(\d{1,5})", peer) if peer is not None else None
-        if peer is not None and (match is None or not 0 < int(match[2]) <= 65535):
-            raise ValueError('allowed: "address:port", as in "192.170.10.2:30200"')
-        return peer
-
-    @property
-    def peer_address(self) -> tuple[str, int] | None:
-        """``peer`` as a socket address."""
-        host, _, port = (self.peer or "").rpartition(":")
-        return (host, int(port)) if self.peer else None
 
 
 class Standstill(Section):
@@ -94,6 +53,10 @@ class Limits(Section):
 
     preset: Literal["iiwa14_r820", "iiwa7_r800"] = Field(description="whose data sheet")
     source: str = Field(min_length=8, description="the document that the limits were checked against, for the report")
+    force_max: NotNegative = Field(default=0.0, description="largest element of a commanded force, N (wrench mode)")
+    moment_max: NotNegative = Field(
+        default=0.0, description="largest element of a commanded moment, N·m; needs fri.moment_order"
+    )
     overrides: Overrides = Field(default=Overrides(), description="tighter limits of one's own")
 
     def joint_limits(self) -> JointLimits:
@@ -135,6 +98,15 @@ class Robot(Section):
         if "gravity" not in adds:
             raise ValueError("allowed: a list with gravity in it; an LBR compensates gravity in every torque mode")
         return adds
+
+    @model_validator(mode="after")
+    def _moments(self) -> Robot:
+        if self.limits.moment_max > 0.0 and self.fri.moment_order is None:
+            raise ValueError(
+                "allowed with limits.moment_max above 0: a fri.moment_order, as measured on the robot; nobody has "
+                "published in which order moments travel"
+            )
+        return self
 
     @property
     def joint_limits(self) -> JointLimits:

@@ -79,7 +79,7 @@ def _default(field: FieldInfo) -> str:
         return "needed"
     if isinstance(value, BaseModel):
         return "its defaults"
-    if value is None or value == () or value == "":
+    if value is None or value in ((), "", {}):
         return "none"
     if isinstance(value, tuple):
         text = ", ".join(_number(x) for x in value)
@@ -113,6 +113,8 @@ def _say(kind: Any, metadata: typing.Iterable[Any] = ()) -> str:
         bounds = _say(args[0])
         count = f"{length} × " if length else "list of "
         return f"{count}{bounds}" + (", or one for all" if one else "")
+    if origin is dict:
+        return f"name: {_say(args[1])}"
     names = {float: "number", int: "whole number", bool: "`true`, `false`", str: "text"}
     return names.get(kind, "") + _bounds(metadata)
 

@@ -8,7 +8,7 @@ import types
 
 import typer
 
-from hil.cli import cells, log, mock, run
+from hil.cli import cells, log, mock, operate, run
 
 app = typer.Typer(
     help="Drive a torque-controlled arm safely from Python, on mocks or (later) for real.",
@@ -21,6 +21,7 @@ app.command("run")(run.run)
 app.command("mock")(mock.mock)
 app.command("cells")(cells.cells)
 app.command("check")(cells.check)
+operate.add_to(app)
 app.add_typer(log.app, name="log")
 
 

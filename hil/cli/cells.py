@@ -77,6 +77,9 @@ def describe(cell: Cell) -> Panel:
     facts.add_row("devices", "simulated" if cell.mocks else "real: refused for now, with --real too")
     fri = robot.fri
     link = f"FRI {fri.version}, {fri.host}:{fri.port or 'any port'}, every {fri.send_period_ms} ms"
+    if fri.receive_multiplier > 1:
+        link += f", every {fri.receive_multiplier}. answered"
+    link += f", {fri.command_mode} commands"
     facts.add_row("robot", f"{robot.model}, {link}, adds {', '.join(sorted(robot.terms))} by itself")
     for sensor in cell.sensors:
         facts.add_row("sensor", f"{sensor.name}: {sensor.driver} on {sensor.port}, {sensor.rate:g} Hz")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from drivers.errors import ConnectError
 from hil.cell import Cell, CellError, CellRefused, load_cell, require_permission
 from hil.cli.cells import console, show_faults
-from hil.launch import Run, launch
+from hil.launch import Run, launch, operate
+from hil.operation.place import PlaceError, running
 from hil.report import verdict_table
 
 DEMO_CELL = "iiwa14_polish"
+_FIGURES = re.compile(r"[-0-9.]+")
 _BRINGUP = ("connect", "check", "tare", "enable")
 
 CellArgument = Annotated[str, typer.Argument(help="name of a shipped cell (`hil cells`) or path of a cell file")]
@@ -25,13 +29,22 @@ FastOption = Annotated[bool, typer.Option("--fast", help="as fast as the machine
 
 def run(
     cell: CellArgument,
-    motion: Annotated[list[str], typer.Option(help="a motion of the cell; give it again for more, in order")],
+    motion: Annotated[
+        list[str] | None,
+        typer.Option(help="a motion of the cell; again for more, in order; without any the cell stays in operation"),
+    ] = None,
     real: Annotated[bool, typer.Option("--real", help="drive the real robot of a cell without mocks")] = False,
     seed: SeedOption = None,
     fast: FastOption = False,
+    record: Annotated[
+        bool, typer.Option("--record/--no-record", help="in operation: record from the beginning (some 0.7 MB/s)")
+    ] = True,
 ) -> None:
-    """Run motions of a cell under supervision: connect, check, tare, enable, move, stop; then a report."""
+    """Run motions of a cell, then report; or, without --motion, keep the cell in operation and take verbs."""
     loaded = _load(cell, real)
+    if not motion:
+        _operate(loaded, seed, fast, record)
+        return
     unknown = [name for name in motion if name not in loaded.motions]
     if unknown:
         _fail(f"cell {loaded.name} has no motion {', '.join(unknown)}; it has: {', '.join(loaded.motions)}")
@@ -60,7 +73,7 @@ def _load(cell: str, real: bool) -> Cell:
     return loaded
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     Console(stderr=True).print(message, style="red", markup=False, highlight=False)
     raise typer.Exit(2)
 
@@ -81,6 +94,54 @@ def _drive(cell: Cell, motions: list[str], seed: int | None, fast: bool) -> None
     _tell(out, ended)
     if not ended.ok:
         raise typer.Exit(1)
+
+
+def _operate(cell: Cell, seed: int | None, fast: bool, record: bool) -> None:
+    out = console()
+    try:
+        if any(other.name == cell.name for other in running()):
+            _fail(f"cell {cell.name!r} runs already; `hil status` shows it, `hil down` ends it")
+        out.print(f"[bold]{cell.name}[/]: in operation on simulated devices, no hardware moves.")
+        out.print("In another terminal: hil status, hil enable, hil start MOTION, hil stop. Ctrl-C or hil down ends.")
+        with _Sentence(out) as sentence:
+            ended = operate(
+                cell,
+                Path(cell.recording.dir),
+                seed=seed,
+                paced=not fast,
+                recording=record,
+                progress=lambda said: sentence.update(str(said["sentence"])),
+            )
+    except (ConnectError, PlaceError, OSError) as error:
+        _fail(str(error))
+    _tell(out, ended)
+    if not ended.ok:
+        raise typer.Exit(1)
+
+
+class _Sentence:
+    """What the cell says of itself: one live line on a terminal, one line for each change elsewhere."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._live = out.status("starting") if out.is_terminal else None
+        self._last = ""
+
+    def __enter__(self) -> _Sentence:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self, sentence: str) -> None:
+        if self._live is not None:
+            self._live.update(Text(sentence))
+        elif _FIGURES.sub("", sentence) != self._last:
+            self._last = _FIGURES.sub("", sentence)
+            self._out.print(sentence, markup=False, highlight=False)
 
 
 def _tell(out: Console, ended: Run) -> None:

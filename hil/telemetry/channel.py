@@ -5,8 +5,9 @@ SUB. Downstream every message is a header, then a body::
 
     kind (4 bytes) | 4 spare bytes | sequence (u64, little endian) | body
 
-``row\\0`` carries one row, ``evnt`` one encoded event, ``end\\0`` nothing: the run is over. The sequence counts all
-three, so that a receiver sees what it missed: ZeroMQ drops without a word.
+``row\\0`` carries one row, ``evnt`` one encoded event, ``end\\0`` nothing: the run is over, ``file`` the path of
+the log to write from here on (empty: none) once the present one is complete. The sequence counts all four,
+so that a receiver sees what it missed: ZeroMQ drops without a word.
 
 Upstream an XSUB may send messages of its own: ``0x02`` + u64 acknowledges everything up to that sequence,
 ``0x03`` says that the file is complete. A recorder announces itself by subscribing to ``recorder:<pid>`` after
@@ -24,6 +25,7 @@ HEADER = struct.Struct("<4s4xQ")
 ROW = b"row\0"
 EVENT = b"evnt"
 END = b"end\0"
+FILE = b"file"
 
 ACK = struct.Struct("<cQ")
 ACK_MARK = b"\x02"

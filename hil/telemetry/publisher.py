@@ -12,7 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import zmq
 
-from hil.telemetry.channel import ACK, ACK_MARK, DONE, END, EVENT, HEADER, RECORDER, ROW, SUBSCRIBE, Waiter, has_ended
+from hil.telemetry.channel import (
+    ACK,
+    ACK_MARK,
+    DONE,
+    END,
+    EVENT,
+    FILE,
+    HEADER,
+    RECORDER,
+    ROW,
+    SUBSCRIBE,
+    Waiter,
+    has_ended,
+)
 from hil.telemetry.row import row_layout
 from hil.telemetry.schema import Event, encode_event
 
@@ -111,6 +124,14 @@ class Publisher:
         """Send an event, stamped with tick and time of the row as it stands. Not for every cycle (about 20 µs)."""
         tick = self._tick[()] if self._published or self._t_ns[()] else -1
         self._send(EVENT, encode_event(Event(tick, self._t_ns[()], kind, text, data)))
+
+    def record_to(self, path: str) -> None:
+        """Have the recorder complete its log and begin another at ``path``; empty: write none until told again.
+
+        Waits for nothing. Phases are announced anew, so that each log knows their names.
+        """
+        self._send(FILE, path.encode())
+        self._phases.clear()
 
     def phase(self, name: str) -> int:
         """Index of a phase of the motion for the row's ``phase``; announces the name in an event the first time."""

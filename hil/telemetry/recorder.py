@@ -22,7 +22,7 @@ from pathlib import Path
 
 import zmq
 
-from hil.telemetry.channel import ACK, ACK_MARK, DONE, END, EVENT, HEADER, RECORDER, ROW, SUBSCRIBE, Waiter
+from hil.telemetry.channel import ACK, ACK_MARK, DONE, END, EVENT, FILE, HEADER, RECORDER, ROW, SUBSCRIBE, Waiter
 from hil.telemetry.mcapfile import AttachedFile, LogWriter
 from hil.telemetry.row import RowLayout, row_layout
 from hil.telemetry.schema import Event, event_time
@@ -55,12 +55,13 @@ class Meta:
 
 
 class Recorder:
-    """Receives, counts what was missed, writes, acknowledges."""
+    """Receives, counts what was missed, writes, acknowledges; completes a log and begins another when it is told."""
 
     def __init__(self, endpoint: str, meta: Meta, writer: LogWriter, parent: int) -> None:
         """``parent``: pidfd of the publishing process, -1 for none."""
         self.lockstep = meta.lockstep
-        self._writer = writer
+        self._meta = meta
+        self._writer: LogWriter | None = writer
         self._layout: RowLayout = row_layout(meta.n)
         self._stamp = struct.Struct("<qxq")  # tick, the one-byte tag of t_ns, t_ns
         self._stamp_at = HEADER.size + self._layout.cycle.offsets[0]
@@ -75,7 +76,7 @@ class Recorder:
         self._socket.linger = 200  # ms, so that the last words get out
         self._socket.rcvhwm = 20_000
         self._socket.connect(endpoint)
-        for topic in (ROW, EVENT, END, RECORDER + str(os.getpid()).encode()):
+        for topic in (ROW, EVENT, END, FILE, RECORDER + str(os.getpid()).encode()):
             self._socket.send(SUBSCRIBE + topic)
         self._waiter = Waiter(self._socket, parent)
         self._sleeper = select.poll()
@@ -119,27 +120,50 @@ class Recorder:
             if missed:
                 self._note_gap(missed)
             split = HEADER.size + self._layout.split
-            self._writer.row(message[HEADER.size : split], message[split:], self._t_ns)
-            self.rows += 1
+            if self._writer is not None:
+                self._writer.row(message[HEADER.size : split], message[split:], self._t_ns)
+                self.rows += 1
             return
         if missed:
             self._note_gap(missed)
         if kind == EVENT:
             body = message[HEADER.size :]
-            self._writer.encoded_event(body, event_time(body))
+            if self._writer is not None:
+                self._writer.encoded_event(body, event_time(body))
+        elif kind == FILE:
+            self._write_to(message[HEADER.size :].decode())
         elif kind == END:
             self.ended = True
 
     def _note_gap(self, missed: int) -> None:
         self.missed += missed
         text = f"{missed} message(s) were dropped on the way to the recorder before tick {self._tick}"
-        self._writer.event(Event(self._tick, self._t_ns, "gap", text, {"missed": missed}))
+        if self._writer is not None:
+            self._writer.event(Event(self._tick, self._t_ns, "gap", text, {"missed": missed}))
 
-    def note_end(self, why: str) -> None:
-        """Say in the log how it ended."""
+    def _write_to(self, path: str) -> None:
+        self.finish("recording was switched off" if not path else f"the recording goes on in {Path(path).name}")
+        if path:
+            self._writer = LogWriter(Path(path), self._meta.metadata, self._meta.attachments)
+
+    def tend(self) -> None:
+        """Housekeeping of the log that is open."""
+        if self._writer is not None:
+            self._writer.tend()
+
+    def finish(self, why: str) -> None:
+        """Say in the log how it ended, and complete it; no effect when none is open."""
+        if self._writer is None:
+            return
+        self._note_end(self._writer, why)
+        self._writer.finish()
+        self._writer = None
+        self.rows = self.missed = 0
+
+    def _note_end(self, writer: LogWriter, why: str) -> None:
         data = {"rows": self.rows, "missed": self.missed, "reason": why}
         text = f"recording ended: {why}; {self.rows} rows, {self.missed} missed"
-        self._writer.event(Event(self._tick, self._t_ns, "recorded", text, data))
+        writer.event(Event(self._tick, self._t_ns, "recorded", text, data))
 
     def say_done(self) -> None:
         """Tell the publisher that the file is complete."""
@@ -162,15 +186,15 @@ class _Signals:
         self.name = signal.Signals(number).name
 
 
-def record(recorder: Recorder, writer: LogWriter, signals: _Signals) -> str:
+def record(recorder: Recorder, signals: _Signals) -> str:
     """Record until there is a reason to stop; returns the reason."""
     while True:
         alive = recorder.wait()
         while recorder.drain():
-            writer.tend()
+            recorder.tend()
             if not recorder.lockstep:
                 break
-        writer.tend()
+        recorder.tend()
         if recorder.ended:
             return "end of the run"
         reason = signals.name and f"{signals.name} received"
@@ -210,9 +234,7 @@ def main(argv: list[str] | None = None) -> int:
     signals = _Signals()
     recorder = Recorder(options.endpoint, meta, writer, parent)
     try:
-        reason = record(recorder, writer, signals)
-        recorder.note_end(reason)
-        writer.finish()
+        recorder.finish(record(recorder, signals))
     except (OSError, ValueError) as error:
         print(f"recorder: {options.out} ends early: {error}", file=sys.stderr)
         return 1

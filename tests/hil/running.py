@@ -1,4 +1,4 @@
-"""A mocked cell with its supervisor in this process, moved on cycle by cycle, and a cell file whose run is short."""
+"""A mocked cell with its supervisor in this process, moved on one cycle at a time, and a cell file with a short run."""
 
 from __future__ import annotations
 

@@ -180,12 +180,7 @@ def test_a_motion_without_kind_says_so(text: str, faults: Callable[[str], list[C
         ("home: [0.0, 0.55, 0.0,", "home: [0.0, 0.55,", "robot.home", "7 values, here are 6"),
         ("home: [0.0, 0.55,", "home: [0.0, 2.2,", "robot.home", "A2 -2.094 … 2.094 rad"),
         ("target: [0.0, 0.55,", "target: [3.0, 0.55,", "motions.home.target", "A1 -2.967 … 2.967 rad"),
-        (
-            'version: "1.15"',
-            'version: "2.5"',
-            "robot.fri.version",
-            "1.14, 1.15, 1.16 (others come with a later release)",
-        ),
+        ('version: "1.15"', 'version: "2.6"', "robot.fri.version", "1.11, 1.14, 1.15, 1.16, 2.5, 2.7"),
         ('version: "1.15"', "version: 1.17", "robot.fri.version", "1.14, 1.15, 1.16"),
         ("driver: fri", "driver: fry", "robot.driver", "did you mean 'fri'"),
         ("driver: bota", "driver: ati", "sensors[0].driver", "'bota'"),

@@ -226,3 +226,31 @@ def test_bad_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["--endpoint", endpoint(tmp_path), "--out", str(tmp_path / "no" / "x"), "--meta", str(good)]) == 2
     # The largest pid Linux allows is 2^22.
     assert main([*arguments, str(good), "--parent", str(2**22 + 1)]) == 2
+
+
+def test_recording_goes_on_in_another_file_or_in_none(tmp_path: Path) -> None:
+    """Rows go to the log that is named at the time; each log is complete, knows its phases and counts its own rows."""
+    publisher = Publisher(endpoint(tmp_path), N, lockstep=True)
+    recorder = launch(tmp_path)
+    try:
+        assert publisher.wait_for_recorder(READY_S)
+        for tick in range(300):
+            if tick == 100:
+                publisher.record_to("")
+            if tick == 200:
+                publisher.record_to(str(tmp_path / "second.mcap"))
+            fill(publisher, tick)
+            publisher.slots["phase"][()] = publisher.phase("swing")
+            publisher.publish()
+        assert publisher.close()
+        assert recorder.wait(READY_S) == 0
+    finally:
+        recorder.kill()
+        recorder.wait()
+    for name, first in (("run.mcap", 0), ("second.mcap", 200)):
+        log = read_log(tmp_path / name)
+        assert not log.truncated
+        assert log.cycle["tick"].tolist() == list(range(first, first + 100))
+        assert log.phases == {0: "swing"}
+        (ended,) = [event for event in log.events if event.kind == "recorded"]
+        assert (ended.data["rows"], ended.data["missed"]) == (100, 0)

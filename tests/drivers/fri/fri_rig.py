@@ -27,10 +27,10 @@ IDLE, WAIT, READY, SYNC, ACTIVE = range(5)
 PERIOD_NS = 1_000_000
 
 
-def golden(kind: str | None = None) -> list[dict[str, Any]]:
-    """The 1.15 vectors, each with its bytes under ``data``."""
+def golden(kind: str | None = None, version: str = "1.15") -> list[dict[str, Any]]:
+    """The vectors of one version, each with its bytes under ``data``."""
     path = Path(__file__).parents[2] / "data" / "fri_golden.json"
-    vectors = [v for v in json.loads(path.read_text())["vectors"] if v["fri"] == "1.15"]
+    vectors = [v for v in json.loads(path.read_text())["vectors"] if v["fri"] == version]
     for v in vectors:
         v["data"] = bytes.fromhex(v["hex"])
     return [v for v in vectors if kind in (None, v["kind"])]
@@ -76,11 +76,11 @@ class BackwardDifference:
 class Controller:
     """Sends monitoring datagrams as told and reads the answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "1.15") -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.socket.setblocking(False)
-        self.codec = codec_for("1.15")
+        self.codec = codec_for(version)
         self.seq = 0
         self.reflected = 0
         self.to: tuple[str, int] = ("127.0.0.1", 0)
@@ -136,8 +136,10 @@ class Controller:
 class Rig:
     """Controller, driver and virtual time together."""
 
-    def __init__(self, peer: tuple[str, int] | str | None = None, version: str = "1.15") -> None:
-        self.controller = Controller()
+    def __init__(
+        self, peer: tuple[str, int] | str | None = None, version: str = "1.15", mode: str = "torque", **more: Any
+    ) -> None:
+        self.controller = Controller(version)
         self.ticks = PollTicks()
         self.differentiator = BackwardDifference()
         if peer == "controller":
@@ -150,10 +152,11 @@ class Rig:
             version,
             self.differentiator,
             self.ticks,
-            iiwa_traits("iiwa", 1e-3),
+            iiwa_traits("iiwa", 1e-3 * more.get("receive_multiplier", 1), command_mode=mode),
             q_max=Q_MAX,
             qd_max=QD_MAX,
             tau_max=TAU_MAX,
+            **more,
         )
         self.arm.open()
         self.controller.to = self.arm.address

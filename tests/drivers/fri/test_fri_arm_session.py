@@ -11,7 +11,7 @@ from fri_rig import ACTIVE, IDLE, IPO, Q0, READY, SYNC, WAIT, Rig, finite, passe
 
 from drivers.contract import ArmState, MitCommand, PassedCommand, PositionCommand, RobotArm, WrenchCommand
 from drivers.errors import ConnectError, RefusedError
-from drivers.fri.arm import ENTRY_STEP
+from drivers.fri.modes import ENTRY_STEP
 
 
 @pytest.fixture

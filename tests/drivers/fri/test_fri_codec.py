@@ -44,10 +44,25 @@ def _plain(ios: list[IoValue]) -> list[tuple[Any, ...]]:
     return [(io.name, io.type, io.direction, io.digital, io.analog) for io in ios]
 
 
-@pytest.mark.parametrize("vector", golden("monitoring"), ids=lambda v: v["name"])
-def test_monitoring_vector_reads_to_its_values(codec: FriCodec, vector: dict[str, Any]) -> None:
+def _pair(part: dict[str, Any], name: str) -> tuple[int, float] | None:
+    return (part[name]["strategy"], part[name]["value"]) if name in part else None
+
+
+def _element(part: dict[str, Any], name: str) -> list[float] | None:
+    return part[name]["element"] if name in part else None
+
+
+ALL = [*golden(), *golden(version="2.7")]
+
+
+def _name(vector: dict[str, Any]) -> str:
+    return f"{vector['fri']}-{vector['name']}"
+
+
+@pytest.mark.parametrize("vector", [v for v in ALL if v["kind"] == "monitoring"], ids=_name)
+def test_monitoring_vector_reads_to_its_values(vector: dict[str, Any]) -> None:
     """Every field of a monitoring vector reads to the value its maker states."""
-    m = codec.decode_monitoring(vector["data"])
+    m = codec_for(vector["fri"]).decode_monitoring(vector["data"])
     d = vector["decoded"]
     robot, data, link, ipo = (d.get(k, {}) for k in ("robotInfo", "monitorData", "connectionInfo", "ipoData"))
     assert (m.seq, m.reflected_seq) == (d["header"]["sequenceCounter"], d["header"]["reflectedSequenceCounter"])
@@ -63,6 +78,10 @@ def test_monitoring_vector_reads_to_its_values(codec: FriCodec, vector: dict[str
     assert _list(m.tau_commanded) == _values(data, "commandedTorque")
     assert _list(m.tau_external) == _values(data, "externalTorque")
     assert _plain(m.ios) == _ios(data, "readIORequest")
+    assert _list(m.external_force) == _element(data, "externalForce")
+    assert _list(m.pose) == _element(data, "measuredCartesianPose")
+    assert m.redundancy == _pair(data, "measuredRedundancyInformation")
+    assert (m.pose_ipo, m.redundancy_ipo) == (None, None)
     stamp = data.get("timestamp")
     assert m.t_device_ns == (-1 if stamp is None else stamp["sec"] * 10**9 + stamp["nanosec"])
     assert _list(m.q_ipo) == _values(ipo, "jointPosition")
@@ -70,10 +89,10 @@ def test_monitoring_vector_reads_to_its_values(codec: FriCodec, vector: dict[str
     assert m.tracking == ipo["trackingPerformance"] if "trackingPerformance" in ipo else math.isnan(m.tracking)
 
 
-@pytest.mark.parametrize("vector", golden("command"), ids=lambda v: v["name"])
-def test_command_vector_reads_to_its_values(codec: FriCodec, vector: dict[str, Any]) -> None:
+@pytest.mark.parametrize("vector", [v for v in ALL if v["kind"] == "command"], ids=_name)
+def test_command_vector_reads_to_its_values(vector: dict[str, Any]) -> None:
     """Every field of a command vector reads to the value its maker states."""
-    c = codec.decode_command(vector["data"])
+    c = codec_for(vector["fri"]).decode_command(vector["data"])
     d = vector["decoded"]
     data = d.get("commandData", {})
     assert (c.seq, c.reflected_seq) == (d["header"]["sequenceCounter"], d["header"]["reflectedSequenceCounter"])
@@ -81,29 +100,102 @@ def test_command_vector_reads_to_its_values(codec: FriCodec, vector: dict[str, A
     assert _list(c.tau) == _values(data, "jointTorque")
     assert _list(c.wrench) == data.get("cartesianWrenchFeedForward", {}).get("element")
     assert _plain(c.ios) == _ios(data, "writeIORequest")
+    assert _list(c.pose) == _element(data, "cartesianPose")
+    assert c.redundancy == _pair(data, "redundancyInformation")
+
+
+def _written(codec: FriCodec, vector: dict[str, Any]) -> bytes:
+    if vector["kind"] == "monitoring":
+        return codec.encode_monitoring(codec.decode_monitoring(vector["data"]))
+    c = codec.decode_command(vector["data"])
+    return codec.encode_command(c.seq, c.reflected_seq, c.q, c.tau, c.wrench, c.ios, c.pose, c.redundancy)
 
 
 @pytest.mark.parametrize("version", ["1.14", "1.15", "1.16"])
 @pytest.mark.parametrize("vector", golden(), ids=lambda v: v["name"])
 def test_vector_is_written_byte_for_byte(version: str, vector: dict[str, Any]) -> None:
     """What was read from a vector is written as exactly its bytes, in each version of the family."""
-    codec = codec_for(version)
-    if vector["kind"] == "monitoring":
-        assert codec.encode_monitoring(codec.decode_monitoring(vector["data"])) == vector["data"]
-    else:
-        c = codec.decode_command(vector["data"])
-        assert codec.encode_command(c.seq, c.reflected_seq, c.q, c.tau, c.wrench, c.ios) == vector["data"]
+    assert _written(codec_for(version), vector) == vector["data"]
 
 
-def test_all_nine_vectors_are_there() -> None:
-    """The parametrised tests above run over five command and four monitoring vectors, not over an empty list."""
+@pytest.mark.parametrize("vector", golden(version="2.7"), ids=lambda v: v["name"])
+def test_a_2_7_vector_is_written_byte_for_byte(vector: dict[str, Any]) -> None:
+    """Length, message and CRC of FRI 2.7 come out as they went in."""
+    assert _written(codec_for("2.7"), vector) == vector["data"]
+
+
+@pytest.mark.parametrize(
+    "vector", [v for v in golden() if v["name"].split("_")[-1] not in ("io", "full")], ids=lambda v: v["name"]
+)
+def test_1_11_writes_the_vectors_without_ios_byte_for_byte(vector: dict[str, Any]) -> None:
+    """FRI 1.11 is FRI 1.15 without inputs and outputs."""
+    assert _written(codec_for("1.11"), vector) == vector["data"]
+
+
+@pytest.mark.parametrize("vector", golden("command", "2.7"), ids=lambda v: v["name"])
+def test_2_5_writes_the_bare_messages_of_2_7_commands(vector: dict[str, Any]) -> None:
+    """The commands of FRI 2.5 are those of FRI 2.7 without length and CRC."""
+    assert _written(codec_for("2.5"), {**vector, "data": vector["data"][4:-4]}) == vector["data"][4:-4]
+
+
+def test_2_5_monitoring_is_that_of_2_7_without_envelope_and_external_force() -> None:
+    """By hand: taking the 56 bytes of the external force out of the 2.7 vector, and mending the lengths, gives 2.5."""
+    vector = next(v for v in golden("monitoring", "2.7") if v["name"] == "monitor_noio")
+    bare = vector["data"][4:-4]
+    force = b"\x32\x32\x0a\x30" + struct.pack("<6d", 0.5, 1.5, 2.5, 3.5, 4.5, 5.5)
+    assert bare.count(force) == 1
+    # monitorData is 0x190 bytes long (tag 1a, length 90 03); without the force 0x15c (dc 02).
+    assert bare.count(b"\x1a\x90\x03") == 1
+    expected = bare.replace(force, b"").replace(b"\x1a\x90\x03", b"\x1a\xdc\x02")
+    codec = codec_for("2.5")
+    m = codec.decode_monitoring(expected)
+    assert _list(m.pose) == [450.5, -12.25, 780.0, 1.0, 0.0, 0.0, 0.0]
+    assert m.external_force is None
+    assert m.q_commanded is None
+    assert codec.encode_monitoring(m) == expected
+    full = codec_for("2.7").decode_monitoring(vector["data"])
+    assert codec.encode_monitoring(full) == expected
+
+
+def test_a_pose_of_the_interpolator_survives_the_way(codec: FriCodec) -> None:
+    """With a Cartesian overlay FRI 2 sends pose and redundancy of the interpolator; FRI 1 leaves them out."""
+    pose = np.array([450.0, 0.0, 700.0, 0.5, 0.5, 0.5, 0.5])
+    m = Monitoring(1, 0, 3, 3, pose_ipo=pose, redundancy_ipo=(0, 0.25), client_command_mode=4, overlay_type=2)
+    for version in ("2.5", "2.7"):
+        two = codec_for(version)
+        back = two.decode_monitoring(two.encode_monitoring(m))
+        assert _list(back.pose_ipo) == pose.tolist()
+        assert back.redundancy_ipo == (0, 0.25)
+        assert (back.client_command_mode, back.overlay_type) == (4, 2)
+    back = codec.decode_monitoring(codec.encode_monitoring(m))
+    assert (back.pose_ipo, back.redundancy_ipo, back.client_command_mode) == (None, None, -1)
+
+
+def test_what_a_version_lacks_is_not_written(codec: FriCodec) -> None:
+    """Poses in FRI 1 and IOs in FRI 1.11 are refused by name."""
+    with pytest.raises(ProtocolError, match="Cartesian poses") as caught:
+        codec.encode_command(1, 0, pose=[0.0] * 7)
+    assert caught.value.reason == "unsupported"
+    with pytest.raises(ProtocolError, match="inputs and outputs") as caught:
+        codec_for("1.11").encode_command(1, 0, ios=[IoValue("A.B", 0, 1, digital=1)])
+    assert caught.value.reason == "unsupported"
+    for bad in ([0.0] * 6, [0.0] * 8, [math.nan] + [0.0] * 6):
+        with pytest.raises(ProtocolError):
+            codec_for("2.5").encode_command(1, 0, pose=bad)
+    with pytest.raises(ProtocolError):
+        codec_for("2.5").encode_command(1, 0, redundancy=(0, math.inf))
+
+
+def test_all_vectors_are_there() -> None:
+    """The parametrised tests above run over every vector of the file, not over an empty list."""
     assert (len(golden("command")), len(golden("monitoring"))) == (5, 4)
+    assert (len(golden("command", "2.7")), len(golden("monitoring", "2.7"))) == (6, 4)
 
 
-@pytest.mark.parametrize("version", ["1.11", "2.5", "2.7", "", "1.150"])
+@pytest.mark.parametrize("version", ["1.10", "2.6", "3.0", "", "1.150"])
 def test_other_versions_are_refused(version: str) -> None:
     """A version without a table is refused by name and with the ones that work."""
-    with pytest.raises(ProtocolError, match=r"1\.14, 1\.15, 1\.16") as caught:
+    with pytest.raises(ProtocolError, match=r"1\.11, 1\.14, 1\.15, 1\.16, 2\.5, 2\.7") as caught:
         codec_for(version)
     assert caught.value.reason == "version"
 

@@ -1,0 +1,1 @@
+"""A cell in operation: a process that people talk to through a control socket, one verb at a time."""

@@ -1,0 +1,108 @@
+"""The status of an operated cell as plain values, for displays and scripts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+from drivers.contract import LinkHealth, RobotSample, WrenchSample
+from hil.cell import Cell
+from hil.operation.events import RememberingWriter
+from hil.operation.tasks import Task
+from hil.operation.verbs import Context, describe
+from hil.supervisor import Supervisor
+from safety.limits import JointLimits
+
+
+class Operated(Protocol):
+    """What is told of an operated cell."""
+
+    supervisor: Supervisor
+    cell: Cell
+    limits: JointLimits
+    events: RememberingWriter
+    task: Task | None
+
+    @property
+    def checked(self) -> bool: ...
+
+    @property
+    def since(self) -> datetime: ...
+
+
+def tell(operated: Operated, context: Context, events_after: int) -> dict[str, Any]:
+    """See :meth:`hil.operation.cell.OperatedCell.status`; joint vectors have one value a joint, A1 first."""
+    supervisor, cell = operated.supervisor, operated.cell
+    limits = operated.limits
+    machine, parts, estimate = supervisor.machine, supervisor.parts, supervisor.estimate
+    sample, wrench = supervisor.sample, supervisor.wrench
+    progress = supervisor.progress()
+    return {
+        "cell": cell.name,
+        "mocks": cell.mocks,
+        "situation": context.situation.value,
+        "state": supervisor.state.value,
+        "sentence": describe(context),
+        "since": operated.since.isoformat(timespec="seconds"),
+        "phase": supervisor.phase,
+        "tick": supervisor.tick,
+        "t_ns": parts.ticks.now_ns(),
+        "faults": [
+            {"code": f.code.value, "headline": f.headline(), "explanation": f.explain()} for f in machine.faults
+        ],
+        "stop_category": supervisor.stop_category,
+        "checked": operated.checked,
+        "motion": context.motion,
+        "elapsed": progress["elapsed"],
+        "duration": progress["duration"],
+        "motions": list(context.motions),
+        "task": None if operated.task is None else operated.task.describe(),
+        "log": context.log,
+        "joints": {
+            **_joints(sample),
+            "q_min": limits.q_min.tolist(),
+            "q_max": limits.q_max.tolist(),
+            "qd_max": limits.qd_max.tolist(),
+            "tau_max": limits.tau_max.tolist(),
+            "tau_ext": estimate.tau_ext.tolist(),
+        },
+        "wrench": {
+            "estimated": estimate.wrench.tolist(),
+            "measured": estimate.wrench_ft.tolist() if wrench is not None else None,
+        },
+        "devices": _devices(parts.arm.traits.name, sample, parts.arm.health())
+        + ([] if parts.sensor is None else _sensor(parts.sensor.name, wrench, parts.sensor.health())),
+        "events": operated.events.after(events_after),
+    }
+
+
+def _joints(sample: RobotSample | None) -> dict[str, Any]:
+    if sample is None:
+        return {"q": None, "qd": None, "tau": None}
+    return {"q": sample.q.tolist(), "qd": sample.qd.tolist(), "tau": sample.tau.tolist()}
+
+
+def _devices(name: str, sample: RobotSample | None, health: LinkHealth) -> list[dict[str, Any]]:
+    told = {"name": name, "kind": "arm", "state": "disconnected", "valid": False, "age_ms": None}
+    if sample is not None:
+        age = sample.age_ns * 1e-6 if sample.age_ns >= 0 else None
+        told.update(state=sample.state.name.lower(), valid=sample.valid, age_ms=age)
+    told.update(safety=health.safety.name, mode=health.mode.name, drives_on=health.drives_on)
+    return [{**told, **_health(health)}]
+
+
+def _sensor(name: str, wrench: WrenchSample | None, health: LinkHealth) -> list[dict[str, Any]]:
+    told = {"name": name, "kind": "wrench sensor", "state": "disconnected", "valid": False, "age_ms": None}
+    if wrench is not None:
+        state = next((flag for flag in ("unplugged", "reopening") if flag in wrench.flags), "streaming")
+        told.update(state=state, valid=wrench.valid, age_ms=wrench.age_ns * 1e-6 if wrench.age_ns >= 0 else None)
+    return [{**told, **_health(health)}]
+
+
+def _health(health: LinkHealth) -> dict[str, Any]:
+    return {
+        "quality": health.quality,
+        "gaps": health.gaps,
+        "rejected": sum(health.rejected.values()),
+        "flags": sorted(health.flags),
+    }
