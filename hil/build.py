@@ -24,6 +24,7 @@ from hil.control.impedance import CartesianImpedance
 from hil.motion import Motion
 from hil.supervisor import Parts
 from hil.timing import TimedTicks
+from safety.consistency import ConsistencyMonitor
 from safety.gate import CommandGate, GateParams
 from safety.monitors import StateMonitor
 from safety.saturation import Saturation
@@ -77,6 +78,7 @@ def build_parts(cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_p
         qd_sigma=np.full(model.n, differentiator.noise(Q_SIGMA, period)[0]),
         delay_ticks=cell.observer.delay_ticks,
     )
+    quiet = cell.mock is not None and cell.mock.profile == "ideal"
     sensor, wrist = _build_sensor(cell, timed, ft_path)
     return Parts(
         arm=arm,
@@ -91,6 +93,7 @@ def build_parts(cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_p
         start_motion=start_motion,
         sensor=sensor,
         wrist=wrist,
+        consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
     )
 
 

@@ -41,6 +41,7 @@ from hil.control.base import Controller
 from hil.cycle import Decision, Estimate, RowWriter
 from hil.motion import JointHold, Motion, Reference
 from hil.timing import TimedTicks
+from safety.consistency import ConsistencyMonitor
 from safety.faults import FaultCode, FaultReport, Findings, severest
 from safety.gate import CommandGate, Refusal
 from safety.monitors import StateMonitor
@@ -69,6 +70,8 @@ class Parts:
     """Makes the robot begin to take commands (on a real iiwa: the operator starts the overlay application)."""
     sensor: WrenchSensor | None = None
     wrist: WristWrench | None = None
+    consistency: ConsistencyMonitor | None = None
+    """Compares the signals with one another; None: nothing does."""
 
 
 class Supervisor:
@@ -272,6 +275,7 @@ class Supervisor:
             enabled = self._was_commanded and not self._off
             needed = None if self._off else self.wrench
             faults = self.parts.monitor.check(sample, self.health, now_ns, enabled, needed)
+            faults += self._compare(sample, needed, now_ns, enabled)
             if self._off:
                 # The arm goes off by our silence and its brakes close on a moving arm: that the link falls silent as
                 # well, and that the torque sensors feel the brakes, is no news.
@@ -289,6 +293,21 @@ class Supervisor:
 
     def _sensor_lost(self) -> bool:
         return self.parts.sensor is not None and (self.wrench is None or not self.wrench.valid)
+
+    def _compare(
+        self, sample: RobotSample, wrench: WrenchSample | None, now_ns: int, enabled: bool
+    ) -> list[FaultReport]:
+        """Do joint torques and wrench sensor tell the same, and do they live?"""
+        consistency, dyn, estimate = self.parts.consistency, self.dyn, self.estimate
+        if consistency is None:
+            return []
+        if not enabled or dyn is None:
+            consistency.reset()
+            return []
+        felt = estimate.wrench_ft
+        residual: list[float] = (estimate.tau_ext - felt.dot(dyn.J)).tolist()
+        dx, dy, dz = (estimate.wrench[:3] - felt[:3]).tolist()
+        return consistency.check(sample, wrench, residual, math.sqrt(dx * dx + dy * dy + dz * dz), now_ns)
 
     def _decide(self, sample: RobotSample, now_ns: int) -> Decision:
         state = self.machine.state

@@ -52,6 +52,11 @@ class FaultCode(enum.Enum):
     BRING_UP = "bring_up"
     STANDSTILL_UNSEEN = "standstill_unseen"
     INTERNAL_ERROR = "internal_error"
+    JOINT_STUCK = "joint_stuck"
+    POSITION_STEP = "position_step"
+    SENSOR_STUCK = "sensor_stuck"
+    TORQUE_MODEL = "torque_model"
+    WRENCH_MISMATCH = "wrench_mismatch"
 
 
 @dataclass(frozen=True)
@@ -273,6 +278,26 @@ def _specs() -> dict[FaultCode, FaultSpec]:
         FaultSpec(c.INTERNAL_ERROR, "error inside the supervisor", "", _STOP,
                   ("a controller, an estimator or a motion raised an exception", "a defect of this program"),
                   "Read the exception in the report; keep the log, it holds the ticks before the error."),
+        FaultSpec(c.JOINT_STUCK, "measurement of a joint is frozen", "s", _OFF,
+                  ("the sensor or its electronics failed and the last value is repeated",
+                   "the value is clipped at the end of its range"),
+                  "Look at the signal in the log. A robot whose values carry no noise needs a larger stuck_ms."),
+        FaultSpec(c.POSITION_STEP, "step of the measured position", "rad", _OFF,
+                  ("the position sensor slipped or was replaced by another joint's", "a packet was corrupted",
+                   "the arm was hit hard"),
+                  "Check the joint's reference position on the pendant before anything moves."),
+        FaultSpec(c.SENSOR_STUCK, "wrench is frozen", "s", _STOP,
+                  ("the sensor failed and repeats its last value", "an axis is clipped at the end of its range"),
+                  "Restart the sensor, compare its axes by hand; a sensor without noise needs a larger stuck_ms."),
+        FaultSpec(c.TORQUE_MODEL, "measured torque against model and wrench sensor", "N·m", _STOP,
+                  ("something touches the arm beside the tool",
+                   "a torque sensor drifted, its sign is flipped, or two joints are mixed up",
+                   "the load changed: something was picked up that the cell file does not know"),
+                  "Free the arm; run the standstill check; compare measured torque and model in the log."),
+        FaultSpec(c.WRENCH_MISMATCH, "wrench sensor against joint torques", "N", _STOP,
+                  ("the sensor's sign, axes or unit are wrong", "something touches the arm beside the tool",
+                   "the sensor's zero moved: overload, temperature"),
+                  "Free the arm and tare again; check the sensor's mounting in the cell file."),
     ]  # fmt: skip
     return {spec.code: spec for spec in rows}
 

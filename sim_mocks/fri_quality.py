@@ -41,10 +41,17 @@ class LinkQuality:
         self._open: list[int] = []
         self._open_answered = False
         self._acted = self._newest_sent = -1
-        self.level = POOR
+        self._level = POOR
+        self.bound = EXCELLENT
+        """The level is never better than this (faults)."""
         self.misses = 0
         """Expected answers missing in a row."""
         self.answered = self.late = self.stale = self.unknown = self.missed = 0
+
+    @property
+    def level(self) -> int:
+        """POOR … EXCELLENT, as on the wire."""
+        return min(self._level, self.bound)
 
     def sent(self, seq: int, t_ns: int) -> None:
         """Packet ``seq`` has left at ``t_ns``."""
@@ -107,7 +114,7 @@ class LinkQuality:
             self.misses += 1
             self.missed += 1
         share = self._good / len(self._window)
-        while self.level < EXCELLENT and share >= _ENTER[self.level + 1]:
-            self.level += 1
-        while self.level > POOR and share < _LEAVE[self.level]:
-            self.level -= 1
+        while self._level < EXCELLENT and share >= _ENTER[self._level + 1]:
+            self._level += 1
+        while self._level > POOR and share < _LEAVE[self._level]:
+            self._level -= 1

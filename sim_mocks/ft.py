@@ -25,7 +25,7 @@ from sim_mocks.ft_physics import SensorPhysics
 RANGE = np.array([500.0, 500.0, 1200.0, 15.0, 15.0, 12.0])
 """N and N·m; nominal range of a SensONE, beyond which the model clips."""
 
-_TOO_LONG, _OVERRANGE, _RAW = 1 << 0, 1 << 1, 1 << 3
+_TOO_LONG, _OVERRANGE, _INVALID, _RAW = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _COUNTS_PER_UNIT = 2000.0
 _BOOT_NS = 100_000_000
 _BOOT_TEXT = b"\r\nApp Init\r\nname: mock Bota serial\r\nS/N: 0\r\nFW version: mock\r\n"
@@ -94,6 +94,10 @@ class BotaDevice:
         """Frames put out since power-up."""
         self._clock_us = clock_us
         self._rate = 10**9 + clock_ppb
+        self._anchor_ns = self._anchor_device_ns = 0
+        self._disturbed_ppb = self._jump_us = 0
+        self.flagged_invalid = False
+        """Every frame says that its measurement is invalid (faults)."""
         self._now_ns = 0
         self._boot_ns = 0
         self._setting = b""
@@ -135,8 +139,16 @@ class BotaDevice:
             self._k += 1
         return out
 
+    def disturb_clock(self, t_ns: int, ppb: int, jump_us: int) -> None:
+        """From ``t_ns`` on the clock runs off by ``ppb`` more than by itself, its stamps are off by ``jump_us``."""
+        self._jump_us = jump_us
+        if ppb != self._disturbed_ppb:
+            self._anchor_device_ns, self._anchor_ns = self._device_ns(t_ns), t_ns
+            self._rate += ppb - self._disturbed_ppb
+            self._disturbed_ppb = ppb
+
     def _device_ns(self, t_ns: int) -> int:
-        return t_ns * self._rate // 10**9
+        return self._anchor_device_ns + (t_ns - self._anchor_ns) * self._rate // 10**9
 
     def _due_ns(self) -> int:
         """Device time of the next frame: counted in whole frames of 78125/4 ns x sinc, so that nothing adds up."""
@@ -145,9 +157,12 @@ class BotaDevice:
     def _frame(self, device_ns: int) -> bytes:
         config = self.config
         # A frame may fall due in the fraction of a ns by which the two clocks round differently.
-        t_ns = min(device_ns * 10**9 // self._rate, self._now_ns)
+        t_ns = self._anchor_ns + (device_ns - self._anchor_device_ns) * 10**9 // self._rate
+        t_ns = min(t_ns, self._now_ns)
         wrench, temperature = self.physics.measure(t_ns, compensated=bool(config.compensation))
         status = 0 if config.sinc >= MIN_SINC else _TOO_LONG
+        if self.flagged_invalid:
+            status |= _INVALID
         clipped = np.clip(wrench, -RANGE, RANGE)
         if not np.array_equal(clipped, wrench):
             status |= _OVERRANGE
@@ -160,7 +175,7 @@ class BotaDevice:
         if self.hook is not None:
             wrench = self.hook(wrench)
         self.frames += 1
-        t_us = device_ns // 1000 + self._clock_us & 0xFFFFFFFF
+        t_us = device_ns // 1000 + self._clock_us + self._jump_us & 0xFFFFFFFF
         return encode_frame(BotaFrame(status, wrench, t_us, temperature))
 
     def _run(self, device_ns: int) -> None:

@@ -6,17 +6,21 @@ This module needs PyBullet (through the world). Clients of a cell in another pro
 
 from __future__ import annotations
 
+import functools
 import os
 import select
-import signal
+import subprocess
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 
 from drivers.contract import Array
 from estimators.rigid_body import BodyInertia, RigidBodyModel
+from sim_mocks import processes
 from sim_mocks.bullet_world import open_world
 from sim_mocks.config import MockConfig
+from sim_mocks.device_faults import act_ft, act_iiwa
 from sim_mocks.faults import FaultPlan
 from sim_mocks.ft import BotaDevice
 from sim_mocks.gripper import MockGripper
@@ -35,7 +39,8 @@ _RUN_OUT_MAX = 60.0
 class MockCell:
     """An iiwa with its FRI channel on UDP and, where configured, an F/T sensor on a pseudo-terminal.
 
-    Order within a tick: kills, reception, controller, world, F/T bytes onto their line, FRI datagram, truth log.
+    Order within a tick: faults of processes and devices, reception, controller, world, F/T bytes onto their line,
+    FRI datagram, truth log.
     Tick k begins at virtual time ``k dt``; what leaves at its end carries ``(k + 1) dt``.
     """
 
@@ -109,7 +114,7 @@ class MockCell:
         return self.pty
 
     def register(self, name: str, pid: int) -> None:
-        """Name a process for kill faults. Raises ValueError for a pid that is no other process of ours."""
+        """Name a process for kill and suspend faults. Raises ValueError for a pid that is no other process of ours."""
         if pid <= 1 or name == "mock":
             raise ValueError(f"process {name!r} with pid {pid} cannot be registered; give a name of yours and its pid")
         self._processes[name] = pid
@@ -120,7 +125,7 @@ class MockCell:
         faults, controller, world = self.faults, self.controller, self.world
         quiet = faults.idle(tick)
         if not quiet:
-            self._kill(tick)
+            self._misbehave(tick)
         datagrams = self.udp.receive()
         if not quiet:
             datagrams = faults.incoming("iiwa", tick, datagrams)
@@ -193,16 +198,34 @@ class MockCell:
         if out:
             self.pty.write(out)
 
-    def _kill(self, tick: int) -> None:
-        for name in self.faults.processes(tick):
-            pid = self._processes.get(name)
-            if pid is None:
-                self.problems.append(f"tick {tick}: no process is registered as {name!r}, nothing was killed")
-                continue
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except OSError as error:
-                self.problems.append(f"tick {tick}: {name!r} (pid {pid}) could not be killed: {error}")
+    def _misbehave(self, tick: int) -> None:
+        """Faults of processes, devices and clocks that belong to this tick."""
+        faults, dt = self.faults, self.config.world.dt
+        for name in faults.processes(tick):
+            self._hit(tick, name, "killed", processes.kill)
+        for name, seconds in faults.suspensions(tick):
+            self._hit(tick, name, "suspended", functools.partial(processes.suspend, seconds=seconds))
+        for fault, begins in faults.actions("iiwa", tick):
+            act_iiwa(self.controller, fault, begins, self.t_ns)
+        self.controller.clock_offset_ns = round(1e9 * faults.clock_offset("iiwa", tick, dt))
+        if self.ft is None:
+            return
+        for fault, begins in faults.actions("ft", tick):
+            act_ft(self.ft, fault, begins)
+        error = faults.rate_error("ft", tick)
+        # The sensor's frames follow its clock, so a rate error needs no offset of its stamps on top.
+        offset = faults.clock_jump("ft", tick)
+        self.ft.disturb_clock(self.t_ns, round(1e9 * error), round(1e6 * offset))
+
+    def _hit(self, tick: int, name: str, verb: str, how: Callable[[int], None]) -> None:
+        pid = self._processes.get(name)
+        if pid is None:
+            self.problems.append(f"tick {tick}: no process is registered as {name!r}, nothing was {verb}")
+            return
+        try:
+            how(pid)
+        except (OSError, subprocess.SubprocessError) as error:
+            self.problems.append(f"tick {tick}: {name!r} (pid {pid}) could not be {verb}: {error}")
 
     def _iiwa_values(self, name: str, array: Array) -> Array:
         return self.faults.values("iiwa", self.ticks, name, array)

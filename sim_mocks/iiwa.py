@@ -134,6 +134,8 @@ class FriController:
         """Datagrams that are no command, by the codec's reason."""
         self.safety = WireSafety.NORMAL_OPERATION
         self.mode = OperationMode(config.mode)
+        self.clock_offset_ns = 0
+        """By how much the time stamps are off (faults)."""
         self._closed_ns: int | None = None
         self._say_idle = False
         self._seq = -1
@@ -409,7 +411,7 @@ class FriController:
             client_command_mode=self._overlay.mode if commanding else -1,
             overlay_type=self._overlay.type if commanding else -1,
             tracking=self._tracking if state == SessionState.COMMANDING_ACTIVE else 0.0 if commanding else float("nan"),
-            t_device_ns=EPOCH_NS + t_ns,
+            t_device_ns=EPOCH_NS + t_ns + self.clock_offset_ns,
             ios=self.ios.report(),
         )
         if self._kinematics is not None and self._codec.has_pose:

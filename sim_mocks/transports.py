@@ -33,6 +33,7 @@ class UdpPort:
         self.foreign = 0
         self.refused = 0
         """Datagrams that the kernel did not take."""
+        self._unread: list[bytes] = []
 
     def send(self, data: bytes) -> None:
         """Send to the peer; lost and counted when there is none or the kernel has no room."""
@@ -46,7 +47,7 @@ class UdpPort:
 
     def receive(self) -> list[bytes]:
         """All datagrams of the peer that have arrived, oldest first."""
-        out: list[bytes] = []
+        out, self._unread = self._unread, []
         while True:
             try:
                 data, sender = self._socket.recvfrom(65535)
@@ -58,6 +59,10 @@ class UdpPort:
                 out.append(data)
             else:
                 self.foreign += 1
+
+    def unread(self, datagrams: list[bytes]) -> None:
+        """Put back what :meth:`receive` returned: the next call begins with it."""
+        self._unread = [*datagrams, *self._unread]
 
     def close(self) -> None:
         self._socket.close()

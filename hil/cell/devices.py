@@ -10,6 +10,7 @@ from hil.cell.fri import FriLink
 from hil.cell.limits import joint_limits
 from hil.cell.parts import Joints, NotNegative, NotNegativeJoints, Pose, Positive, PositiveJoints, Section, Vec3
 from safety.limits import JointLimits
+from sim_mocks.faults import KINDS, Fault, FaultError
 
 MOCK_PORT = "mock"
 
@@ -155,24 +156,31 @@ class MockPlate(Pose):
 
 
 class MockFault(Section):
-    """Something that goes wrong on purpose, as docs/mocks.md lists it."""
+    """Something that goes wrong on purpose, as docs/mocks.md lists it; what makes sense is said by the fault API."""
 
-    kind: Literal["drop", "stall", "nan", "kill"] = Field(description="what happens")
-    device: str = Field(min_length=1, description="to which device or process")
+    kind: str = Field(description=f"what happens: {', '.join(KINDS)}")
+    device: str = Field(min_length=1, description="to which device (iiwa, ft) or process (mock, supervisor, recorder)")
     at_tick: int = Field(ge=0, description="first tick")
     ticks: int = Field(default=1, ge=1, description="for how many ticks")
-    field: str = Field(default="", description="which quantity (nan) or direction (drop, stall)")
+    field: str = Field(default="", description="which quantity (q, tau, tau_ext, q_set, wrench) or direction (out, in)")
     joint: int | None = Field(default=None, ge=0, description="one joint, counted from 0; nothing for all")
-    probability: float = Field(default=1.0, gt=0.0, le=1.0, description="chance in each tick; not for stall and kill")
+    other: int | None = Field(default=None, ge=0, description="the second joint of a swap")
+    probability: float = Field(default=1.0, gt=0.0, le=1.0, description="chance in each tick; many kinds are certain")
+    value: float | None = Field(default=None, description="parameter of the kind; nothing for its default")
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise ValueError(f"allowed: {', '.join(KINDS)}")
+        return kind
 
     @model_validator(mode="after")
     def _sense(self) -> MockFault:
-        if self.kind == "nan" and not self.field:
-            raise ValueError("allowed for kind nan: a key field that names the quantity (q, tau, tau_ext, wrench)")
-        if self.kind in ("drop", "stall") and self.field not in ("", "out", "in"):
-            raise ValueError(f"allowed for kind {self.kind}: field out (from the device) or in (to it)")
-        if self.kind in ("stall", "kill") and self.probability != 1.0:
-            raise ValueError(f"allowed for kind {self.kind}: probability 1, it is certain")
+        try:
+            Fault.from_mapping(self.model_dump())
+        except FaultError as error:
+            raise ValueError(str(error)) from error
         return self
 
 

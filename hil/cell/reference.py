@@ -69,7 +69,8 @@ def _models(kind: Any) -> typing.Iterator[type[BaseModel]]:
 
 def _kind(model: type[BaseModel]) -> str:
     field = model.model_fields.get("kind") or model.model_fields.get("driver")
-    return f"{typing.get_args(field.annotation)[0]}" if field else model.__name__
+    names = typing.get_args(field.annotation) if field else ()
+    return f"{names[0]}" if names else model.__name__
 
 
 def _default(field: FieldInfo) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from hil.cell.parts import NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, Share
+from safety.consistency import ConsistencyParams
 from safety.monitors import MonitorParams
 from safety.stops import StopParams
 
@@ -37,6 +38,25 @@ class Safety(Section):
     brake_damping: float = Field(
         default=30.0, ge=10.0, le=60.0, description="of a controlled stop, 1/s, shaped by the inertia"
     )
+
+    stuck_ms: NotNegative = Field(
+        default=50.0, le=1000.0, description="how long a measured value may repeat to the last bit, ms; 0: for ever"
+    )
+    torque_agreement: NotNegative = Field(
+        default=0.12, le=1.0, description="how far joint torques and wrench sensor may disagree, share of the torque "
+        "limits; 0: no matter how far"
+    )
+    force_agreement: NotNegative = Field(
+        default=20.0, le=500.0, description="the same as a force, N; 0: no matter how far"
+    )
+
+    def consistency_params(self, quiet: bool = False) -> ConsistencyParams:
+        """What the signals are compared by; ``quiet``: the devices have no noise, so that values may repeat."""
+        return ConsistencyParams(
+            stuck_time=math.inf if quiet else self.stuck_ms * 1e-3 or math.inf,
+            torque_fraction=self.torque_agreement or math.inf,
+            force_max=self.force_agreement or math.inf,
+        )
 
     def monitor_params(self) -> MonitorParams:
         """Tolerances of the state checks."""

@@ -159,6 +159,16 @@ def test_sensor_stale():
     ]
 
 
+def test_up_to_date_means_neither_arm_nor_sensor_is_older_than_the_checks_allow():
+    monitor = StateMonitor(LIMITS, traits(), None)
+    assert monitor.up_to_date(sample(age_ns=5 * MS), None, NOW)
+    assert monitor.up_to_date(sample(), wrench(age_ns=100 * MS), NOW)
+    assert not monitor.up_to_date(sample(age_ns=5 * MS + 1), None, NOW)
+    assert not monitor.up_to_date(sample(age_ns=-1), None, NOW)
+    assert not monitor.up_to_date(sample(), wrench(age_ns=100 * MS + 1), NOW)
+    assert not monitor.up_to_date(sample(), wrench(age_ns=-1), NOW)
+
+
 def test_a_sensor_that_the_motion_does_not_need_is_not_judged():
     assert check(sensor=None) == []
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from sim_mocks.faults import Fault, FaultError, FaultPlan
+from sim_mocks.faults import MENU, Fault, FaultError, FaultPlan
 
 
 def test_drop_loses_packets_of_its_device_and_ticks_only() -> None:
@@ -117,3 +119,143 @@ def test_plan_from_file(tmp_path: Path, suffix: str) -> None:
     path.write_text("[")
     with pytest.raises(FaultError):
         FaultPlan.load(path)
+
+
+def carried(fault: Fault, ticks: int, size: int = 4) -> list[list[bytes]]:
+    plan = FaultPlan([fault])
+    return [plan.outgoing("iiwa", tick, bytes([tick] * size)) for tick in range(ticks)]
+
+
+def numbers(arrived: list[list[bytes]]) -> list[list[int]]:
+    return [[packet[0] for packet in packets] for packets in arrived]
+
+
+def test_delay_moves_each_packet_by_as_many_ticks() -> None:
+    assert numbers(carried(Fault("delay", "iiwa", 1, ticks=3, value=2), 7)) == [[0], [], [], [1], [2, 4], [3, 5], [6]]
+
+
+def test_duplicate_sends_copies() -> None:
+    assert numbers(carried(Fault("duplicate", "iiwa", 1, value=2), 3)) == [[0], [1, 1, 1], [2]]
+
+
+def test_reorder_lets_the_next_packet_overtake() -> None:
+    assert numbers(carried(Fault("reorder", "iiwa", 1), 4)) == [[0], [], [2, 1], [3]]
+
+
+def test_burst_delivers_in_batches() -> None:
+    arrived = numbers(carried(Fault("burst", "iiwa", 1, ticks=8, value=4), 10))
+    assert arrived == [[0], [], [], [], [1, 2, 3, 4], [], [], [], [5, 6, 7, 8], [9]]
+
+
+@pytest.mark.parametrize("bits", [1, 3, 1000])
+def test_bit_flip_inverts_so_many_bits(bits: int) -> None:
+    (packet,) = carried(Fault("bit_flip", "iiwa", 0, value=bits), 1)[0]
+    assert sum(byte.bit_count() for byte in packet) == min(bits, 32)
+
+
+def test_truncate_and_garbage() -> None:
+    assert carried(Fault("truncate", "iiwa", 0, value=3), 1) == [[b"\x00" * 3]]
+    assert len(carried(Fault("truncate", "iiwa", 0), 1)[0][0]) < 4
+    noise, packet = carried(Fault("garbage", "iiwa", 0, value=10), 1)[0]
+    assert (len(noise), packet) == (10, b"\x00" * 4)
+    assert carried(Fault("garbage", "iiwa", 0, value=10), 1)[0][0] == noise
+    assert FaultPlan([Fault("garbage", "iiwa", 0, value=10)], seed=1).outgoing("iiwa", 0, None) != [noise]
+
+
+def measured(fault: Fault, ticks: int, field: str = "tau") -> np.ndarray:
+    """What 3 joints read that truly read [1, −2, 3] plus 0.01 per tick."""
+    plan = FaultPlan([fault])
+    return np.array([plan.values("iiwa", k, field, np.array([1.0, -2.0, 3.0]) + 0.01 * k) for k in range(ticks)])
+
+
+def truth(ticks: int) -> np.ndarray:
+    return np.array([1.0, -2.0, 3.0]) + 0.01 * np.arange(ticks)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ({"kind": "infinity", "joint": 0, "value": -1.0}, lambda t: [-math.inf, t[1], t[2]]),
+        ({"kind": "step", "joint": 1, "value": 0.5}, lambda t: [t[0], t[1] + 0.5, t[2]]),
+        ({"kind": "stuck", "joint": 2}, lambda t: [t[0], t[1], 3.02]),
+        ({"kind": "stuck"}, lambda t: [1.02, -1.98, 3.02]),
+        ({"kind": "saturation", "value": 1.5}, lambda t: [t[0], -1.5, 1.5]),
+        ({"kind": "swap", "joint": 0, "other": 2}, lambda t: [t[2], t[1], t[0]]),
+        ({"kind": "sign_flip", "joint": 1}, lambda t: [t[0], -t[1], t[2]]),
+    ],
+)
+def test_values_while_the_fault_lasts(how: dict[str, Any], expected: Callable[[np.ndarray], list[float]]) -> None:
+    seen, true = measured(Fault(device="iiwa", at_tick=2, ticks=3, field="tau", **how), 7), truth(7)
+    for tick in range(7):
+        wanted = expected(true[tick]) if 2 <= tick < 5 else true[tick]
+        assert seen[tick].tolist() == pytest.approx(list(wanted)), tick
+
+
+def test_offsets_that_come_slowly() -> None:
+    true = truth(1200)
+    ramp = measured(Fault("ramp", "iiwa", 100, 1000, "tau", joint=0, value=2.0), 1200) - true
+    assert ramp[[99, 100, 599, 1099, 1100], 0] == pytest.approx([0.0, 0.002, 1.0, 2.0, 0.0])
+    assert not ramp[:, 1:].any()
+    bias = measured(Fault("bias", "iiwa", 100, 1000, "tau", value=-2.0), 1200) - true
+    assert bias[[99, 349, 599, 1099, 1100], 1] == pytest.approx([0.0, -1.0, -2.0, -2.0, 0.0])
+
+
+def test_clocks() -> None:
+    plan = FaultPlan([Fault("clock_jump", "iiwa", 5, 2, value=-3.0), Fault("rate_error", "iiwa", 10, 100, value=0.01)])
+    offsets = [plan.clock_offset("iiwa", tick, 1e-3) for tick in (4, 5, 6, 7, 10, 59, 109, 500)]
+    assert offsets == pytest.approx([0.0, -3.0, -3.0, 0.0, 1e-5, 5e-4, 1e-3, 1e-3])
+    assert [plan.rate_error("iiwa", tick) for tick in (9, 10, 110)] == [0.0, 0.01, 0.0]
+    assert len(plan.log) == 2
+
+
+def test_devices_are_told_of_begin_and_end() -> None:
+    fault = Fault("safety_stop", "iiwa", 3, ticks=2)
+    plan = FaultPlan([fault])
+    assert [plan.actions("iiwa", tick) for tick in range(7)] == [[], [], [], [(fault, True)], [], [(fault, False)], []]
+    assert plan.actions("ft", 3) == []
+
+
+def test_suspend_names_process_and_length() -> None:
+    plan = FaultPlan([Fault("suspend", "recorder", 7, value=0.25), Fault("suspend", "mock", 7)])
+    assert plan.suspensions(6) == []
+    assert plan.suspensions(7) == [("recorder", 0.25), ("mock", 0.1)]
+    assert [entry.what for entry in plan.log] == ["suspended recorder", "suspended mock"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"kind": "safety_stop", "device": "ft"},
+        {"kind": "mode_change", "device": "ft"},
+        {"kind": "kill", "device": "iiwa"},
+        {"kind": "suspend", "device": "mock", "value": 0.0},
+        {"kind": "step", "device": "iiwa", "field": "tau"},
+        {"kind": "step", "device": "iiwa", "field": "wrench", "value": 1.0},
+        {"kind": "saturation", "device": "iiwa", "field": "q", "value": -1.0},
+        {"kind": "swap", "device": "iiwa", "field": "q", "joint": 1},
+        {"kind": "swap", "device": "iiwa", "field": "q", "joint": 1, "other": 1},
+        {"kind": "stuck", "device": "iiwa", "field": "q", "joint": -1},
+        {"kind": "stuck", "device": "iiwa", "field": "q", "other": 2},
+        {"kind": "stuck", "device": "iiwa", "field": "q", "value": 2},
+        {"kind": "stuck", "device": "iiwa", "field": "q", "probability": 0.5},
+        {"kind": "drop", "device": "iiwa", "joint": 2},
+        {"kind": "drop", "device": "iiwa", "value": 2},
+        {"kind": "delay", "device": "iiwa", "value": 1.5},
+        {"kind": "delay", "device": "iiwa", "value": math.inf},
+        {"kind": "clock_jump", "device": "iiwa", "value": 0.0},
+        {"kind": "safety_stop", "device": "iiwa", "value": 4},
+        {"kind": "quality_loss", "device": "iiwa", "field": "q"},
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(entry: dict[str, object]) -> None:
+    with pytest.raises(FaultError):
+        Fault.from_mapping({"at_tick": 5, **entry})
+
+
+def test_the_menu_is_documented() -> None:
+    """docs/mocks.md has a row for each kind."""
+    page = (Path(__file__).parents[2] / "docs" / "mocks.md").read_text(encoding="utf-8")
+    for name, kind in MENU.items():
+        value = f" `value`: {kind.value}" if kind.value else ""
+        default = "" if not kind.value or math.isnan(kind.default) else f" ({kind.default:g})"
+        assert f"| `{name}` | {kind.meaning} |{value}{default} |" in page, name

@@ -1,0 +1,1 @@
+"""Long measurements on mocks, each written into a page of the docs."""
