@@ -32,8 +32,6 @@ class Bus(Protocol):
     """One CAN channel. Nothing here blocks, and nothing raises once it is open: a lost device sets ``lost``."""
 
     name: str
-    lost: str
-    """Why the adapter is gone; empty while it is there."""
     refused: int
     """Frames that the adapter did not take."""
     garbled: int
@@ -42,6 +40,11 @@ class Bus(Protocol):
     """Frames that this side sends come back."""
     poll_ns: int
     """Longest wait on :meth:`fileno` that is of use, ns."""
+
+    @property
+    def lost(self) -> str:
+        """Why the adapter is gone; empty while it is there."""
+        ...
 
     def fileno(self) -> int:
         """What becomes readable when frames arrive; a descriptor that never does where the interface has none."""
@@ -91,7 +94,7 @@ class PythonCanBus:
     def __init__(self, config: BusConfig) -> None:
         """Raises ConnectError."""
         self.name = f"{config.interface} {config.channel}"
-        self.lost = ""
+        self._lost = ""
         self.refused = 0
         self.garbled = 0
         self.echoes = config.interface == "udp_multicast"
@@ -115,6 +118,10 @@ class PythonCanBus:
             self._fd = self._own_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self.poll_ns = POLL_NS
 
+    @property
+    def lost(self) -> str:
+        return self._lost
+
     def fileno(self) -> int:
         return self._fd
 
@@ -137,7 +144,7 @@ class PythonCanBus:
         return taken
 
     def drain(self, frames: list[Frame]) -> None:
-        if self.lost:
+        if self._lost:
             return
         receive = self._bus.recv
         for _ in range(_MAX_DRAIN):
@@ -146,7 +153,7 @@ class PythonCanBus:
             except (can.CanError, OSError) as error:
                 self.garbled += 1
                 self._judge(error)
-                if self.lost:
+                if self._lost:
                     return
                 continue
             if message is None:
@@ -174,13 +181,13 @@ class PythonCanBus:
         if self._own_fd >= 0:
             os.close(self._own_fd)
             self._own_fd = -1
-        self.lost = self.lost or "closed"
+        self._lost = self._lost or "closed"
 
     def _judge(self, error: BaseException) -> None:
         """A device that is gone stays gone; a full queue or a foreign datagram passes."""
         code = getattr(error, "error_code", None) or getattr(error, "errno", None)
         if code in _GONE:
-            self.lost = f"{error} (unplugged, or the interface went down)"
+            self._lost = f"{error} (unplugged, or the interface went down)"
 
 
 _GONE = frozenset({5, 6, 9, 19, 100})

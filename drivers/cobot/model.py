@@ -97,7 +97,7 @@ class Scales:
     def permille(self, tau: Array) -> list[int]:
         """Targets for joint torques ``tau`` (n,), N·m, rounded to the nearest. Raises ValueError for a torque that is
         not finite or beyond ``permille_max``."""
-        out = []
+        out: list[int] = []
         for value, per, most in zip(tau.tolist(), self._per_tau, self.permille_max, strict=True):
             if not math.isfinite(value):
                 raise ValueError(f"torque {value} on joint {len(out) + 1} is not finite")

@@ -4,8 +4,8 @@ python-can reads such a line a byte at a time. Here one read takes all that has 
 frames of a cycle.
 
 Commands: ``S0..S8`` bit rate, ``O`` open, ``L`` open listening only, ``C`` close, ``tiiildd..`` a data frame with an
-11-bit identifier, ``Tiiiiiiiildd..`` one with 29 bits, ``r``/``R`` remote frames, ``F`` status flags. Each ends with CR;
-an error is answered by BEL.
+11-bit identifier, ``Tiiiiiiiildd..`` one with 29 bits, ``r``/``R`` remote frames, ``F`` status flags. Each ends
+with CR; an error is answered by BEL.
 """
 
 from __future__ import annotations
