@@ -152,8 +152,7 @@ class PythonCanBus:
                 message = receive(0.0)
             except (can.CanError, OSError) as error:
                 self.garbled += 1
-                self._judge(error)
-                if self._lost:
+                if self._judge(error):
                     return
                 continue
             if message is None:
@@ -183,11 +182,12 @@ class PythonCanBus:
             self._own_fd = -1
         self._lost = self._lost or "closed"
 
-    def _judge(self, error: BaseException) -> None:
-        """A device that is gone stays gone; a full queue or a foreign datagram passes."""
+    def _judge(self, error: BaseException) -> bool:
+        """Whether the device is gone: it stays so, while a full queue or a foreign datagram passes."""
         code = getattr(error, "error_code", None) or getattr(error, "errno", None)
         if code in _GONE:
             self._lost = f"{error} (unplugged, or the interface went down)"
+        return bool(self._lost)
 
 
 _GONE = frozenset({5, 6, 9, 19, 100})

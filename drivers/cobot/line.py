@@ -160,7 +160,7 @@ class FedNetwork(canopen.Network):
         for channel in channels:
             line.send(channel, [(can_id, payload)])
         if can_id & ~0x7F == _SDO_REQUEST and payload[:1] != bytes([_SDO_ABORT]):
-            remote = self.nodes.get(node)
-            if isinstance(remote, canopen.RemoteNode):
-                responses = remote.sdo.responses
+            server = self.nodes.get(node)
+            if isinstance(server, canopen.RemoteNode):
+                responses = server.sdo.responses
                 line.pump(lambda: not responses.empty(), SDO_TIMEOUT_NS)
