@@ -162,8 +162,8 @@ class CobotArm:
         line = self._line
         if line is not None:
             if self._infos:
+                answering = [state is not DriveState.UNKNOWN for state in self._session.states]
                 self.off()
-                answering = list(self._data.answered)
                 self._watch.operational = False
                 shut_down(line, self._infos, answering)
             self._let_go(line)
@@ -289,7 +289,7 @@ class CobotArm:
         data, session, watch = self._data, self._session, self._watch
         complete = data.missing == 0
         self._gaps += data.missing
-        watch.check(now, data, session.states)
+        watch.check(now, data, session.look(data))
         session.advance(data, list(watch.problems.values()))
         self._rate_link(complete)
         if complete:

@@ -84,9 +84,14 @@ class Session:
         """A SYNC leaves."""
         self._latched = self._sent
 
+    def look(self, data: ProcessData) -> list[DriveState]:
+        """The states that the drives answered with."""
+        self.states = [state_of(word) for word in data.statusword]
+        return self.states
+
     def advance(self, data: ProcessData, problems: Sequence[DeviceProblem]) -> None:
-        """Judge what the drives answered to the SYNC."""
-        states = self.states = [state_of(word) for word in data.statusword]
+        """Judge what the drives answered to the SYNC, after :meth:`look`."""
+        states = self.states
         self._accept(data, states)
         self._silent = self._silent + 1 if data.missing == self.n else 0
         kinds = {problem.kind for problem in problems}

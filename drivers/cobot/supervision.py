@@ -56,6 +56,8 @@ class Supervision:
         self._missed = [0] * len(nodes)
         self._error_times: list[int] = []
         self._foreign_times: list[int] = []
+        self._faults: set[int] = set()
+        """Joints in FAULT without an EMCY."""
         self._ours = {SYNC_ID, 0x000} | {RPDO1 + node for node in nodes}
 
     # What comes over the line
@@ -123,6 +125,7 @@ class Supervision:
         code, register, vendor = _EMCY.unpack(data)
         self.emcy_count += 1
         self.emcy[joint] = code
+        self._faults.discard(joint)
         if code == 0:
             self._clear(ProblemKind.DRIVE_FAULT, joint)
             return
@@ -144,10 +147,8 @@ class Supervision:
                 if missed[joint]:
                     missed[joint] = 0
                     self._clear(ProblemKind.NODE_LOST, joint)
-                if states[joint] is DriveState.FAULT and self._key(ProblemKind.DRIVE_FAULT, joint) not in self.problems:
-                    self._add(
-                        ProblemKind.DRIVE_FAULT, joint, "is in FAULT and sent no EMCY", "read 0x603F (hil can scan)"
-                    )
+                if not self.emcy[joint] and (states[joint] is DriveState.FAULT or self._faults):
+                    self._fault_without_emcy(joint, states[joint] is DriveState.FAULT)
             elif self.operational:
                 missed[joint] += 1
                 if missed[joint] == MISSED_SYNCS:
@@ -169,6 +170,16 @@ class Supervision:
         if self.heartbeat_ns and self.operational:
             self._check_heartbeats(now_ns)
         self._check_line(now_ns)
+
+    def _fault_without_emcy(self, joint: int, fault: bool) -> None:
+        """The statusword says FAULT and no EMCY came, or has come so far; it passes with the state."""
+        if fault and joint not in self._faults:
+            self._faults.add(joint)
+            text = "is in FAULT, and sent no EMCY that would say why"
+            self._add(ProblemKind.DRIVE_FAULT, joint, text, "read its error code 0x603F with the drive's own tool")
+        elif not fault and joint in self._faults:
+            self._faults.discard(joint)
+            self._clear(ProblemKind.DRIVE_FAULT, joint)
 
     def _check_heartbeats(self, now_ns: int) -> None:
         for joint, heard in enumerate(self._heard_ns):
@@ -234,6 +245,7 @@ class Supervision:
         """A person has seen the EMCYs: those whose drive is well again are forgotten."""
         for joint in range(len(self._nodes)):
             self.emcy[joint] = 0
+            self._faults.discard(joint)
             self._clear(ProblemKind.DRIVE_FAULT, joint)
 
     # Small things

@@ -9,6 +9,7 @@ import pty
 import select
 import tty
 from collections.abc import Callable
+from typing import Any
 
 import can
 import numpy as np
@@ -18,7 +19,7 @@ from drivers.cobot.bus import BusConfig
 from drivers.cobot.config import CobotConfig
 from drivers.cobot.model import CobotJoint
 from drivers.cobot.traits import cobot_traits
-from drivers.contract import Array, PassedCommand, RobotSample, TorqueCommand
+from drivers.contract import ArmState, Array, PassedCommand, RobotSample, TorqueCommand
 from sim_mocks.cobot.bus import CanBus
 from sim_mocks.cobot.drive import Motor, TorqueDrive, drive_dictionary
 from sim_mocks.cobot.frames import ERROR_FLAG, Frame
@@ -135,12 +136,13 @@ class CobotRig:
         )
 
     def arm(self, **changes: object) -> CobotArm:
-        config = CobotConfig(
-            joints=self.joints(),
-            buses=tuple(wire.config for wire in self.wires),
-            period=self.period,
-            **{"prove_heartbeat": True, **changes},  # type: ignore[arg-type]
-        )
+        given: dict[str, Any] = {
+            "joints": self.joints(),
+            "buses": tuple(wire.config for wire in self.wires),
+            "period": self.period,
+            "prove_heartbeat": False,
+        }
+        config = CobotConfig(**{**given, **changes})
         traits = cobot_traits("cobot", 6, self.period)
         span = np.full(6, math.tau)
         return CobotArm(
@@ -194,3 +196,22 @@ class Backward:
 def torque(sample: RobotSample, tau: Array) -> PassedCommand:
     """What the gate would hand over."""
     return PassedCommand(TorqueCommand(tau, sample.q), sample.seq)
+
+
+def until(arm: CobotArm, state: ArmState, reads: int = 300) -> RobotSample:
+    """Read until the arm is in ``state``, answering with zero torque where it is commanded."""
+    for _ in range(reads):
+        sample = arm.read()
+        if sample.state is state:
+            return sample
+        if sample.state is ArmState.COMMANDED:
+            arm.command(torque(sample, np.zeros(6)))
+    raise AssertionError(f"{state.name} not within {reads} reads: {sample.state.name}, {arm.health().flags}")
+
+
+def commanded(rig: CobotRig, **changes: object) -> tuple[CobotArm, RobotSample]:
+    arm = rig.arm(**changes)
+    arm.open()
+    until(arm, ArmState.READY)
+    arm.enable()
+    return arm, until(arm, ArmState.COMMANDED)
