@@ -9,11 +9,13 @@ heard at the time of the tick in which it ends.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sim_mocks.cobot.frames import ERROR_BITS, ERROR_FLAG, Frame, bits
 from sim_mocks.cobot.node import Node
 
+Tamper = Callable[[Node, str, list[Frame]], list[Frame]]
+"""What a node hears (``in``) or says (``out``) of some frames, faults considered."""
 _SUPERVISOR_QUEUE = 1000
 ERROR_WARNING, ERROR_PASSIVE, BUS_OFF = 96, 128, 256
 """Error counts of ISO 11898-1."""
@@ -64,11 +66,7 @@ class CanBus:
         self.errors_left = 0
         """Frames that a disturbance on the bus is still going to destroy."""
         self._debt = 0
-
-    @property
-    def idle(self) -> bool:
-        """Nothing waits."""
-        return not self._up and not self._down
+        self.tamper: Tamper | None = None
 
     def exchange(self, sent: Sequence[Frame], t_ns: int, dt_ns: int) -> list[Frame]:
         """What the supervisor's adapter hears in this tick, having ``sent`` these frames before it."""
@@ -77,9 +75,15 @@ class CanBus:
             while len(self._up) > _SUPERVISOR_QUEUE:
                 self._up.popleft()
                 self.overflow += 1
+        tamper = self.tamper
         for node in self.nodes:
             node.tick(t_ns)
-            self._queue(node.collect(t_ns))
+            said = node.collect(t_ns)
+            if tamper is not None:
+                said = tamper(node, "out", said)
+                for late in tamper(node, "in", []):
+                    node.hear(late, t_ns)
+            self._queue(said)
         load = self.load
         load.ticks_ns += dt_ns
         budget = dt_ns * self.bitrate // 1_000_000_000 if self._limited else 1 << 60
@@ -102,10 +106,14 @@ class CanBus:
             if ours:
                 self.adapter_errors = max(0, self.adapter_errors - 1)
                 for node in self.nodes:
-                    node.hear(frame, t_ns)
+                    if tamper is None:
+                        node.hear(frame, t_ns)
+                    else:
+                        for real in tamper(node, "in", [frame]):
+                            node.hear(real, t_ns)
                     said = node.collect(t_ns)
                     if said:
-                        self._queue(said)
+                        self._queue(said if tamper is None else tamper(node, "out", said))
             elif not self.adapter_off:
                 heard.append(frame)
         # the frame that crosses the end of the tick takes its remaining bits from the next one

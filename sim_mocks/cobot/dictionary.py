@@ -6,7 +6,7 @@ import functools
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.resources import as_file, files
 
 import canopen
 from canopen.objectdictionary import ODVariable
@@ -59,8 +59,8 @@ class Entry:
 
 @functools.cache
 def _entries() -> dict[int, Entry]:
-    with files("drivers.cobot").joinpath(EDS).open(encoding="ascii") as file:
-        dictionary = canopen.import_od(file, 0)
+    with as_file(files("drivers.cobot").joinpath(EDS)) as path:
+        dictionary = canopen.import_od(str(path), 0)
     found = {}
     for index in sorted(dictionary):
         thing = dictionary[index]

@@ -43,6 +43,8 @@ class Motor:
     """Of the ramp's speed controller, N·m·s/rad."""
     speed_integral: float
     """N·m/rad."""
+    polarity: int = 1
+    """−1 where a positive torque on the wire turns the motor backwards."""
 
 
 class TorqueDrive:
@@ -120,7 +122,7 @@ class TorqueDrive:
         self._speed = speed
         values[0x606400] = (counts + 0x8000_0000) % 0x1_0000_0000 - 0x8000_0000
         values[0x606C00] = round(speed / math.tau * motor.counts_per_rev)
-        permille = round(1000.0 * measured / motor.rated_torque)
+        permille = round(1000.0 * motor.polarity * measured / motor.rated_torque)
         permille = min(max(permille, -0x8000), 0x7FFF)
         values[0x607700] = permille
         values[0x607800] = permille
@@ -148,7 +150,7 @@ class TorqueDrive:
             self._limited = False
             self._move_brake(True, t_ns, "engage")
         self.torque = tau
-        self._values[0x607400] = round(1000.0 * tau / self.motor.rated_torque)
+        self._values[0x607400] = round(1000.0 * self.motor.polarity * tau / self.motor.rated_torque)
         return tau, self.brake_closed
 
     # -- torque ------------------------------------------------------------------------------------------------------
@@ -175,7 +177,7 @@ class TorqueDrive:
             step = number(0x6087) * dt
             bounded = self._demand + min(max(bounded - self._demand, -step), step)
         self._demand = bounded
-        return bounded * 1e-3 * self.motor.rated_torque
+        return bounded * 1e-3 * self.motor.polarity * self.motor.rated_torque
 
     def _ramp(self, t_ns: int, dt: float) -> float:
         """The drive's own way to standstill; torque in N·m."""
