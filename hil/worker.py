@@ -32,6 +32,7 @@ from hil.cell import Cell, CellError, load_cell, require_permission  # noqa: E40
 from hil.job import CELL_NAME, LOG_NAME, OUTCOME_NAME, Job, Outcome, ProgressPipe  # noqa: E402
 from hil.mocks import ControlError, connect_mock, overlay_starter, point_at  # noqa: E402
 from hil.motion import Motion, MotionError  # noqa: E402
+from hil.plugins import PluginError  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
 from hil.supervisor import Supervisor  # noqa: E402
@@ -191,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
     job = Job.from_json(parser.parse_args(arguments).job.read_text(encoding="utf-8"))
     try:
         outcome = work(job, ProgressPipe(sys.stdout.fileno()))
-    except (CellError, DriverError, EstimatorError, MotionError, ControlError, OSError) as error:
+    except (CellError, DriverError, EstimatorError, MotionError, PluginError, ControlError, OSError) as error:
         print(f"{error}", file=sys.stderr)
         return 1
     outcome.write(Path(job.run_dir) / OUTCOME_NAME)

@@ -69,7 +69,8 @@ def _models(kind: Any) -> typing.Iterator[type[BaseModel]]:
 
 def _kind(model: type[BaseModel]) -> str:
     field = model.model_fields.get("kind") or model.model_fields.get("driver")
-    return f"{typing.get_args(field.annotation)[0]}" if field else model.__name__
+    names = typing.get_args(field.annotation) if field else (model.__name__,)
+    return f"{names[0]}" if names else "of your own"
 
 
 def _default(field: FieldInfo) -> str:
@@ -78,7 +79,7 @@ def _default(field: FieldInfo) -> str:
         return "needed"
     if isinstance(value, BaseModel):
         return "its defaults"
-    if value is None or value == () or value == "":
+    if value is None or value in ((), "", {}):
         return "none"
     if isinstance(value, tuple):
         text = ", ".join(_number(x) for x in value)
@@ -112,6 +113,8 @@ def _say(kind: Any, metadata: typing.Iterable[Any] = ()) -> str:
         bounds = _say(args[0])
         count = f"{length} × " if length else "list of "
         return f"{count}{bounds}" + (", or one for all" if one else "")
+    if origin is dict:
+        return "names and values"
     names = {float: "number", int: "whole number", bool: "`true`, `false`", str: "text"}
     return names.get(kind, "") + _bounds(metadata)
 
