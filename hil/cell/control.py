@@ -70,6 +70,9 @@ class CartesianController(Section):
     max_mass: Positive = Field(default=_CARTESIAN.max_mass, description="inertia beyond is a singularity, kg")
     max_inertia: Positive = Field(default=_CARTESIAN.max_inertia, description="the same for rotation, kg·m²")
     blend_time: Positive = Field(default=_CARTESIAN.blend_time, description="fade of torque and spring steps, s")
+    press_travel: Positive = Field(
+        default=_CARTESIAN.press_travel, description="pressing farther than this from the reference stops, m"
+    )
     force: ForceLoop = Field(default=ForceLoop(), description="force feedback while a motion presses")
 
     def params(self) -> ImpedanceParams:
