@@ -75,6 +75,7 @@ class Session:
         self.cell = cell
         self._closed = False
         self._log: SessionLog | None = None
+        self._told: FaultReport | None = None
         self._host = MockHere(mock_config(cell, seed=seed))
         try:
             self._parts = parts = build_parts(
@@ -403,7 +404,11 @@ class Session:
         machine = self.supervisor.machine
         if not machine.faults:
             return self._buffer.take()
-        self._come_to_rest()
+        if machine.first is not self._told:
+            self._told = machine.first
+            self._come_to_rest()
+            for _ in range(round(procedure.AFTER_STOP / self.dt)):  # brakes take their time to close
+                self.supervisor.step()
         raise FaultError(machine.faults, self._buffer.take())
 
 
