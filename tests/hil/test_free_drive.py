@@ -128,17 +128,6 @@ def test_faster_than_the_cap_is_a_stop_of_category_2_and_no_fault() -> None:
         assert session.state is State.ENABLED
 
 
-def test_a_hand_that_pushes_while_the_bias_is_taken_is_refused() -> None:
-    with hil.open("iiwa14_polish") as session:
-        session.bring_up()
-        session.enable()
-        for k in range(1000):  # gently, as a hand leans on the arm: a blow would trip the speed check
-            session.mock.push([0.025 * k, 0.0, 0.0, 0.0, 0.0, 0.0])
-            session.step()
-        with pytest.raises(hil.FaultError, match="beyond the model"):
-            session.free_drive(lambda: True)
-
-
 @pytest.mark.parametrize("wrong", [{"share": 1.0}, {"smooth": 0.0}, {"hand": -1.0}, {"damping": float("nan")}])
 def test_parameters_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ControlError, match=next(iter(wrong))):
