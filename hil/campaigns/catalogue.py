@@ -9,6 +9,8 @@ from sim_mocks.faults import MENU, Family, Fault
 
 LASTING = 100_000
 """Ticks; longer than any trial."""
+_DEVICES = ("iiwa", "ft")
+"""Of the cell that the campaign runs."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,8 @@ def catalogue() -> list[Case]:
 
 
 def untried() -> list[str]:
-    """``device: kind`` for what the menu offers and no case has; processes are another campaign's."""
+    """``device: kind`` for what the menu offers on the iiwa's cell and no case has; processes are another campaign's."""
     tried = {(fault.device, fault.kind) for case in catalogue() for fault in case.faults}
-    wanted = {(d, name) for name, kind in MENU.items() if kind.family is not Family.PROCESS for d in kind.devices}
+    kinds = {name: kind for name, kind in MENU.items() if kind.family is not Family.PROCESS}
+    wanted = {(device, name) for name, kind in kinds.items() for device in kind.devices if device in _DEVICES}
     return sorted(f"{device}: {kind}" for device, kind in wanted - tried)
