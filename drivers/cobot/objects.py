@@ -48,6 +48,13 @@ class Dictionary:
             raise ConnectError(f"{self._name(index, sub)} reads {value!r}, expected an integer; check the EDS")
         return value
 
+    def raw(self, index: int, sub: int = 0) -> int | None:
+        """Number in an object that needs no entry in the EDS; None where the node has none, or is silent."""
+        try:
+            return int.from_bytes(self._remote.sdo.upload(index, sub), "little")
+        except (canopen.SdoAbortedError, canopen.SdoCommunicationError):
+            return None
+
     def text(self, index: int, sub: int = 0) -> str:
         """Value of any object as text. Raises ConnectError."""
         return str(self._read(index, sub))

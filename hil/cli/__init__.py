@@ -8,7 +8,7 @@ import types
 
 import typer
 
-from hil.cli import cells, guide, log, mock, operate, run
+from hil.cli import can, cells, guide, log, mock, operate, run
 
 app = typer.Typer(
     help="Drive a torque-controlled arm safely from Python, on mocks or (later) for real.",
@@ -24,6 +24,7 @@ app.command("check")(cells.check)
 operate.add_to(app)
 app.command("guide")(guide.guide)
 app.add_typer(log.app, name="log")
+app.add_typer(can.app, name="can")
 
 
 def _interrupt(number: int, frame: types.FrameType | None) -> None:

@@ -58,7 +58,10 @@ class VirtualWire(Wire):
             error = bool(can_id & ERROR_FLAG)
             self.bus.send(
                 can.Message(
-                    arbitration_id=can_id & 0x7FF, is_extended_id=False, is_error_frame=error, data=b"" if error else data
+                    arbitration_id=can_id & 0x7FF,
+                    is_extended_id=False,
+                    is_error_frame=error,
+                    data=b"" if error else data,
                 )
             )
 

@@ -81,7 +81,7 @@ def test_no_eds_and_no_readable_one(rig: CobotRig, tmp_path: Path) -> None:
 
 def test_rated_torque_of_another_motor(rig: CobotRig) -> None:
     joints = list(rig.joints())
-    joints[3] = rig.joints(**{})[3].__class__(4, 101.0, 1000, 131072, tau_max=80.0)
+    joints[3] = rig.joints()[3].__class__(4, 101.0, 1000, 131072, tau_max=80.0)
     refused(rig, r"node 4: rated torque \(0x6076\) is 1500 mN·m, the cell says 1000", joints=tuple(joints))
 
 
