@@ -222,6 +222,9 @@ class Node:
             if limit and heard >= 0 and t_ns - heard >= limit:
                 del self._heard[node]
                 self.emergencies.report(0x8130, bytes((node,)))
+                frame = self.emergencies.tick(t_ns)  # now: it may be STOPPED in a moment
+                if frame is not None:
+                    self._say.append(frame)
                 self.application.lost_communication(0x8130)
                 behaviour = self.dictionary.number(0x1029, 1)
                 if self.nmt is Nmt.OPERATIONAL and behaviour != 1:

@@ -5,23 +5,90 @@ from __future__ import annotations
 import itertools
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
 import can
+import numpy as np
 
+from drivers.contract import Array
 from sim_mocks.cobot.config import CobotMockConfig
 from sim_mocks.config import FtConfig, MockConfig
 from sim_mocks.faults import Fault
 from sim_mocks.host import CooperativeHost
 from sim_mocks.operations import LocalControl
-from sim_mocks.world import WorldConfig
+from sim_mocks.world import ArmWorld, WorldConfig
 
 URDF = files("hil").joinpath("models/cobot6.urdf").read_text(encoding="utf-8")
 Q0 = (0.3, -1.9, -1.9, -0.9, 1.57, 0.0)
 _CHANNELS = itertools.count()
+
+
+class Flywheels:
+    """An :class:`sim_mocks.world.ArmWorld` of six flywheels with some viscous friction: cheap, and exact to foresee."""
+
+    inertia = np.array([2.0, 2.0, 1.0, 0.2, 0.2, 0.2])
+    load = np.zeros(6)
+    """Constant torque on the joints, N·m, as gravity would be."""
+
+    def __init__(self, dt: float = 1e-3) -> None:
+        self.n, self.dt = 6, dt
+        self.q, self.qd = np.zeros(6), np.zeros(6)
+        self.tau_link = self.tau_ext = np.zeros(6)
+        self.wrench_sensor = self.wrench_contact = np.zeros(6)
+        self.tau: Array = np.zeros(6)
+        self.braked: tuple[bool, ...] = (True,) * 6
+
+    def step(self, tau_motor: Array, braked: bool | Sequence[bool]) -> None:
+        self.tau = tau_motor
+        self.braked = mask = (braked,) * 6 if isinstance(braked, bool) else tuple(braked)
+        qdd = (tau_motor + self.load) / self.inertia
+        self.qd = np.where(mask, 0.0, self.qd + self.dt * qdd)
+        self.q = self.q + self.dt * self.qd
+
+    def push(self, wrench: Array | None) -> None:
+        self.load = np.zeros(6) if wrench is None else wrench
+
+    def attach(self, mass: float, com: Array) -> None: ...
+
+    def release(self) -> None: ...
+
+    def pose(self) -> tuple[Array, Array]:
+        return np.zeros(3), np.eye(3)
+
+    def close(self) -> None: ...
+
+
+class RawSlcan:
+    """The host's end of a Lawicel adapter, for clients in lockstep: reads until there is nothing more."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        self._rest = b""
+        self._waiting: list[can.Message] = []
+        os.write(self._fd, b"C\rS8\rO\r")
+
+    def send(self, message: can.Message, timeout: float | None = None) -> None:
+        line = f"t{message.arbitration_id:03X}{message.dlc}{message.data.hex()}\r"
+        os.write(self._fd, line.encode())
+
+    def recv(self, timeout: float) -> can.Message | None:
+        while not self._waiting:
+            try:
+                self._rest += os.read(self._fd, 65536)
+            except BlockingIOError:
+                return None
+            *lines, self._rest = self._rest.split(b"\r")
+            for line in lines:
+                if line[:1] == b"t":
+                    data = bytes.fromhex(line[5:].decode())
+                    self._waiting.append(can.Message(arbitration_id=int(line[1:4], 16), data=data))
+        return self._waiting.pop(0)
+
+    def shutdown(self) -> None:
+        os.close(self._fd)
 
 
 def cobot_config(
@@ -58,8 +125,8 @@ class Master:
 
     RPDO, TPDO = struct.Struct("<Hh"), struct.Struct("<ihH")
 
-    def __init__(self, config: MockConfig) -> None:
-        self.cell = CooperativeHost(config)
+    def __init__(self, config: MockConfig, world: ArmWorld | None = None) -> None:
+        self.cell = CooperativeHost(config, world)
         self.control = LocalControl(self.cell)
         self.n = self.cell.world.n
         self.buses = [self._open(where) for where in self.control.hello()["can"]]
@@ -70,11 +137,11 @@ class Master:
         self.fresh: set[int] = set()
 
     @staticmethod
-    def _open(where: dict[str, Any]) -> can.BusABC:
+    def _open(where: dict[str, Any]) -> Any:
         options: dict[str, Any] = dict(where)
         if options["interface"] == "slcan":
-            options |= {"bitrate": 1_000_000, "sleep_after_open": 0}
-        elif options["interface"] == "udp_multicast":
+            return RawSlcan(options["channel"])
+        if options["interface"] == "udp_multicast":
             options |= {"hop_limit": 0, "fd": False}
         return can.Bus(**options)
 
@@ -86,7 +153,7 @@ class Master:
         self.cell.cycle()
         self.fresh.clear()
         for channel, bus in enumerate(self.buses):
-            for message in self._drain(bus):
+            while (message := bus.recv(0)) is not None:
                 if message.is_error_frame:
                     self.heard.append((channel, 0x2000_0000 | message.arbitration_id, bytes(message.data)))
                     continue
@@ -96,17 +163,6 @@ class Master:
                 if joint is not None and message.dlc == 8:
                     self.feedback[joint] = self.TPDO.unpack(message.data)
                     self.fresh.add(joint)
-
-    @staticmethod
-    def _drain(bus: can.BusABC) -> Iterator[can.Message]:
-        """All that has arrived: on a serial line ``recv`` also returns None for an acknowledgement."""
-        line = getattr(bus, "serialPortOrig", None)
-        while True:
-            message = bus.recv(0)
-            if message is not None:
-                yield message
-            elif line is None or not line.in_waiting:
-                return
 
     def sync(self, words: list[int] | None = None, targets: list[int] | None = None) -> None:
         """RPDOs (where ``words`` are given), SYNC, one period."""
