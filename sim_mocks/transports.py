@@ -123,15 +123,15 @@ class PtyPort:
         self.dropped += len(data) - written
 
     def read(self) -> bytes:
-        """All bytes that the client has written so far."""
+        """All bytes that the client has written so far.
+
+        It reads until there is nothing more: a short read may leave bytes that the kernel is still passing on.
+        """
         out = b""
         while self.plugged:
             try:
-                chunk = os.read(self._master, 4096)
+                out += os.read(self._master, 4096)
             except BlockingIOError:
-                break
-            out += chunk
-            if len(chunk) < 4096:
                 break
         return out
 

@@ -146,20 +146,17 @@ class CanBus:
 
     def _queue(self, frames: Sequence[Frame]) -> None:
         """Put frames of the drives in order of priority; process data overwrites what has not been sent yet."""
+        if not frames:
+            return
         down = self._down
+        waiting = {frame[0]: k for k, frame in enumerate(down) if 0x180 <= frame[0] < 0x580}
         for frame in frames:
-            can_id = frame[0]
-            if 0x180 <= can_id < 0x580:
-                for k, waiting in enumerate(down):
-                    if waiting[0] == can_id:
-                        down[k] = frame
-                        break
-                else:
-                    down.append(frame)
-            else:
+            k = waiting.pop(frame[0], -1)
+            if k < 0:
                 down.append(frame)
-        if frames:
-            down.sort(key=_identifier)
+            else:
+                down[k] = frame
+        down.sort(key=_identifier)
 
 
 def _identifier(frame: Frame) -> int:

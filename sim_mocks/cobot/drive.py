@@ -24,8 +24,8 @@ from sim_mocks.cobot.node import Nmt, Node
 from sim_mocks.cobot.power import Pds, PowerMachine, Stop
 
 PROFILE_TORQUE, CYCLIC_TORQUE = 4, 10
-_STANDSTILL = 0.5
-"""rad/s at the motor (a third of a degree a second behind a gear of 101) at which a ramp is over."""
+_STANDSTILL = 2.0
+"""rad/s at the motor (a degree a second behind a gear of 101) at which a ramp is over."""
 _RAMP_TIMEOUT_NS = 3_000_000_000
 _HALT, _FOLLOWS, _LIMITED, _TARGET_REACHED, _REMOTE = 0x0100, 0x1000, 0x0800, 0x0400, 0x0200
 _VOLTAGE, _NO_QUICK_STOP, _BRAKE_OPEN = 0x0010, 0x0020, 0x4000

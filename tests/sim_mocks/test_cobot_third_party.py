@@ -1,8 +1,8 @@
 """canopen's own CiA 402 client, unmodified, on the mock drives: on ``virtual`` and on an slcan adapter.
 
 What the library needs to be asked for (its behaviour, not ours): RPDO type 255, as it never transmits a controlword of
-a synchronous PDO; the event-driven TPDO1 is not waited for twice, as it takes any second reception for a period; its
-``reset_from_fault`` waits 400 ms in any case.
+a synchronous PDO; an event timer on TPDO1, as it takes the second reception of any TPDO for a period and waits for the
+next; its ``reset_from_fault`` waits 400 ms in any case.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def test_base_node_402_leads_every_drive(lab: Lab) -> None:
         node.emcy.add_callback(lambda error, seen=emergencies: seen.append(error.code))
         assert node.sdo[0x1008].raw == "HIL torque drive, CANopen CiA 402"  # a segmented upload
         node.nmt.state = "PRE-OPERATIONAL"
+        node.sdo[0x1800][5].raw = 20
         node.setup_402_state_machine()
         assert node.rpdo[1].trans_type == 255
         node.nmt.state = "OPERATIONAL"
@@ -92,8 +93,9 @@ def test_base_node_402_leads_every_drive(lab: Lab) -> None:
             drive.fault(0x4310)
         assert eventually(lambda seen=emergencies: seen == [0x4310])
         assert eventually(lambda node=node: node.state == "FAULT")
-        node.reset_from_fault()
-        assert eventually(lambda drive=drive: drive.power.state is Pds.SWITCH_ON_DISABLED)
+        node.reset_from_fault()  # the library goes on to operation enabled by itself
+        assert eventually(lambda drive=drive: drive.power.state is Pds.ENABLED)
+        assert drive.power.fault_code == 0
         assert eventually(lambda seen=emergencies: seen == [0x4310, 0])
         node.nmt.state = "PRE-OPERATIONAL"
 
