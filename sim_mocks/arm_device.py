@@ -31,6 +31,10 @@ class ArmDevice(Protocol):
         """A number for the truth log: the FRI session state, or the number of drives in operation."""
         ...
 
+    def secured(self, braked: bool) -> bool:
+        """No motor will move the arm any more; ``braked``: all brakes are closed."""
+        ...
+
     def misbehave(self, tick: int, t_ns: int, dt: float) -> None:
         """Begin and end the faults of the device itself."""
         ...

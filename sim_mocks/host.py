@@ -165,8 +165,8 @@ class MockCell:
         return self.dt_ns * self.arm.ticks_per_cycle
 
     def standing(self) -> bool:
-        """Brakes closed and every joint at rest."""
-        return self._braked and float(np.abs(self.world.qd).max()) < _STANDING
+        """Brakes closed (an arm without any: motors off) and every joint at rest."""
+        return self.arm.secured(self._braked) and float(np.abs(self.world.qd).max()) < _STANDING
 
     def run_out(self) -> int:
         """Let virtual time run on, alone, until the arm stands (at most 60 s); the number of ticks it took."""

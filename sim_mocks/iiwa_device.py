@@ -65,6 +65,10 @@ class IiwaDevice:
         """Send the monitoring stream to the client at ``host:port`` (a bound "any" address means this machine)."""
         self.udp.peer = ("127.0.0.1" if host in ("", "0.0.0.0") else host, port)
 
+    def secured(self, braked: bool) -> bool:
+        """Its brakes are closed whenever no motion is active."""
+        return braked
+
     def misbehave(self, tick: int, t_ns: int, dt: float) -> None:
         """See :class:`sim_mocks.arm_device.ArmDevice`."""
         for fault, begins in self._faults.actions("iiwa", tick):

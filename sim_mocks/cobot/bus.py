@@ -78,12 +78,12 @@ class CanBus:
         tamper = self.tamper
         for node in self.nodes:
             node.tick(t_ns)
-            said = node.collect(t_ns)
             if tamper is not None:
-                said = tamper(node, "out", said)
+                self._queue(tamper(node, "out", node.collect(t_ns)))
                 for late in tamper(node, "in", []):
                     node.hear(late, t_ns)
-            self._queue(said)
+            elif node.talkative:
+                self._queue(node.collect(t_ns))
         load = self.load
         load.ticks_ns += dt_ns
         budget = dt_ns * self.bitrate // 1_000_000_000 if self._limited else 1 << 60
@@ -111,8 +111,8 @@ class CanBus:
                     else:
                         for real in tamper(node, "in", [frame]):
                             node.hear(real, t_ns)
-                    said = node.collect(t_ns)
-                    if said:
+                    if node.talkative:
+                        said = node.collect(t_ns)
                         self._queue(said if tamper is None else tamper(node, "out", said))
             elif not self.adapter_off:
                 heard.append(frame)

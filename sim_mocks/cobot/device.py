@@ -72,6 +72,10 @@ class CobotDevice:
         """Number of drives in OPERATION ENABLED."""
         return sum(drive.power.state is Pds.ENABLED for drive in self.drives)
 
+    def secured(self, braked: bool) -> bool:
+        """No drive has current, and the brakes, where there are any, are closed."""
+        return not any(drive.power.powered for drive in self.drives) and (braked or not self.config.brakes)
+
     def misbehave(self, tick: int, t_ns: int, dt: float) -> None:
         """See :class:`sim_mocks.arm_device.ArmDevice`."""
         self.faults.begin(tick, t_ns)

@@ -88,7 +88,7 @@ def _entry(variable: ODVariable) -> Entry:
 
 
 class Dictionary:
-    """Values of one node; :attr:`values` is keyed by ``index << 8 | sub`` and holds int, or bytes for strings.
+    """Values of one node, keyed by ``index << 8 | sub``: :attr:`values` holds numbers, :attr:`texts` strings.
 
     ``hooks`` by index are called before a download takes effect, with sub-index and value, and may raise
     :class:`SdoAbort`; ``after`` by index are called when it has.
@@ -100,7 +100,8 @@ class Dictionary:
         self.entries = _entries()
         self._factory = factory or {}
         self._indices = {key >> 8 for key in self.entries}
-        self.values: dict[int, int | bytes] = {}
+        self.values: dict[int, int] = {}
+        self.texts: dict[int, bytes] = {}
         self.hooks: dict[int, Callable[[int, int], None]] = {}
         self.after: dict[int, Callable[[int, int], None]] = {}
         self.restore()
@@ -110,39 +111,41 @@ class Dictionary:
         for key, entry in self.entries.items():
             if key >> 8 < below:
                 value = self._factory.get(key, entry.default)
-                self.values[key] = value + self.node if entry.relative and isinstance(value, int) else value
+                if isinstance(value, bytes):
+                    self.texts[key] = value
+                else:
+                    self.values[key] = value + self.node if entry.relative else value
 
     def number(self, index: int, sub: int = 0) -> int:
         """An integer's value. Raises KeyError for an object that does not exist or is a string."""
-        value = self.values[index << 8 | sub]
-        if isinstance(value, bytes):
-            raise KeyError(f"object 0x{index:04X}:{sub} is a string")
-        return value
+        return self.values[index << 8 | sub]
 
     def upload(self, index: int, sub: int) -> bytes:
         """The value as the wire has it. Raises :class:`SdoAbort`."""
         entry = self._find(index, sub)
         if not entry.readable:
             raise SdoAbort(READ_OF_WRITE_ONLY)
-        value = self.values[entry.key]
-        return value if isinstance(value, bytes) else struct.pack("<" + entry.format, value)
+        if not entry.format:
+            return self.texts[entry.key]
+        return struct.pack("<" + entry.format, self.values[entry.key])
 
     def download(self, index: int, sub: int, data: bytes) -> None:
         """Write a value as the wire has it. Raises :class:`SdoAbort`; then nothing has changed."""
         entry = self.check_writable(index, sub)
-        value: int | bytes = data
-        if entry.format:
-            if len(data) != entry.size:
-                raise SdoAbort(LENGTH_TOO_HIGH if len(data) > entry.size else LENGTH_TOO_LOW)
-            value = int(struct.unpack("<" + entry.format, data)[0])
-            if entry.high is not None and value > entry.high:
-                raise SdoAbort(TOO_HIGH)
-            if entry.low is not None and value < entry.low:
-                raise SdoAbort(TOO_LOW)
-            if index in self.hooks:
-                self.hooks[index](sub, value)
+        if not entry.format:
+            self.texts[entry.key] = data
+            return
+        if len(data) != entry.size:
+            raise SdoAbort(LENGTH_TOO_HIGH if len(data) > entry.size else LENGTH_TOO_LOW)
+        value = int(struct.unpack("<" + entry.format, data)[0])
+        if entry.high is not None and value > entry.high:
+            raise SdoAbort(TOO_HIGH)
+        if entry.low is not None and value < entry.low:
+            raise SdoAbort(TOO_LOW)
+        if index in self.hooks:
+            self.hooks[index](sub, value)
         self.values[entry.key] = value
-        if index in self.after and isinstance(value, int):
+        if index in self.after:
             self.after[index](sub, value)
 
     def check_writable(self, index: int, sub: int) -> Entry:

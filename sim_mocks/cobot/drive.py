@@ -157,24 +157,24 @@ class TorqueDrive:
 
     def _target(self, dt: float) -> float:
         """Torque by mode of operation, N·m."""
-        number = self.node.dictionary.number
-        mode = number(0x6061)
+        values = self._values
+        mode = values[0x606100]
         if mode not in (PROFILE_TORQUE, CYCLIC_TORQUE) or self.node.nmt is not Nmt.OPERATIONAL:
             self._demand, self._limited = 0.0, False
             return 0.0
-        wanted = float(number(0x6071))
-        halted = bool(number(0x6040) & _HALT)
+        wanted = float(values[0x607100])
+        halted = bool(values[0x604000] & _HALT)
         if halted:
             wanted = 0.0
         elif mode == CYCLIC_TORQUE:
-            wanted += number(0x60B2)
-        most = min(number(0x6072), number(0x60E0))
-        least = -min(number(0x6072), number(0x60E1))
+            wanted += values[0x60B200]
+        most = min(values[0x607200], values[0x60E000])
+        least = -min(values[0x607200], values[0x60E100])
         bounded = min(max(wanted, least), most)
         self._limited = bounded != wanted
         self._slope_target = bounded
         if mode == PROFILE_TORQUE or halted:
-            step = number(0x6087) * dt
+            step = values[0x608700] * dt
             bounded = self._demand + min(max(bounded - self._demand, -step), step)
         self._demand = bounded
         return bounded * 1e-3 * self.motor.polarity * self.motor.rated_torque

@@ -17,7 +17,8 @@ class Emergencies:
 
     def __init__(self, dictionary: Dictionary) -> None:
         self._dictionary = dictionary
-        self._queue: deque[bytes] = deque(maxlen=16)
+        self.waiting: deque[bytes] = deque(maxlen=16)
+        """Messages that have not been sent yet."""
         self._sent_ns = -(1 << 62)
         dictionary.hooks[0x1003] = _only_zero
         dictionary.after[0x1003] = lambda sub, value: self._clear_history()
@@ -61,22 +62,22 @@ class Emergencies:
         """As after a reset of the node: nothing holds, nothing is waiting."""
         self.active.clear()
         self._latched.clear()
-        self._queue.clear()
+        self.waiting.clear()
         self._dictionary.values[0x1001 << 8] = 0
 
     def tick(self, t_ns: int) -> Frame | None:
         """The next message that the inhibit time lets pass."""
-        if not self._queue or t_ns - self._sent_ns < self._dictionary.number(0x1015) * 100_000:
+        if not self.waiting or t_ns - self._sent_ns < self._dictionary.number(0x1015) * 100_000:
             return None
         self._sent_ns = t_ns
-        return self._dictionary.number(0x1014) & 0x7FF, self._queue.popleft()
+        return self._dictionary.number(0x1014) & 0x7FF, self.waiting.popleft()
 
     def _say(self, code: int, vendor: bytes) -> None:
         register = 0
         for active in self.active:
             register |= 0x01 | _BITS.get(active >> 12, 0x80 if active >> 12 == 0xF else 0)
         self._dictionary.values[0x1001 << 8] = register
-        self._queue.append(code.to_bytes(2, "little") + bytes((register,)) + vendor.ljust(5, b"\0"))
+        self.waiting.append(code.to_bytes(2, "little") + bytes((register,)) + vendor.ljust(5, b"\0"))
 
     def _clear_history(self) -> None:
         for sub in range(_HISTORY + 1):

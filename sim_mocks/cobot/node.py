@@ -6,6 +6,7 @@ Not there: node guarding, SDO block transfer, LSS, TIME, remote frames.
 from __future__ import annotations
 
 import enum
+import functools
 from typing import Protocol
 
 from sim_mocks.cobot.dictionary import Dictionary
@@ -65,6 +66,11 @@ class Node:
         self._beat_at = 0
         self._heard: dict[int, int] = {}
         self._sync_ns = -1
+        for index in (0x1006, 0x1016, 0x1017, 0x2100):
+            dictionary.after[index] = lambda sub, value: self._refresh()
+        for k, rpdo in enumerate(self.rpdos):
+            dictionary.after[0x1400 + k] = functools.partial(self._moved, rpdo)
+        self._refresh()
         for index in (0x6040, 0x6060, 0x6071, 0x6072, 0x60B2, 0x60E0, 0x60E1):
             dictionary.after[index] = lambda sub, value, key=index << 8: self.application.applied(key, value)  # type: ignore[misc]
 
@@ -92,7 +98,27 @@ class Node:
         for tpdo in self.tpdos:
             tpdo.reset()
             tpdo.refresh()
+        self._refresh()
         self.application.reset()
+
+    def _refresh(self) -> None:
+        """Take over what the dictionary says about times and identifiers."""
+        number = self.dictionary.number
+        self._beat_ns = number(0x1017) * _MS
+        words = [number(0x1016, sub) for sub in (1, 2)]
+        self._consumers = [(word >> 16 & 0x7F, (word & 0xFFFF) * _MS) for word in words if word & 0xFFFF]
+        self._sync_limit_ns = number(0x1006) * 1000 * number(0x2100)
+        self._pdo_ids = {rpdo.cob_id for rpdo in self.rpdos if rpdo.valid}
+
+    def _moved(self, rpdo: RxPdo, sub: int, value: int) -> None:
+        """The communication parameters of an RPDO were written."""
+        rpdo.refresh()
+        self._refresh()
+
+    @property
+    def talkative(self) -> bool:
+        """It may have something to send."""
+        return bool(self._say or self.emergencies.waiting)
 
     def set_bus_off(self, off: bool) -> None:
         """Its CAN controller went bus-off, or has recovered (which it says with EMCY 0x8140)."""
@@ -123,9 +149,8 @@ class Node:
             self._say.append((0x700 + self.id, b"\0"))
         if self.bus_off:
             return
-        period = self.dictionary.number(0x1017) * _MS
-        if period and t_ns >= self._beat_at:
-            self._beat_at = max(self._beat_at + period, t_ns + 1)
+        if self._beat_ns and t_ns >= self._beat_at:
+            self._beat_at = max(self._beat_at + self._beat_ns, t_ns + 1)
             self._say.append((0x700 + self.id, bytes((self.nmt,))))
         self._watch(t_ns)
         if self.nmt is Nmt.OPERATIONAL:
@@ -136,9 +161,11 @@ class Node:
 
     def hear(self, frame: Frame, t_ns: int) -> None:
         """A frame is complete on the bus."""
+        can_id, data = frame
+        if 0x180 < can_id < 0x580 and can_id not in self._pdo_ids:
+            return
         if not self.live:
             return
-        can_id, data = frame
         if can_id == 0x80:
             self._sync(t_ns)
         elif can_id == 0:
@@ -206,20 +233,15 @@ class Node:
             self.application.lost_communication(0)
 
     def _heartbeat(self, node: int, t_ns: int) -> None:
-        if any(self._consumed(sub)[0] == node for sub in (1, 2)):
+        if any(consumed == node for consumed, _ in self._consumers):
             self._heard[node] = t_ns
             self.emergencies.settle(0x8130)
 
-    def _consumed(self, sub: int) -> tuple[int, int]:
-        word = self.dictionary.number(0x1016, sub)
-        return word >> 16 & 0x7F, (word & 0xFFFF) * _MS
-
     def _watch(self, t_ns: int) -> None:
         """Heartbeats consumed (from the first one heard on), RPDO deadlines, SYNC."""
-        for sub in (1, 2):
-            node, limit = self._consumed(sub)
+        for node, limit in self._consumers:
             heard = self._heard.get(node, -1)
-            if limit and heard >= 0 and t_ns - heard >= limit:
+            if heard >= 0 and t_ns - heard >= limit:
                 del self._heard[node]
                 self.emergencies.report(0x8130, bytes((node,)))
                 frame = self.emergencies.tick(t_ns)  # now: it may be STOPPED in a moment
@@ -232,11 +254,10 @@ class Node:
         if self.nmt is not Nmt.OPERATIONAL:
             return
         for k, rpdo in enumerate(self.rpdos):
-            if rpdo.valid and rpdo.overdue(t_ns):
+            if rpdo.overdue(t_ns) and rpdo.valid:
                 self.emergencies.report(0x8250, bytes((k + 1,)))
                 self.application.lost_communication(0x8250)
-        limit = self.dictionary.number(0x1006) * 1000 * self.dictionary.number(0x2100)
-        if limit and self._sync_ns >= 0 and t_ns - self._sync_ns > limit:
+        if self._sync_limit_ns and self._sync_ns >= 0 and t_ns - self._sync_ns > self._sync_limit_ns:
             self._sync_ns = -1
             self.emergencies.report(0x8700)
             self.application.lost_communication(0x8700)

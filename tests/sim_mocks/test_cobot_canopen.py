@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -173,7 +174,7 @@ def test_block_transfer_and_strays_are_refused(up: Master, request_: bytes) -> N
     assert up.sdo(0, request_)[4:] == (0x05040001).to_bytes(4, "little")
 
 
-# -- PDO -------------------------------------------------------------------------------------------------------------------
+# -- PDO --------------------------------------------------------------------------------------------------------------
 
 
 def test_remapping_goes_by_the_book_or_not_at_all(up: Master) -> None:
@@ -252,7 +253,7 @@ def test_type_255_acts_and_answers_at_once_and_keeps_the_inhibit_time(up: Master
             times.append(up.cell.t_ns)
     assert up.cell.arm.drives[0].node.dictionary.number(0x6040) == 6  # type: ignore[attr-defined]
     assert len(times) >= 2
-    assert min(b - a for a, b in zip(times, times[1:], strict=False)) >= 5_000_000
+    assert min(b - a for a, b in itertools.pairwise(times)) >= 5_000_000
 
 
 def test_event_timer_repeats_an_unchanged_pdo(up: Master) -> None:
@@ -296,4 +297,4 @@ def test_inhibit_time_spaces_emergencies(up: Master) -> None:
     for k in range(40):
         up.cycle()
         seen += [k] * (len(emergencies(up, 1)) - len(seen))
-    assert [b - a for a, b in zip(seen, seen[1:], strict=False)] == [10, 10]
+    assert [b - a for a, b in itertools.pairwise(seen)] == [10, 10]

@@ -13,7 +13,8 @@ from sim_mocks.cobot.frames import ERROR_BITS, ERROR_FLAG, bits
 
 def reference(can_id: int, data: bytes) -> int:
     """ISO 11898-1 spelt out: the bits from SOF to CRC, then a stuff bit after every five equal ones."""
-    stream = [0, *(can_id >> k & 1 for k in range(10, -1, -1)), 0, 0, 0, *(len(data) >> k & 1 for k in range(3, -1, -1))]
+    stream = [0, *(can_id >> k & 1 for k in range(10, -1, -1)), 0, 0, 0]
+    stream += [len(data) >> k & 1 for k in range(3, -1, -1)]
     for byte in data:
         stream += [byte >> k & 1 for k in range(7, -1, -1)]
     crc = 0
