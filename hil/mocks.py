@@ -23,7 +23,9 @@ from drivers.contract import RobotArm, Ticks
 from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from hil.cell import Cell
+from hil.cell.devices import CobotRobot, Robot
 from hil.cell.fri import FriLink
+from sim_mocks.cobot.config import CobotMockConfig
 from sim_mocks.config import FtConfig, IiwaConfig, IoConfig, MockConfig
 from sim_mocks.control_plane import Control, ControlError, LockstepTicks, SocketControl
 from sim_mocks.faults import Fault
@@ -90,6 +92,7 @@ def mock_config(
         plate=plate,
         dt=1e-3,  # whatever the send period: the robot's own controller, and stiff contact, need a millisecond
         substeps=mock.substeps,
+        device="cobot" if isinstance(robot, CobotRobot) else "iiwa",
         profile=mock.profile,
         contact_profile=mock.contact,
         seed=seed,
@@ -98,7 +101,8 @@ def mock_config(
     return MockConfig(
         world=world,
         seed=seed,
-        iiwa=_iiwa(robot.fri),
+        iiwa=_iiwa(robot.fri) if isinstance(robot, Robot) else None,
+        cobot=_cobot(robot) if isinstance(robot, CobotRobot) else None,
         ft=FtConfig(profile=mock.profile) if cell.sensors else None,
         faults=(*planned, *faults),
         paced=paced,
@@ -116,6 +120,20 @@ def _iiwa(fri: FriLink) -> IiwaConfig:
         receive_multiplier=fri.receive_multiplier,
         ios=(*inputs, *outputs),
         moment_order=fri.moment_order,
+    )
+
+
+def _cobot(robot: CobotRobot) -> CobotMockConfig:
+    """Drives that have the figures of the cell file on their nameplates."""
+    n = len(robot.can.drives)
+    can = robot.can.config((1.0,) * n, (1.0,) * n)
+    return CobotMockConfig(
+        joints=can.joints,
+        transport=can.buses[0].interface,
+        channel=f"cobot-{os.getpid()}" if can.buses[0].interface == "virtual" else "",
+        bitrate=can.buses[0].bitrate,
+        period_ms=robot.can.cycle_ms,
+        brakes=robot.can.brakes,
     )
 
 
@@ -296,6 +314,8 @@ def overlay_starter(control: Control, cell: Cell) -> Callable[[], None]:
     robot = cell.robot
 
     def start() -> None:
+        if not isinstance(robot, Robot):
+            return  # drives need no application beside them
         try:
             control.start_overlay(robot.fri.command_mode.upper(), robot.stiffness, robot.damping)
         except ControlError as error:

@@ -79,7 +79,11 @@ class Session:
         self._host = MockHere(mock_config(cell, seed=seed))
         try:
             self._parts = parts = build_parts(
-                cell, self._host.ticks, overlay_starter(self._host.control, cell), self._host.ft_path
+                cell,
+                self._host.ticks,
+                overlay_starter(self._host.control, cell),
+                self._host.ft_path,
+                self._host.control.hello().get("can"),
             )
             self._buffer = TraceBuffer(parts.model.n)
             self._writer = SessionWriter(self._buffer)

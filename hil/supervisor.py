@@ -22,11 +22,9 @@ from drivers.contract import (
     ArmState,
     Array,
     LinkHealth,
-    OperationMode,
     PassedCommand,
     RobotArm,
     RobotSample,
-    SafetyState,
     StopCategory,
     TorqueCommand,
     WrenchSample,
@@ -157,8 +155,7 @@ class Supervisor:
         wrench = self.wrench
         if self.parts.sensor is not None and (wrench is None or not wrench.valid):
             return False
-        health = self.health
-        if health.safety is not SafetyState.NORMAL or health.mode is OperationMode.UNKNOWN:
+        if not self.parts.monitor.fit(self.health):
             return False
         return self.parts.monitor.up_to_date(sample, wrench, self.parts.ticks.now_ns())
 

@@ -84,7 +84,9 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
     run_dir = Path(job.run_dir)
     link = MockLink(job.control_dir)
     hello = link.control.hello()
-    parts = build_parts(cell, link.ticks, overlay_starter(link.control, cell), hello["ft_path"])
+    parts = build_parts(
+        cell, link.ticks, overlay_starter(link.control, cell), hello["ft_path"], hello.get("can"), run_dir / "can"
+    )
     motions = [build_motion(name, cell) for name in job.motions]
     with contextlib.ExitStack() as stack:
         claim = stack.enter_context(Claim(cell.name)) if job.operated else None

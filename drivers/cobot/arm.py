@@ -55,6 +55,9 @@ class CobotArm:
     ``q_min``, ``q_max`` (rad), ``qd_max`` (rad/s), ``tau_max`` (N·m), all (n,): data-sheet figures by which feedback
     is judged plausible. ``log``: folder of the .blf ring; None: no log.
 
+    A drive takes no position reference: ``q_ref_accepted`` repeats that of the last command, from the measured position
+    on, so that the gate can judge its steps.
+
     ``RobotSample.seq`` counts SYNCs that every drive has answered; ``dt`` is the time between two of them.
     """
 
@@ -114,6 +117,7 @@ class CobotArm:
         self._pending = False
         self._due_ns = self._t_ns = self._sync_ns = self._ticks.now_ns()
         self._sample_ns = -1
+        self._q_ref: Array | None = None
         self._seq = -1
         self._gaps = self._late = 0
         self._rejected: dict[str, int] = {}
@@ -301,7 +305,10 @@ class CobotArm:
         self._pending = False
         if session.state is ArmState.COMMANDED:
             self._pending = complete
+            if self._q_ref is None:
+                self._q_ref = self._measured.q
         else:
+            self._q_ref = None
             self._keep_alive()
         if self._log is not None:
             self._log.flush(now)
@@ -333,6 +340,7 @@ class CobotArm:
         except (TypeError, ValueError, AttributeError) as error:
             raise RefusedError(f"nothing was sent: {error}") from error
         self._pending = False
+        self._q_ref = command.q_ref
         return self._write([CW_ENABLE_OPERATION] * self._data.n, targets)
 
     def _write(self, words: list[int], targets: list[int]) -> bool:
@@ -431,7 +439,7 @@ class CobotArm:
             nan,
             session.lo,
             session.hi,
-            nan,
+            nan if self._q_ref is None else self._q_ref,
             session.state,
         )
 
