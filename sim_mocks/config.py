@@ -17,6 +17,7 @@ from typing import Any
 from sim_mocks.cobot.config import CobotMockConfig
 from sim_mocks.errors import MockError
 from sim_mocks.faults import Fault, FaultError
+from sim_mocks.piper.config import PiperMockConfig
 from sim_mocks.world import WorldConfig
 
 Vector = tuple[float, ...]
@@ -132,11 +133,14 @@ class MockConfig:
     cobot: CobotMockConfig | None = None
     """CiA 402 drives in place of the iiwa; the world's ``device`` is then ``cobot``."""
 
+    piper: PiperMockConfig | None = None
+    """A PiPER-type arm in place of the iiwa."""
+
     def __post_init__(self) -> None:
         if self.truth not in ("full", "summary"):
             raise MockConfigError(f"truth: read {self.truth!r}, allowed are 'full' and 'summary'")
-        if (self.iiwa is None) == (self.cobot is None):
-            raise MockConfigError("iiwa, cobot: expected one of the two, and null for the other")
+        if sum(arm is not None for arm in (self.iiwa, self.cobot, self.piper)) != 1:
+            raise MockConfigError("iiwa, cobot, piper: expected one of them, and null for the others")
         dt = self.world.dt
         if not 1e-5 <= dt <= 0.1:
             raise MockConfigError(f"world.dt: read {dt} s, allowed are 1e-5 … 0.1 s")
@@ -144,6 +148,10 @@ class MockConfig:
             self._check_iiwa(self.iiwa)
         if self.cobot is not None:
             self._check_cobot(self.cobot)
+        if self.piper is not None:
+            self._check_period("piper.period_ms", self.piper.period_ms)
+            if len(self.world.q0) != 6 or self.gripper is not None:
+                raise MockConfigError("piper: expected six joint positions in world.q0, and no gripper of an iiwa")
 
     def _check_cobot(self, cobot: CobotMockConfig) -> None:
         self._check_period("cobot.period_ms", cobot.period_ms)

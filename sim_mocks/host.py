@@ -250,6 +250,10 @@ def _open_arm(config: MockConfig, faults: FaultPlan, world: ArmWorld, model: Gra
         from sim_mocks.cobot.device import CobotDevice  # python-can and canopen only where there is a CAN bus
 
         return CobotDevice(config, config.cobot, faults, _rng(config.seed, "cobot"))
+    if config.piper is not None:
+        from sim_mocks.piper.device import PiperDevice
+
+        return PiperDevice(config, config.piper, None if model is None else model.gravity)
     assert config.iiwa is not None  # the configuration has exactly one arm
     return IiwaDevice(config, config.iiwa, faults, world, _rng(config.seed, "iiwa"), model)
 

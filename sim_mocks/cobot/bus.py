@@ -10,11 +10,35 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from sim_mocks.cobot.frames import ERROR_BITS, ERROR_FLAG, Frame, bits
-from sim_mocks.cobot.node import Node
 
-Tamper = Callable[[Node, str, list[Frame]], list[Frame]]
+
+class Station(Protocol):
+    """What hangs on the bus and is no supervisor."""
+
+    id: int
+
+    @property
+    def talkative(self) -> bool:
+        """It may have something to send."""
+        ...
+
+    def tick(self, t_ns: int) -> None:
+        """A tick begins."""
+        ...
+
+    def hear(self, frame: Frame, t_ns: int) -> None:
+        """A frame of the supervisor is complete on the bus."""
+        ...
+
+    def collect(self, t_ns: int) -> list[Frame]:
+        """What it wants to send since it was asked last."""
+        ...
+
+
+Tamper = Callable[[Station, str, list[Frame]], list[Frame]]
 """What a node hears (``in``) or says (``out``) of some frames, faults considered."""
 _SUPERVISOR_QUEUE = 1000
 ERROR_WARNING, ERROR_PASSIVE, BUS_OFF = 96, 128, 256
@@ -50,8 +74,16 @@ class BusLoad:
 class CanBus:
     """The drives' side of the wire. Once per tick: :meth:`exchange`."""
 
-    def __init__(self, nodes: Sequence[Node], bitrate: int, limited: bool = True) -> None:
-        """``limited``: frames take time; otherwise the bus is only counted."""
+    def __init__(
+        self,
+        nodes: Sequence[Station],
+        bitrate: int,
+        limited: bool = True,
+        overwritten: range = range(0x180, 0x580),
+    ) -> None:
+        """``limited``: frames take time; otherwise the bus is only counted. ``overwritten``: identifiers of which
+        only the newest frame waits."""
+        self._overwritten = overwritten
         self.nodes = list(nodes)
         self.bitrate, self._limited = bitrate, limited
         self.load = BusLoad(bitrate)
@@ -149,7 +181,7 @@ class CanBus:
         if not frames:
             return
         down = self._down
-        waiting = {frame[0]: k for k, frame in enumerate(down) if 0x180 <= frame[0] < 0x580}
+        waiting = {frame[0]: k for k, frame in enumerate(down) if frame[0] in self._overwritten}
         for frame in frames:
             k = waiting.pop(frame[0], -1)
             if k < 0:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from drivers.contract import Array
+from sim_mocks.cobot.bus import Station
 from sim_mocks.cobot.frames import Frame
-from sim_mocks.cobot.node import Node
 from sim_mocks.faults import Fault, FaultPlan
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class CobotFaults:
         """What reaches the supervisor."""
         return _unpack(self._plan.outgoing_all(_channel("cobot", channel), tick, [_pack(frame) for frame in frames]))
 
-    def tamper(self, node: Node, way: str, frames: list[Frame]) -> list[Frame]:
+    def tamper(self, node: Station, way: str, frames: list[Frame]) -> list[Frame]:
         """What ``node`` hears (``in``) or says (``out``) of ``frames``."""
         name = self._names[id(node)]
         packets = [_pack(frame) for frame in frames]

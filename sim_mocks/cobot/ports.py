@@ -8,7 +8,6 @@ what comes from another machine's address is dropped.
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import struct
 from typing import Protocol
@@ -242,23 +241,20 @@ class SlcanPort:
         self._pty.close()
 
 
+def open_port(transport: str, channel: str, port: int, number: int, bitrate: int, folder: str) -> CanPort:
+    """The wire of bus ``number``; ``channel`` empty: the default one. ``folder``: where serial ports are linked; empty:
+    a temporary one. Raises MockError."""
+    if transport == "virtual":
+        return VirtualPort((channel or "cobot") + (f"-{number}" if number else ""))
+    if transport == "slcan":
+        return SlcanPort(folder, f"can{number}", bitrate)
+    head, last = (channel or GROUP).rsplit(".", 1)
+    return MulticastPort(f"{head}.{int(last) + number}", port + number if port else 0)
+
+
 def open_ports(config: CobotMockConfig, folder: str) -> list[CanPort]:
-    """The wires of all buses. ``folder``: where serial ports are linked; empty: a temporary one. Raises MockError."""
-    ports: list[CanPort] = []
-    base = config.port
-    for k in range(config.channels):
-        if config.transport == "virtual":
-            ports.append(VirtualPort((config.channel or "cobot") + (f"-{k}" if k else "")))
-        elif config.transport == "slcan":
-            ports.append(SlcanPort(folder, f"can{k}", config.bitrate))
-        else:
-            head, last = (config.channel or GROUP).rsplit(".", 1)
-            port = MulticastPort(f"{head}.{int(last) + k}", base + k if base else 0)
-            ports.append(port)
-    return ports
-
-
-def wait_readable(port: CanPort, timeout: float) -> None:
-    """Wait up to ``timeout`` s until the multicast wire has something; for hosts in a thread of their own."""
-    if isinstance(port, MulticastPort):
-        select.select([port._receive], [], [], timeout)
+    """The wires of all buses of a cobot; see :func:`open_port`."""
+    return [
+        open_port(config.transport, config.channel, config.port, k, config.bitrate, folder)
+        for k in range(config.channels)
+    ]

@@ -398,7 +398,7 @@ def test_a_cell_has_exactly_one_arm() -> None:
     config = cobot_config()
     text = config.to_json()
     assert type(config).from_json(text) == config
-    with pytest.raises(MockError, match="one of the two"):
+    with pytest.raises(MockError, match="one of them"):
         type(config)(config.world, cobot=config.cobot)
     with pytest.raises(MockError, match="gear"):
         type(config).from_json(text.replace('"gear": 101.0', '"gear": -1.0', 1))
