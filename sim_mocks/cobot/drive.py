@@ -122,8 +122,7 @@ class TorqueDrive:
         self._speed = speed
         values[0x606400] = (counts + 0x8000_0000) % 0x1_0000_0000 - 0x8000_0000
         values[0x606C00] = round(speed / math.tau * motor.counts_per_rev)
-        permille = round(1000.0 * motor.polarity * measured / motor.rated_torque)
-        permille = min(max(permille, -0x8000), 0x7FFF)
+        permille = _int16(1000.0 * motor.polarity * measured / motor.rated_torque)
         values[0x607700] = permille
         values[0x607800] = permille
         self.power.tick()
@@ -150,7 +149,7 @@ class TorqueDrive:
             self._limited = False
             self._move_brake(True, t_ns, "engage")
         self.torque = tau
-        self._values[0x607400] = round(1000.0 * self.motor.polarity * tau / self.motor.rated_torque)
+        self._values[0x607400] = _int16(1000.0 * self.motor.polarity * tau / self.motor.rated_torque)
         return tau, self.brake_closed
 
     # -- torque ------------------------------------------------------------------------------------------------------
@@ -239,6 +238,10 @@ class TorqueDrive:
             word |= _TARGET_REACHED
         values[0x604100] = word
         values[0x603F00] = power.fault_code
+
+
+def _int16(value: float) -> int:
+    return min(max(round(value), -0x8000), 0x7FFF)
 
 
 def _check_mode(sub: int, value: int) -> None:

@@ -135,6 +135,16 @@ def test_torque_is_bounded_and_says_so(make: Make) -> None:
     assert not arm.words()[0] & 0x0800
 
 
+def test_a_demand_beyond_int16_is_told_as_its_bound(make: Make) -> None:
+    arm = make()
+    for index, value, size in ((0x6072, 0xFFFF, 2), (0x60E0, 0xFFFF, 2), (0x60B2, 30000, 2)):
+        assert arm.write(0, index, 0, value, size) == 0
+    arm.enable()
+    arm.sync([0x0F] * 6, [30000, 0, 0, 0, 0, 0])
+    assert arm.world.tau[0] == pytest.approx(60000 * PER_MILLE[0])
+    assert arm.read(0, 0x6074) == 32767
+
+
 def test_profile_torque_ramps_and_reports_the_target(make: Make) -> None:
     arm = make(mode=4)
     for joint in range(6):

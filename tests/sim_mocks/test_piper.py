@@ -224,7 +224,8 @@ def test_queries_are_answered(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "what"), [({"firmware": "new"}, "firmware"), ({"transport": "x"}, "transport"), ({"period_ms": 0}, "period")]
+    ("how", "what"),
+    [({"firmware": "new"}, "firmware"), ({"transport": "x"}, "transport"), ({"period_ms": 0}, "period")],
 )
 def test_impossible_arms_are_refused(how: dict[str, Any], what: str) -> None:
     with pytest.raises(MockError, match=what):
