@@ -77,7 +77,7 @@ def test_the_plan_s_load_is_what_the_bus_carries(make: Make, split: int, period_
     master.enable()
     motion(master, 50)
     master.control.call("load_reset")
-    for k in range(600):
+    for k in range(400):
         if k % round(16 / period_ms) == 0:
             for channel in range(len(master.buses)):
                 master.send(0x77F, b"\x05", channel)

@@ -44,7 +44,7 @@ def frame(rng: random.Random) -> Frame:
     return rng.randrange(0x800), rng.randbytes(rng.randrange(9))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_drive_survives_any_traffic(seed: int) -> None:
     rng = random.Random(seed)
     motor = Motor(1.5, 131072, 101.0, 0.01, 0.1)
