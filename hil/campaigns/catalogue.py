@@ -179,7 +179,7 @@ def catalogue() -> list[Case]:
 
 
 def untried() -> list[str]:
-    """``device: kind`` for what the menu offers on the iiwa's cell and no case has; processes are another campaign's."""
+    """``device: kind`` for what the menu offers on the iiwa cell and no case has; processes are another campaign's."""
     tried = {(fault.device, fault.kind) for case in catalogue() for fault in case.faults}
     kinds = {name: kind for name, kind in MENU.items() if kind.family is not Family.PROCESS}
     wanted = {(device, name) for name, kind in kinds.items() for device in kind.devices if device in _DEVICES}
