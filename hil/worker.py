@@ -94,7 +94,7 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
         publisher = Publisher(endpoint, parts.model.n, lockstep=True)
         stack.callback(publisher.close)
         meta = Path(job.control_dir) / "meta.json"
-        _write_meta(meta, job, cell, hello)
+        _write_meta(meta, job, cell, hello, parts.arm.traits.torque_side)
         recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta)
         stack.callback(_end, recorder, publisher)
         if not publisher.wait_for_recorder(RECORDER_TIMEOUT):
@@ -191,7 +191,7 @@ def _cycles(
     progress.send(**supervisor.progress())
 
 
-def _write_meta(path: Path, job: Job, cell: Cell, hello: dict[str, Any]) -> None:
+def _write_meta(path: Path, job: Job, cell: Cell, hello: dict[str, Any], torque_side: str) -> None:
     limits = cell.robot.joint_limits
     write_meta(
         path,
@@ -203,6 +203,7 @@ def _write_meta(path: Path, job: Job, cell: Cell, hello: dict[str, Any]) -> None
                 "digest": cell.digest(),
                 "mock": cell.mocks,
                 "paced": hello["paced"],
+                "torque_side": torque_side,
                 "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
                 "motions": list(job.motions),
                 "mock_profile": hello["profile"],

@@ -10,7 +10,7 @@ from drivers.cobot.bus import BusConfig
 from drivers.cobot.cia402 import Mode
 from drivers.cobot.config import CobotConfig
 from drivers.cobot.model import CobotJoint
-from drivers.cobot.plan import HEARTBEAT_CONSUMER_MS
+from drivers.cobot.plan import HEARTBEAT_CONSUMER_MS, BusLoad
 from hil.cell.parts import Positive, Section, Share
 
 MOCK_CHANNEL = "mock"
@@ -79,10 +79,15 @@ class CanLink(Section):
             raise ValueError(
                 f"allowed: drives on each of the {len(self.channels)} channels; they are on {sorted(used)}"
             )
-        for load in self.config((1.0,) * len(self.drives), (1.0,) * len(self.drives)).loads():
+        for load in self.loads():
             if load.refused:
                 raise ValueError(f"allowed: a plan that fits the bus; {load.refused}")
         return self
+
+    def loads(self) -> list[BusLoad]:
+        """Planned load of each channel."""
+        ones = (1.0,) * len(self.drives)
+        return self.config(ones, ones).loads()
 
     @property
     def period(self) -> float:

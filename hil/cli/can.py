@@ -15,7 +15,9 @@ from drivers.errors import DriverError
 from drivers.ticks import WallClock
 from hil.can.scan import ScanResult, scan, vendor_name
 from hil.can.watch import Statistics, line
-from hil.cli.cells import console
+from hil.cell import CellError, load_cell
+from hil.cell.devices import CobotRobot
+from hil.cli.cells import console, show_faults
 
 app = typer.Typer(help="Look at a CAN bus: who is there, what is said, how full it will be.", no_args_is_help=True)
 
@@ -55,19 +57,45 @@ def scan_bus(
         raise typer.Exit(1)
 
 
+@app.command("dbc")
+def dbc(
+    cell: Annotated[str, typer.Argument(help="a cell with a cobot: name of a shipped one, or path of a cell file")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="file to write; nothing: standard output")] = None,
+) -> None:
+    """Write the cell's process data as a DBC file, for the tools of Vector, Kvaser, SavvyCAN and others."""
+    from hil.can.dbc import export
+
+    robot = _cobot(cell)
+    limits = robot.joint_limits
+    config = robot.can.config(tuple(limits.tau_max.tolist()), tuple(limits.qd_max.tolist()))
+    text = export(config.joints, config.period)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise _failed(error) from error
+
+
 @app.command("load")
 def load(
+    cell: Annotated[str | None, typer.Argument(help="a cell with a cobot; nothing: by the options")] = None,
     nodes: Annotated[list[int], typer.Option("--nodes", "-n", help="drives on a channel; once for each channel")] = [6],  # noqa: B006
     rate: Annotated[float, typer.Option(help="cycles per second")] = 500.0,
     bitrate: Bitrate = 1_000_000,
 ) -> None:
     """How full each channel will be, before anything is connected; ends with 1 where the plan would be refused."""
     refused = []
-    for channel, count in enumerate(nodes):
-        try:
-            planned = plan_load(f"channel {channel}, {count} drives", count, rate, bitrate)
-        except ValueError as error:
-            raise _failed(error) from error
+    try:
+        plans = (
+            _cobot(cell).can.loads()
+            if cell is not None
+            else [plan_load(f"channel {k}, {n} drives", n, rate, bitrate) for k, n in enumerate(nodes)]
+        )
+    except ValueError as error:
+        raise _failed(error) from error
+    for planned in plans:
         typer.echo(render(planned))
         refused += [planned.refused] if planned.refused else []
     for text in refused:
@@ -122,6 +150,18 @@ def _follow(bus: Bus, statistics: Statistics, begin: float, seconds: float, quie
         if bus.lost:
             typer.echo(f"{bus.name}: {bus.lost}", err=True)
             raise typer.Exit(1)
+
+
+def _cobot(cell: str) -> CobotRobot:
+    """The arm of a cell file that has a cobot. Ends the program for any other."""
+    try:
+        loaded = load_cell(cell)
+    except CellError as error:
+        show_faults(error)
+        raise typer.Exit(1) from error
+    if not isinstance(loaded.robot, CobotRobot):
+        raise _failed(ValueError(f"the arm of {loaded.name} is on no CAN bus (driver: {loaded.robot.driver})"))
+    return loaded.robot
 
 
 def _open(interface: str, channel: str, bitrate: int, port: int) -> Bus:

@@ -126,6 +126,19 @@ def test_load_of_a_plan_is_told_and_refused(rig: CobotRig) -> None:
     assert runner.invoke(app, ["can", "load", "--rate", "nan"]).exit_code == 1
 
 
+def test_load_and_dbc_of_a_cell(tmp_path: Path) -> None:
+    runner = CliRunner()
+    planned = runner.invoke(app, ["can", "load", "cobot"])
+    assert planned.exit_code == 0
+    assert "70.9 % typical" in planned.output or "71" in planned.output
+    out = tmp_path / "cobot.dbc"
+    assert runner.invoke(app, ["can", "dbc", "cobot", "--out", str(out)]).exit_code == 0
+    assert cantools.database.load_file(out).get_message_by_name("DRIVE3_TPDO1").frame_id == 0x183
+    other = runner.invoke(app, ["can", "load", "iiwa14_polish"])
+    assert other.exit_code == 1
+    assert "no CAN bus" in other.output
+
+
 def test_no_adapter_is_no_traceback() -> None:
     result = CliRunner().invoke(app, ["can", "scan", "-i", "slcan", "-c", "/dev/nowhere"])
     assert result.exit_code == 1
