@@ -69,6 +69,10 @@ class MockCell:
         self.log = TruthLog(config.world.dt, config.truth == "full")
         self.ticks = 0
         """Ticks completed, which is also the number of the next one."""
+        self.skipped = 0
+        """Periods that the host of a cell in wall-clock time came too late for; the world stood still meanwhile."""
+        self.late_max_ns = 0
+        """Its largest delay, ns."""
         self.problems: list[str] = []
         """What the host itself could not do (a kill of a process that nobody registered)."""
         self._processes: dict[str, int] = {"mock": os.getpid()}
