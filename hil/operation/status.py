@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from hil.cell import Cell
 from hil.operation.events import RememberingWriter
 from hil.operation.tasks import Task
 from hil.operation.verbs import Context, describe
+from hil.realtime import Grant
 from hil.supervisor import Supervisor
 from safety.limits import JointLimits
 
@@ -22,6 +24,7 @@ class Operated(Protocol):
     limits: JointLimits
     events: RememberingWriter
     task: Task | None
+    grants: Sequence[Grant] | None
 
     @property
     def checked(self) -> bool: ...
@@ -50,6 +53,9 @@ def tell(operated: Operated, context: Context, events_after: int) -> dict[str, A
         "faults": [
             {"code": f.code.value, "headline": f.headline(), "explanation": f.explain()} for f in machine.faults
         ],
+        "realtime": None if operated.grants is None else [grant.to_mapping() for grant in operated.grants],
+        "skipped": supervisor.skips.skipped,
+        "skipped_in_a_row": supervisor.skips.most,
         "stop_category": supervisor.stop_category,
         "checked": operated.checked,
         "motion": context.motion,

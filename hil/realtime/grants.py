@@ -66,13 +66,11 @@ class Placement:
             self._system.pin(0, self._everywhere)
         if want.cpus.supervisor:
             self._pin(0, want.cpus.supervisor, "the supervisor")
-        if mock_pid is not None and want.cpus.mock:
-            self._pin(mock_pid, want.cpus.mock, "the mock")
         if want.lock_memory:
             self._lock()
+        if mock_pid is not None:
+            self.place_mock(mock_pid)
         if isinstance(want.priority, int):
-            if mock_pid is not None:
-                self._fifo(mock_pid, want.priority + 1, "the mock")
             self._fifo(0, want.priority, "the supervisor")
         refused = [grant for grant in self.grants if not grant.granted]
         if refused and want.required:
@@ -80,6 +78,14 @@ class Placement:
                 "The cell file requires real-time privileges (realtime.required: true), and nothing was started. "
                 + " ".join(f"{grant}." for grant in refused)
             )
+
+    def place_mock(self, pid: int) -> None:
+        """Ask for what the cell file wants for its mock."""
+        want = self._settings
+        if want.cpus.mock:
+            self._pin(pid, want.cpus.mock, "the mock")
+        if isinstance(want.priority, int):
+            self._fifo(pid, want.priority + 1, "the mock")
 
     def place_recorder(self, pid: int) -> None:
         """Put the recorder on its CPUs, or on all: it inherits those of the process that started it."""
