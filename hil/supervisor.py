@@ -264,7 +264,6 @@ class Supervisor:
         sample = parts.arm.read()
         woke = parts.ticks.woke_ns
         read = time.monotonic_ns()
-        self.late_ns = parts.ticks.late_ns()
         self.skips.take(sample)
         self._since = (sample.t_ns - self._last_ns) * 1e-9 if self._last_ns >= 0 else parts.arm.traits.period
         self._last_ns = now_ns = sample.t_ns
@@ -281,6 +280,7 @@ class Supervisor:
             self.fault(FaultCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
             decision = self._brake_or_off(sample, now_ns)
         written = time.monotonic_ns()
+        self.late_ns = parts.ticks.late_ns()
         self._record(decision, woke, read - woke, written - read)
         self.tick += 1
 
