@@ -157,11 +157,11 @@ def measure(control_dir: str, cycles: int, out: Path, *, recorder: bool, stages:
 def _procedure(
     supervisor: Supervisor, cell: Cell, watch: Stopwatch, cpu: CpuTimes, used: dict[str, float]
 ) -> Procedure:
+    motion = _long_polish(cell, len(watch.answer_ns))
+    watch.watch_motion(motion)
     yield from connect(supervisor)
     yield from check_and_tare(supervisor, cell, RunResult())
     yield from enable(supervisor)
-    motion = _long_polish(cell, len(watch.answer_ns))
-    watch.watch_motion(motion)
     supervisor.start(motion)
     watch.measuring = True
     cpu.begin()
