@@ -40,7 +40,7 @@ from hil.operation.run import LogFiles, run_operated  # noqa: E402
 from hil.operation.server import OperationServer  # noqa: E402
 from hil.plugins import PluginError  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
-from hil.realtime import Placement  # noqa: E402
+from hil.realtime import Placement, describe  # noqa: E402
 from hil.realtime.collector import collector_off  # noqa: E402
 from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
 from hil.supervisor import Supervisor  # noqa: E402
@@ -107,6 +107,8 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
         link.register(supervisor=os.getpid(), recorder=recorder.pid)
         writer = RememberingWriter(TelemetryWriter(publisher, array(cell.robot.stiffness)))
         supervisor = Supervisor(parts, writer)
+        if placement is not None:
+            writer.event("realtime", f"by the wall clock: {describe(placement.grants)}")
         result = RunResult()
         stack.enter_context(collector_off())
 
@@ -145,7 +147,7 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
                 parts.sensor.close()
         alive = publisher.recorder_alive
         recorded = publisher.close() and alive
-        return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, link.lost))
+        return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, link.lost, placement))
 
 
 def _end(process: subprocess.Popen[bytes], publisher: Publisher) -> None:
@@ -161,9 +163,9 @@ def _end(process: subprocess.Popen[bytes], publisher: Publisher) -> None:
             continue
 
 
-def _problems(supervisor: Supervisor, recorded: bool, mock_lost: bool) -> list[str]:
+def _problems(supervisor: Supervisor, recorded: bool, mock_lost: bool, placement: Placement | None) -> list[str]:
     """What went wrong beside what the faults say."""
-    problems = []
+    problems = [] if placement is None else [str(grant) for grant in placement.grants if not grant.granted]
     if mock_lost:
         problems.append("the mock cell's process ended during the run; the faults follow from that")
     if not recorded:
