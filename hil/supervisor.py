@@ -197,6 +197,21 @@ class Supervisor:
                 self.fault(FaultCode.BRING_UP, str(error))
         return result
 
+    def resume(self) -> Transition:
+        """STOPPING → ENABLED where a stop of category 2, and no fault, holds the arm: it stays held, motions may begin.
+
+        Refused, as :meth:`enable` is, in every other case.
+        """
+        stops = self.parts.stops
+        held = stops.holds and self.checked and self.commanded and self.sample is not None and self.dyn is not None
+        result = self._handle(Event.ENABLE, held=held)
+        if result.accepted and held:
+            stops.end()
+            self.stop_category = -1
+            self.standing = False
+            self._begin(JointHold())
+        return result
+
     def start(self, motion: Motion, controller: Controller | None = None) -> None:
         """Begin ``motion`` from where the arm is, with ``controller`` (None: the cell's for this kind of motion).
 
@@ -480,10 +495,10 @@ class Supervisor:
         self._begun_ns = self.sample.t_ns
         self._event("motion", f"{motion.name} begins", name=motion.name)
 
-    def _handle(self, event: Event, faults: Sequence[FaultReport] = ()) -> Transition:
+    def _handle(self, event: Event, faults: Sequence[FaultReport] = (), *, held: bool = False) -> Transition:
         before = self.machine.state
         now_ns = self.parts.ticks.now_ns()
-        result = self.machine.handle(event, healthy=self.healthy, t_ns=now_ns, faults=faults)
+        result = self.machine.handle(event, healthy=self.healthy, t_ns=now_ns, faults=faults, held=held)
         after = self.machine.state
         if after is not before or not result.accepted:
             self._event("state", f"{before.value} → {after.value}: {result.reason}", state=after.value)
