@@ -11,6 +11,7 @@ from hil.operation.events import RememberingWriter
 from hil.operation.tasks import Task
 from hil.operation.verbs import Context, describe
 from hil.supervisor import Supervisor
+from safety.faults import SPECS, FaultReport
 from safety.limits import JointLimits
 
 
@@ -47,9 +48,7 @@ def tell(operated: Operated, context: Context, events_after: int) -> dict[str, A
         "phase": supervisor.phase,
         "tick": supervisor.tick,
         "t_ns": parts.ticks.now_ns(),
-        "faults": [
-            {"code": f.code.value, "headline": f.headline(), "explanation": f.explain()} for f in machine.faults
-        ],
+        "faults": [_fault(fault) for fault in machine.faults],
         "stop_category": supervisor.stop_category,
         "checked": operated.checked,
         "motion": context.motion,
@@ -73,6 +72,17 @@ def tell(operated: Operated, context: Context, events_after: int) -> dict[str, A
         "devices": _devices(parts.arm.traits.name, sample, parts.arm.health())
         + ([] if parts.sensor is None else _sensor(parts.sensor.name, wrench, parts.sensor.health())),
         "events": operated.events.after(events_after),
+    }
+
+
+def _fault(fault: FaultReport) -> dict[str, Any]:
+    spec = SPECS[fault.code]
+    return {
+        "code": fault.code.value,
+        "headline": fault.headline(),
+        "causes": list(spec.causes),
+        "remedy": spec.remedy,
+        "explanation": fault.explain(),
     }
 
 
