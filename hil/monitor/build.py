@@ -93,7 +93,7 @@ def _safety(known: Known, told: dict[str, Any]) -> Safety:
     sentence, since = str(told.get("sentence", "")), str(told.get("since", ""))[11:19]
     faults = tuple(map(_fault, told.get("faults", ())))
     row = known.row
-    if row is not None and int(row["tick"]) > int(told.get("tick", -1)):
+    if row is not None and int(row["tick"]) >= int(told.get("tick", 0)):
         now = state_of(row)
         if now and now != told.get("state"):
             # The state changed after the cell last told it in words; those come with its next answer.

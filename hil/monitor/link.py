@@ -41,9 +41,9 @@ class Link:
         return socket
 
     @property
-    def idle(self) -> bool:
-        """No request is under way."""
-        return not self._waiting and not self._unsent
+    def pending(self) -> list[str]:
+        """Verbs without an answer yet, oldest first."""
+        return [verb for verb, _ in self._waiting] + [verb for verb, *_ in self._unsent]
 
     def ask(self, verb: str, **arguments: Any) -> None:
         """Send a request; one that finds no connection yet is tried again by :meth:`receive` until its time is over."""

@@ -128,8 +128,8 @@ class LiveSource:
                 self._missing = why
             return
         gone = self._attached
-        for verb, _ in gone.verbs.receive():
-            self._answers.append(Answer(verb, False, "the cell has ended"))
+        self._hear(gone)
+        self._answers += [Answer(verb, False, "no answer: the cell has ended") for verb in gone.verbs.pending]
         gone.close()
         self._last, self._attached = gone, None
         self._missing = f"cell {gone.cell.name!r} ended at {self._now():%H:%M:%S}; waiting for its return"
@@ -143,8 +143,8 @@ class LiveSource:
     def _ask_status(self, attached: Attachment, now: float) -> None:
         row, told = attached.rows.newest, attached.status
         # What changed at once is asked for at once.
-        news = row is not None and told is not None and row["tick"] > told["tick"] and state_of(row) != told["state"]
-        if attached.told.idle and (news or now - attached.asked >= ASK_EVERY):
+        news = row is not None and told is not None and row["tick"] >= told["tick"] and state_of(row) != told["state"]
+        if not attached.told.pending and (news or now - attached.asked >= ASK_EVERY):
             attached.asked = now
             attached.told.ask("status", events_after=attached.known_event)
 
