@@ -39,22 +39,18 @@ class MonitorApp(App[None]):
     """Shows what a source tells and passes a person's verbs on to it."""
 
     CSS = f"""
-    Screen {{ background: {palette.GROUND}; color: {palette.INK}; layout: vertical; }}
+    Screen {{ background: {palette.GROUND}; color: {palette.INK}; layout: vertical; overflow: hidden; }}
     PanelWidget {{ height: 1; padding: 0 1; }}
-    #faults {{ max-height: 4; }}
-    #middle, #lower {{ height: auto; layout: vertical; }}
-    #lower {{ height: 1fr; min-height: 1; }}
-    #devices {{ max-height: 6; }}
-    #events {{ height: 1fr; min-height: 1; }}
-    #answer, #keys {{ height: 1; padding: 0 1; dock: bottom; }}
-    #answer {{ offset: 0 -1; }}
+    #middle {{ height: auto; layout: vertical; }}
+    #events {{ height: 1fr; }}
+    #foot {{ height: 2; dock: bottom; }}
+    #answer, #keys {{ height: 1; padding: 0 1; }}
     #keys {{ background: {palette.RAISED}; }}
     .-tall PanelWidget {{ border: round {palette.EDGE}; border-title-color: {palette.SOFT}; }}
-    .-tall #faults {{ max-height: 12; border: round {palette.AT}; border-title-color: {palette.AT}; }}
-    .-tall #devices {{ max-height: 10; }}
-    .-tall.-wide #middle, .-tall.-wide #lower {{ layout: horizontal; }}
-    .-tall.-wide #wrench, .-tall.-wide #devices {{ width: 3fr; }}
-    .-tall.-wide #cycle, .-tall.-wide #events {{ width: 2fr; }}
+    .-tall #faults {{ border: round {palette.AT}; border-title-color: {palette.AT}; }}
+    .-tall.-wide #middle {{ layout: horizontal; }}
+    .-tall.-wide #wrench {{ width: 3fr; }}
+    .-tall.-wide #cycle {{ width: 2fr; }}
     Help {{ align: center middle; }}
     #help {{
         width: 72; height: auto; max-height: 100%; padding: 1 2;
@@ -62,7 +58,7 @@ class MonitorApp(App[None]):
     }}
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (108, "-wide")]  # noqa: RUF012 - as the base class has it
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (36, TALL)]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (38, TALL)]  # noqa: RUF012
     # A palette or any other place for text would take the space key, which must always stop.
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = [  # noqa: RUF012

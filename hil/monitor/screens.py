@@ -12,7 +12,7 @@ from textual.containers import Container
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
-from hil.monitor import panels
+from hil.monitor import figures, panels
 from hil.monitor.frame import Frame
 from hil.monitor.palette import AT, GROUND, INK, MOODS, NEAR, SOFT, Mood
 from hil.monitor.source import Answer
@@ -54,15 +54,15 @@ class Overview(FrameScreen):
     def compose(self) -> ComposeResult:
         yield PanelWidget(panels.safety, "safety state", id="safety", fits=True)
         yield PanelWidget(panels.faults, "fault", id="faults", fits=True)
-        yield PanelWidget(panels.joints, "joints", id="joints", fits=True)
+        yield PanelWidget(figures.joints, "joints", id="joints", fits=True)
         with Container(id="middle"):
-            yield PanelWidget(panels.wrench, "contact wrench at the tip, N and N·m", id="wrench", fits=True)
-            yield PanelWidget(panels.cycle, "cycle time", id="cycle", fits=True)
-        with Container(id="lower"):
-            yield PanelWidget(panels.devices, "devices", id="devices", fits=True)
-            yield PanelWidget(panels.events, "events", id="events", last=True)
-        yield Static(id="answer")
-        yield Static(id="keys")
+            yield PanelWidget(figures.wrench, "contact wrench at the tip, N and N·m", id="wrench", fits=True)
+            yield PanelWidget(figures.cycle, "cycle time", id="cycle", fits=True)
+        yield PanelWidget(figures.devices, "devices", id="devices", fits=True)
+        yield PanelWidget(panels.events, "events", id="events", last=True)
+        with Container(id="foot"):
+            yield Static(id="answer")
+            yield Static(id="keys")
 
     def show(self, view: View) -> None:
         for widget in self._panels():

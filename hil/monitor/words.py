@@ -15,7 +15,7 @@ WORDS: dict[Situation, tuple[str, Mood, str]] = {
     Situation.MOVING: ("MOVING", Mood.ACTIVE, "keep clear of the arm; space stops it"),
     Situation.STOPPING: ("STOPPING", Mood.ATTENTION, "wait until the arm stands"),
     Situation.STOP_HOLDS: ("HELD BY A STOP", Mood.ATTENTION, "space takes the power away, then enable anew"),
-    Situation.FAULTED: ("FAULTED", Mood.BAD, "mend the cause, then `a` acknowledges; nothing moves by that"),
+    Situation.FAULTED: ("FAULTED", Mood.BAD, "mend the cause, then `a` acknowledges"),
     Situation.FAULTED_OFFLINE: ("FAULTED, DEVICE MISSING", Mood.BAD, "bring the device back, then `a` acknowledges"),
     Situation.ENDING: ("GOING DOWN", Mood.ATTENTION, "the arm stops, then the cell ends"),
 }
