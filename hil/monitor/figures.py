@@ -55,7 +55,7 @@ def _joint(joint: Joint, bar: int, extra: tuple[int, ...]) -> Text:
         mark = near.value if math.isfinite(value) else ""
         text.append(f" {mark:<{_MARK - 1}}", style_of(near.name))
         if more:
-            text.append(f"{limit if math.isfinite(share) else '':<{more}}", SOFT)
+            text.append(f" {limit if math.isfinite(share) else '':<{more - 1}}", SOFT)
     return text
 
 

@@ -44,6 +44,8 @@ class PanelWidget(Widget):
                 self.styles.height = wanted
         elif self._from_end:
             lines = lines[-max(1, self.content_size.height) :]
+        for line in lines:
+            line.truncate(width)
         text = Text("\n", no_wrap=True).join(lines)
         if text != self._drawn or text.spans != self._drawn.spans:
             self._drawn = text

@@ -1,0 +1,42 @@
+"""``hil monitor``: what a running cell does, on the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from hil.operation.place import PlaceError, find
+
+
+def monitor(
+    name: Annotated[str | None, typer.Argument(help="which running cell; the only one by default")] = None,
+    cell: Annotated[str | None, typer.Option("--cell", help="the same, as the other verbs have it")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="where no such cell runs yet, wait for it")] = False,
+) -> None:
+    """Watch a running cell: safety state, joints, wrench, cycle time, devices, events. Space stops it, q detaches."""
+    if name is not None and cell is not None and name != cell:
+        _fail(f"two cells are named: {name!r} and {cell!r}; the monitor watches one")
+    wanted = name or cell
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
+        _fail("hil monitor needs a terminal; `hil status` tells where the cell is once, `hil status --json` to scripts")
+    try:
+        wanted = find(wanted).name
+    except PlaceError as error:
+        # Of several cells none is chosen by waiting.
+        if not wait or "are running" in str(error):
+            hint = "" if wait or "are running" in str(error) else "; `hil monitor --wait` waits for it"
+            _fail(f"{error}{hint}")
+    # Only here, because it takes longer to load than the other verbs take in all.
+    from hil.monitor.app import watch
+    from hil.monitor.live import LiveSource
+
+    watch(LiveSource(wanted))
+
+
+def _fail(sentence: str) -> NoReturn:
+    Console(stderr=True, soft_wrap=True).print(sentence, style="red", markup=False, highlight=False)
+    raise typer.Exit(2)
