@@ -1,4 +1,4 @@
-"""What the parts of the first screen say in figures: joints, wrench, cycle time, devices. See :mod:`hil.monitor.panels`."""
+"""The panels of figures: joints, wrench, cycle time, devices. What a panel is tells :mod:`hil.monitor.panels`."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class LiveSource:
     def ask(self, verb: str, **arguments: Any) -> None:
         if self._attached is None:
             advice = f"; {_ESTOP}" if verb == "stop" else ""
-            self._answers.append(Answer(verb, False, f"not sent: no cell is attached{advice}"))
+            self._answers.append(Answer(verb, False, f"not sent: no cell is attached{advice}", heard=False))
             return
         self._attached.verbs.ask(verb, **arguments)
 
@@ -129,7 +129,8 @@ class LiveSource:
             return
         gone = self._attached
         self._hear(gone)
-        self._answers += [Answer(verb, False, "no answer: the cell has ended") for verb in gone.verbs.pending]
+        ended = [Answer(verb, False, "no answer: the cell has ended", heard=False) for verb in gone.verbs.pending]
+        self._answers += ended
         gone.close()
         self._last, self._attached = gone, None
         self._missing = f"cell {gone.cell.name!r} ended at {self._now():%H:%M:%S}; waiting for its return"
@@ -155,7 +156,7 @@ class LiveSource:
         for verb, reply in attached.verbs.receive():
             if reply is None:
                 advice = f"; {_ESTOP}" if verb == "stop" else ""
-                self._answers.append(Answer(verb, False, f"no answer within {VERB_TIMEOUT:g} s{advice}"))
+                self._answers.append(Answer(verb, False, f"no answer within {VERB_TIMEOUT:g} s{advice}", heard=False))
             else:
                 self._answers.append(Answer(verb, reply.ok, reply.sentence))
 

@@ -16,6 +16,7 @@ from hil.telemetry.row import row_layout
 WINDOW = 10_000
 """Cycles that the quantiles are of: ten seconds at 1 kHz."""
 _RATE_OVER = 2.0
+_SUMMARY_EVERY = 500
 _JOINTS_MAX = 15
 _QUEUE = 1000
 """Rows that may wait here before ZeroMQ drops others, at the publisher and without a word to it: a second."""
@@ -91,6 +92,7 @@ class Timing:
         self._period_ns = float("nan")
         self._marks: deque[tuple[int, int]] = deque()
         self._missed = self._seen = self._unseen = 0
+        self._told = CycleTimes()
 
     def add(
         self,
@@ -126,7 +128,12 @@ class Timing:
         self._filled = min(size, self._filled + len(took))
 
     def summary(self) -> CycleTimes:
-        """Quantiles of the newest cycles, counts of all."""
+        """Quantiles of the newest cycles, counts of all; made anew once for every 500 cycles or so."""
+        if self._seen - self._told.seen >= _SUMMARY_EVERY or not self._told.count:
+            self._told = self._summary()
+        return self._told
+
+    def _summary(self) -> CycleTimes:
         counts = {"missed": self._missed, "seen": self._seen, "unseen": self._unseen}
         period = self._period_ns * 1e-9
         if not self._filled:

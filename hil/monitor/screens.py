@@ -13,10 +13,10 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from hil.monitor import figures, panels
-from hil.monitor.frame import Frame
-from hil.monitor.palette import AT, GROUND, INK, MOODS, NEAR, SOFT, Mood
+from hil.monitor.frame import Frame, Mood
+from hil.monitor.palette import AT, GROUND, INK, MOODS, NEAR, SOFT
 from hil.monitor.source import Answer
-from hil.monitor.widgets import PanelWidget
+from hil.monitor.widgets import LinesWidget, PanelWidget
 
 KEYS = (
     ("space", "stop (software, no emergency stop)"),
@@ -61,16 +61,16 @@ class Overview(FrameScreen):
         yield PanelWidget(figures.devices, "devices", id="devices", fits=True)
         yield PanelWidget(panels.events, "events", id="events", last=True)
         with Container(id="foot"):
-            yield Static(id="answer")
-            yield Static(id="keys")
+            yield LinesWidget(id="answer")
+            yield LinesWidget(id="keys")
 
     def show(self, view: View) -> None:
         for widget in self._panels():
             # The safety state is always that of now, also while the figures stand still for reading.
             now = widget.id in ("safety", "faults")
             widget.show(view.live if now else view.shown)
-        self.query_one("#answer", Static).update(_answer(view))
-        self.query_one("#keys", Static).update(keys(view.paused is not None))
+        self.query_one("#answer", LinesWidget).put([_answer(view)])
+        self.query_one("#keys", LinesWidget).put([keys(view.paused is not None)])
 
     def _panels(self) -> Iterator[PanelWidget]:
         yield from self.query(PanelWidget)
@@ -79,13 +79,12 @@ class Overview(FrameScreen):
 def _answer(view: View) -> Text:
     parts: list[tuple[str, str]] = []
     if view.paused is not None:
-        parts.append((f" ‖ display paused for {view.paused:.0f} s, data and safety state go on ", f"{GROUND} on {NEAR}"))
-        parts.append(("  ", ""))
+        parts += [(f" ‖ figures of {view.paused:.0f} s ago ", f"{GROUND} on {NEAR}"), ("  ", "")]
     if (answer := view.answer) is not None:
         sign, colour = ("✔", MOODS[Mood.GOOD][1]) if answer.ok else ("✖", AT)
-        how = "" if answer.ok else ("" if answer.sentence.startswith(("no ", "not ")) else "refused: ")
-        parts.append((f"{sign} {answer.verb}: {how}{answer.sentence}", f"bold {colour}"))
-    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
+        refused = " refused" if answer.heard and not answer.ok else ""
+        parts.append((f"{sign} {answer.verb}{refused}: {answer.sentence}", f"bold {colour}"))
+    return Text.assemble(*parts, no_wrap=True)
 
 
 def keys(paused: bool) -> Text:
@@ -93,7 +92,7 @@ def keys(paused: bool) -> Text:
     parts: list[tuple[str, str]] = []
     for key, word in _KEYS_PAUSED if paused else KEYS:
         parts += [(key, f"bold {NEAR}"), (f" {word}  ", INK if key == "space" else SOFT)]
-    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
+    return Text.assemble(*parts, no_wrap=True)
 
 
 HELP = """\

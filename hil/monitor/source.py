@@ -15,6 +15,8 @@ class Answer:
     verb: str
     ok: bool
     sentence: str
+    heard: bool = True
+    """The cell itself said so; False: it never came there, or no answer came back."""
 
 
 class Source(Protocol):

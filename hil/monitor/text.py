@@ -43,4 +43,5 @@ def age(frame: Frame) -> Text:
         return Text("no data yet", f"bold {NEAR}")
     if frame.old:
         return Text(f"old: {frame.age:.1f} s", f"bold {NEAR}")
-    return Text(f"data {1e3 * frame.age:.0f} ms old", SOFT)
+    # Rounded up: the next frame is as old again, and figures that flicker tell nothing.
+    return Text(f"data {0.1 * max(1, math.ceil(10 * frame.age)):.1f} s old", SOFT)

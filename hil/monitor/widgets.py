@@ -3,17 +3,64 @@
 from __future__ import annotations
 
 from rich.text import Text
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widget import Widget
 
 from hil.monitor.frame import Frame
 from hil.monitor.panels import Panel
+from hil.monitor.text import Lines
 
 TALL = "-tall"
 """Class of a screen that has room for borders and for lines that are good to have."""
 
 
-class PanelWidget(Widget):
-    """Draws one of :mod:`hil.monitor.panels`; redrawn only when its text has changed."""
+class LinesWidget(Widget):
+    """Lines of text, of which only those that change are drawn again: ten times a second that is what counts."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._lines: Lines = []
+        self._strips: list[Strip] = []
+
+    def put(self, lines: Lines) -> None:
+        """Draw ``lines`` from now on; what is longer than the widget is cut."""
+        width, style = self.content_size.width, self.rich_style
+        strips, dirty = [], []
+        for y, text in enumerate(lines):
+            if y < len(self._lines) and _same(text, self._lines[y]) and self._strips[y].cell_length == width:
+                strips.append(self._strips[y])
+                continue
+            strip = Strip(text.render(self.app.console)).adjust_cell_length(width, style)
+            strips.append(strip.apply_style(style))
+            dirty.append(Region(0, y, width, 1))
+        dirty += [Region(0, y, width, 1) for y in range(len(lines), len(self._lines))]
+        self._lines, self._strips = lines, strips
+        if dirty:
+            self.refresh(*dirty)
+
+    def render_line(self, y: int) -> Strip:
+        if y < len(self._strips):
+            return self._strips[y]
+        return Strip.blank(self.content_size.width, self.rich_style)
+
+    @property
+    def text(self) -> str:
+        """What is drawn, without its colours."""
+        return "\n".join(line.plain for line in self._lines)
+
+    @property
+    def styles_used(self) -> set[str]:
+        """The styles that are drawn with."""
+        return {str(span.style) for text in self._lines for span in text.spans} | {str(t.style) for t in self._lines}
+
+
+def _same(one: Text, other: Text) -> bool:
+    return one.plain == other.plain and one.spans == other.spans and one.style == other.style
+
+
+class PanelWidget(LinesWidget):
+    """Draws one of :mod:`hil.monitor.panels`."""
 
     def __init__(self, panel: Panel, title: str, *, id: str, last: bool = False, fits: bool = False) -> None:
         """``last``: of too many lines show the last; ``fits``: take as many lines as there are."""
@@ -21,7 +68,6 @@ class PanelWidget(Widget):
         self.border_title = title
         self._panel, self._from_end, self._fits = panel, last, fits
         self._frame: Frame | None = None
-        self._drawn: Text = Text()
 
     def show(self, frame: Frame) -> None:
         """Show ``frame`` from now on."""
@@ -44,17 +90,4 @@ class PanelWidget(Widget):
                 self.styles.height = wanted
         elif self._from_end:
             lines = lines[-max(1, self.content_size.height) :]
-        for line in lines:
-            line.truncate(width)
-        text = Text("\n", no_wrap=True).join(lines)
-        if text != self._drawn or text.spans != self._drawn.spans:
-            self._drawn = text
-            self.refresh()
-
-    def render(self) -> Text:
-        return self._drawn
-
-    @property
-    def text(self) -> str:
-        """What is drawn, without its colours."""
-        return self._drawn.plain
+        self.put(lines)
