@@ -60,7 +60,7 @@ def span_bar(value: float, low: float, high: float, width: int) -> Text:
 
 
 def signed_bar(value: float, limit: float, width: int) -> Text:
-    """``value`` from the middle towards its side, full at ±``limit``; an odd ``width``, in steps of half a character."""
+    """``value`` from the middle towards its side, full at ±``limit``; ``width`` is odd; in half characters."""
     share = closeness(value, -limit, limit)
     if math.isnan(share):
         return Text(_NONE * width, FAINT)

@@ -150,7 +150,7 @@ def _wrench(told: dict[str, Any], row: np.void | None) -> Wrench:
 
 
 def _device(told: dict[str, Any]) -> Device:
-    notes = [str(flag) for flag in told.get("flags", ())]
+    notes = [str(flag) for flag in told.get("flags", ()) if flag != told.get("state")]
     if (safety := told.get("safety", "NORMAL")) not in ("NORMAL", "UNKNOWN"):
         notes.append(f"safety {str(safety).lower().replace('_', ' ')}")
     if (mode := told.get("mode", "UNKNOWN")) != "UNKNOWN":
