@@ -21,7 +21,7 @@ def monitor(
     if name is not None and cell is not None and name != cell:
         _fail(f"two cells are named: {name!r} and {cell!r}; the monitor watches one")
     wanted = name or cell
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
+    if not on_terminal():
         _fail("hil monitor needs a terminal; `hil status` tells where the cell is once, `hil status --json` to scripts")
     try:
         wanted = find(wanted).name
@@ -35,6 +35,11 @@ def monitor(
     from hil.monitor.live import LiveSource
 
     watch(LiveSource(wanted))
+
+
+def on_terminal() -> bool:
+    """Whether input and output are a terminal that can do more than print lines."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _fail(sentence: str) -> NoReturn:

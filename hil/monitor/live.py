@@ -40,6 +40,7 @@ class Attachment:
         """When it last answered, or was attached to."""
         self.asked = -math.inf
         self.known_event = -1
+        self.warned = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.rows = Rows(self._context, cell.telemetry)
         # Two connections: a verb must never wait behind a request for the status.
@@ -86,6 +87,9 @@ class LiveSource:
         if attached is None:
             return build(self._without())
         attached.rows.drain()
+        if attached.rows.foreign and not attached.warned:
+            attached.warned = True
+            self._note("rows that cannot be read: monitor and cell are of different versions")
         self._hear(attached)
         self._ask_status(attached, now)
         return build(self._known(attached, now))

@@ -23,7 +23,8 @@ WORDS: dict[Situation, tuple[str, Mood, str]] = {
 
 STATE_WORDS: dict[State, tuple[str, Mood]] = {
     State.OFFLINE: ("OFFLINE", Mood.ATTENTION),
-    State.READY: ("READY", Mood.GOOD),
+    # Checked or not, the row does not tell.
+    State.READY: ("NOT ENABLED", Mood.ATTENTION),
     State.ENABLED: ("ENABLED", Mood.ACTIVE),
     State.STOPPING: ("STOPPING", Mood.ATTENTION),
     State.FAULTED: ("FAULTED", Mood.BAD),
