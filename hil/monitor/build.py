@@ -153,10 +153,10 @@ def _device(told: dict[str, Any]) -> Device:
     notes = [str(flag) for flag in told.get("flags", ()) if flag != told.get("state")]
     if (safety := told.get("safety", "NORMAL")) not in ("NORMAL", "UNKNOWN"):
         notes.append(f"safety {str(safety).lower().replace('_', ' ')}")
-    if (mode := told.get("mode", "UNKNOWN")) != "UNKNOWN":
-        notes.append(f"mode {mode}")
     if (drives := told.get("drives_on")) is not None:
         notes.append(f"drives {'on' if drives else 'off'}")
+    if (mode := told.get("mode", "UNKNOWN")) != "UNKNOWN":
+        notes.append(f"mode {str(mode).lower()}")
     return Device(
         name=str(told.get("name", "")),
         kind=str(told.get("kind", "")),

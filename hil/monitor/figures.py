@@ -93,25 +93,22 @@ def cycle(frame: Frame, width: int, full: bool) -> Lines:
     if not told.count:
         return [Text(f"{'cycle' if not full else '':<{_NAME}}no cycle seen yet", SOFT, no_wrap=True)]
     near = level(told.max / told.period)
-    most = "" if frame.old or near.value == "?" else near.value
-    times: list[Part] = [
-        (f"p50 {1e6 * told.p50:.0f}  p99 {1e6 * told.p99:.0f}  ", ink),
-        (f"max {1e6 * told.max:.0f}{most}", style_of(near.name) if most else ink),
-        (" µs", ink),
-    ]
+    most = "" if frame.old or near.value in ("", "?") else f" {near.value}"
+    times: list[Part] = [(f"p50 {1e6 * told.p50:.0f}  p99 {1e6 * told.p99:.0f}  ", ink)]
+    highest = (f"max {1e6 * told.max:.0f} µs{most}", style_of(near.name) if most else ink)
     missed = (f"missed {told.missed} of {told.seen}", f"bold {NEAR}" if told.missed and not frame.old else ink)
     rate = Text(f"{told.rate:.0f}/s" if math.isfinite(told.rate) else "", SOFT)
     if not full:
-        return [line([(f"{'cycle':<{_NAME}}", SOFT), *times, ("   ", ""), missed], rate, width)]
+        return [line([(f"{'cycle':<{_NAME}}", SOFT), *times, highest, ("   ", ""), missed], rate, width)]
     period = f"{1e6 * told.period:.0f} µs" if math.isfinite(told.period) else "not known"
     lines = [
-        line([("work    ", SOFT), *times], None, width),
-        line([("        ", SOFT), (f"of the last {told.count} cycles", SOFT)], None, width),
+        line([("work    ", SOFT), *times], Text(f"last {told.count}", SOFT), width),
+        line([("        ", SOFT), highest], None, width),
         line([("period  ", SOFT), (period, ink)], rate, width),
         line([("        ", SOFT), missed], None, width),
     ]
     if told.unseen:
-        lines[1] = line([("        ", SOFT), (f"{told.unseen} cycles not seen here", NEAR)], None, width)
+        lines.append(line([("        ", SOFT), (f"{told.unseen} cycles not seen here", SOFT)], None, width))
     return lines
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from rich.text import Text
 
 from hil.monitor.bars import share_bar
-from hil.monitor.frame import Frame
+from hil.monitor.frame import Frame, Link
 from hil.monitor.palette import AT, GROUND, INK, MOODS, NEAR, SOFT
 from hil.monitor.text import Lines, Part, age, line, wrap
 
@@ -38,13 +38,14 @@ def safety(frame: Frame, width: int, full: bool) -> Lines:
         more = [*more[: _SENTENCE_LINES - 2], " ".join(more[_SENTENCE_LINES - 2 :])]
     lines = [line([word, ("  ", ""), (first, colour)], since, width)]
     lines += [line([(" " * indent, ""), (piece, colour)], None, width) for piece in more]
-    advice: list[Part] = [("next    ", SOFT), (told.advice, INK)] if told.advice else []
+    label = "next" if frame.link is Link.LIVE else ""
+    advice: list[Part] = [(f"{label:<8}", SOFT), (told.advice, INK)] if told.advice else []
     return [*lines, line(advice, age(frame), width), _motion(frame, width)]
 
 
 def _motion(frame: Frame, width: int) -> Text:
     known = frame.mocks is not None
-    right = Text(frame.cell, f"bold {INK}")
+    right = Text.assemble((frame.cell, f"bold {INK}"))
     if known:
         log = f"log {frame.log if width >= WIDE else 'on'}" if frame.log else "log off"
         right.append(f"  {'simulated' if frame.mocks else 'real'}  {log}", SOFT)

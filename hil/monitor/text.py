@@ -34,7 +34,9 @@ def wrap(text: str, width: int) -> list[str]:
 
 def figure(value: float, width: int, digits: int = 1) -> str:
     """A number, right-aligned; a dash where it is unknown."""
-    return f"{value:{width}.{digits}f}" if math.isfinite(value) else "–".rjust(width)
+    if not math.isfinite(value):
+        return "–".rjust(width)
+    return f"{round(value, digits) + 0.0:{width}.{digits}f}"  # + 0.0, because -0.0 flickers
 
 
 def age(frame: Frame) -> Text:

@@ -31,7 +31,9 @@ class LinesWidget(Widget):
             if y < len(self._lines) and _same(text, self._lines[y]) and self._strips[y].cell_length == width:
                 strips.append(self._strips[y])
                 continue
-            strip = Strip(text.render(self.app.console)).adjust_cell_length(width, style)
+            # Without a span rich draws a text without its style.
+            drawn = text if text.spans else Text.assemble((text.plain, text.style))
+            strip = Strip(drawn.render(self.app.console)).adjust_cell_length(width, style)
             strips.append(strip.apply_style(style))
             dirty.append(Region(0, y, width, 1))
         dirty += [Region(0, y, width, 1) for y in range(len(lines), len(self._lines))]
@@ -50,9 +52,11 @@ class LinesWidget(Widget):
         return "\n".join(line.plain for line in self._lines)
 
     @property
-    def styles_used(self) -> set[str]:
-        """The styles that are drawn with."""
-        return {str(span.style) for text in self._lines for span in text.spans} | {str(t.style) for t in self._lines}
+    def colours(self) -> set[str]:
+        """The colours that are drawn with, of letters and of their grounds."""
+        segments = [segment for strip in self._strips for segment in strip if segment.text.strip()]
+        styles = [segment.style for segment in segments if segment.style is not None]
+        return {colour.name for style in styles for colour in (style.color, style.bgcolor) if colour is not None}
 
 
 def _same(one: Text, other: Text) -> bool:

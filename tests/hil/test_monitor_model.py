@@ -183,7 +183,7 @@ def test_a_frame_from_a_status_alone() -> None:
     assert frame.wrench.measured is None
     (device,) = frame.devices
     assert device.age == pytest.approx(0.5e-3)
-    assert device.notes == ("late", "safety stopped", "mode T1", "drives off")
+    assert device.notes == ("late", "safety stopped", "drives off", "mode t1")
 
 
 def test_figures_come_from_the_newest_row_and_time_goes_on_in_it() -> None:
