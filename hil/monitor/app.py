@@ -11,6 +11,7 @@ from collections.abc import Callable
 from textual.app import App
 from textual.binding import Binding
 from textual.theme import Theme
+from textual.timer import Timer
 
 from hil.monitor import palette
 from hil.monitor.frame import Frame
@@ -85,13 +86,14 @@ class MonitorApp(App[None]):
         self._paused: tuple[float, Frame] | None = None
         self._answer: tuple[float, Answer] | None = None
         self._frame: Frame | None = None
+        self._timer: Timer | None = None
 
     def on_mount(self) -> None:
         self.register_theme(_THEME)
         self.theme = _THEME.name
         self.push_screen(Overview())
         if self._refresh_every is not None:
-            self.set_interval(self._refresh_every, self.advance)
+            self._timer = self.set_interval(self._refresh_every, self.advance)
         if not self.is_headless:
             # Whatever ends the monitor leaves the terminal in order.
             for number in (signal.SIGTERM, signal.SIGHUP):
@@ -99,6 +101,8 @@ class MonitorApp(App[None]):
         self.call_after_refresh(self.advance)
 
     def on_unmount(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
         self._source.close()
 
     def advance(self) -> None:

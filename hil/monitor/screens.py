@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -51,29 +50,39 @@ class FrameScreen(Screen[None]):
 class Overview(FrameScreen):
     """The first screen: everything at a glance."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        panel = PanelWidget
+        self._now = (
+            panel(panels.safety, "safety state", id="safety", fits=True),
+            panel(panels.faults, "fault", id="faults", fits=True),
+        )
+        """The safety state is always that of now, also while the figures stand still for reading."""
+        self._joints = panel(figures.joints, "joints", id="joints", fits=True)
+        self._middle = (
+            panel(figures.wrench, "contact wrench at the tip, N and N·m", id="wrench", fits=True),
+            panel(figures.cycle, "cycle time", id="cycle", fits=True),
+        )
+        self._lower = (
+            panel(figures.devices, "devices", id="devices", fits=True),
+            panel(panels.events, "events", id="events", last=True),
+        )
+        self._answer, self._keys = LinesWidget(id="answer"), LinesWidget(id="keys")
+
     def compose(self) -> ComposeResult:
-        yield PanelWidget(panels.safety, "safety state", id="safety", fits=True)
-        yield PanelWidget(panels.faults, "fault", id="faults", fits=True)
-        yield PanelWidget(figures.joints, "joints", id="joints", fits=True)
-        with Container(id="middle"):
-            yield PanelWidget(figures.wrench, "contact wrench at the tip, N and N·m", id="wrench", fits=True)
-            yield PanelWidget(figures.cycle, "cycle time", id="cycle", fits=True)
-        yield PanelWidget(figures.devices, "devices", id="devices", fits=True)
-        yield PanelWidget(panels.events, "events", id="events", last=True)
-        with Container(id="foot"):
-            yield LinesWidget(id="answer")
-            yield LinesWidget(id="keys")
+        yield from self._now
+        yield self._joints
+        yield Container(*self._middle, id="middle")
+        yield from self._lower
+        yield Container(self._answer, self._keys, id="foot")
 
     def show(self, view: View) -> None:
-        for widget in self._panels():
-            # The safety state is always that of now, also while the figures stand still for reading.
-            now = widget.id in ("safety", "faults")
-            widget.show(view.live if now else view.shown)
-        self.query_one("#answer", LinesWidget).put([_answer(view)])
-        self.query_one("#keys", LinesWidget).put([keys(view.paused is not None)])
-
-    def _panels(self) -> Iterator[PanelWidget]:
-        yield from self.query(PanelWidget)
+        for widget in self._now:
+            widget.show(view.live)
+        for widget in (self._joints, *self._middle, *self._lower):
+            widget.show(view.shown)
+        self._answer.put([_answer(view)])
+        self._keys.put([keys(view.paused is not None)])
 
 
 def _answer(view: View) -> Text:

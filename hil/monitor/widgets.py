@@ -25,6 +25,8 @@ class LinesWidget(Widget):
 
     def put(self, lines: Lines) -> None:
         """Draw ``lines`` from now on; what is longer than the widget is cut."""
+        if not self.is_attached:
+            return  # the monitor is just being left
         width, style = self.content_size.width, self.rich_style
         strips, dirty = [], []
         for y, text in enumerate(lines):
@@ -82,7 +84,7 @@ class PanelWidget(LinesWidget):
         self._update()
 
     def _update(self) -> None:
-        if self._frame is None:
+        if self._frame is None or not self.is_attached:
             return
         # The width that is going to be, also before the first layout and while nothing is there to draw.
         width = self.content_size.width or (self.screen.size.width - self.gutter.width - 2)

@@ -371,6 +371,14 @@ def test_q_detaches(key: str) -> None:
     asyncio.run(run())
 
 
+def test_a_frame_that_comes_while_the_screen_is_taken_down_does_no_harm() -> None:
+    async def play(screen: Screen) -> None:
+        await screen.app.screen_stack[1].remove_children()
+        await screen.show(FAULTED)
+
+    on_screen(play)
+
+
 def test_the_screen_follows_the_terminal() -> None:
     """From one size to another and back, nothing stays clipped."""
 
