@@ -106,6 +106,7 @@ class LiveSource:
         return answers
 
     def close(self) -> None:
+        self._looked = math.inf  # never again
         if self._attached is not None:
             self._attached.close()
             self._attached = None
