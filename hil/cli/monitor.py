@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from hil.cli.operate import fail
 from hil.operation.place import PlaceError, find
 
 
@@ -19,17 +19,19 @@ def monitor(
 ) -> None:
     """Watch a running cell: safety state, joints, wrench, cycle time, devices, events. Space stops it, q detaches."""
     if name is not None and cell is not None and name != cell:
-        _fail(f"two cells are named: {name!r} and {cell!r}; the monitor watches one")
+        fail(f"two cells are named: {name!r} and {cell!r}; the monitor watches one", 2)
     wanted = name or cell
     if not on_terminal():
-        _fail("hil monitor needs a terminal; `hil status` tells where the cell is once, `hil status --json` to scripts")
+        fail(
+            "hil monitor needs a terminal; `hil status` tells where the cell is once, `hil status --json` to scripts", 2
+        )
     try:
         wanted = find(wanted).name
     except PlaceError as error:
         # Of several cells none is chosen by waiting.
         if not wait or "are running" in str(error):
             hint = "" if wait or "are running" in str(error) else "; `hil monitor --wait` waits for it"
-            _fail(f"{error}{hint}")
+            fail(f"{error}{hint}", 2)
     # Only here, because it takes longer to load than the other verbs take in all.
     from hil.monitor.app import watch
     from hil.monitor.live import LiveSource
@@ -40,8 +42,3 @@ def monitor(
 def on_terminal() -> bool:
     """Whether input and output are a terminal that can do more than print lines."""
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
-
-def _fail(sentence: str) -> NoReturn:
-    Console(stderr=True, soft_wrap=True).print(sentence, style="red", markup=False, highlight=False)
-    raise typer.Exit(2)

@@ -13,7 +13,7 @@ from running import Running, short_cell
 from hil.cell import Cell, load_cell
 from hil.operation.cell import OperatedCell
 from hil.operation.events import RememberingWriter
-from hil.operation.messages import Down, Enable, Reply, Request, Start, Stop
+from hil.operation.messages import Down, Enable, Guide, Reply, Request, Start, Stop
 from hil.operation.verbs import Situation
 from hil.recording import NoRecording
 from hil.supervisor import Supervisor
@@ -91,6 +91,10 @@ class Operating(Running):
             if situation is s.MOVING:
                 self.say(Start(motion="swing"))
                 self.go(300)
+            elif situation is s.GUIDING:
+                self.say(Guide())
+                self.go(100)
+                self.say(Guide())
             elif situation is s.STOPPING:
                 self.say(Start(motion="swing"))
                 self.go(900)

@@ -215,8 +215,8 @@ def test_a_cell_that_does_not_answer_is_not_shown_as_what_it_was(link: Link, wor
 
 
 def test_a_status_of_another_version_is_shown_as_far_as_it_goes() -> None:
-    frame = build(Known("short", Link.LIVE, status={"situation": "guided by hand"}))
-    assert frame.safety.word == "GUIDED BY HAND"
+    frame = build(Known("short", Link.LIVE, status={"situation": "sung to sleep"}))
+    assert frame.safety.word == "SUNG TO SLEEP"
     assert (frame.joints, frame.devices, frame.motion) == ((), (), None)
 
 
