@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hil.cli.operate import fail
-from hil.operation.place import PlaceError, find
+from hil.operation.place import PlaceError, SeveralCellsError, find
 
 
 def monitor(
@@ -28,10 +28,10 @@ def monitor(
     try:
         wanted = find(wanted).name
     except PlaceError as error:
-        # Of several cells none is chosen by waiting.
-        if not wait or "are running" in str(error):
-            hint = "" if wait or "are running" in str(error) else "; `hil monitor --wait` waits for it"
-            fail(f"{error}{hint}", 2)
+        if isinstance(error, SeveralCellsError):
+            fail(str(error), 2)  # none of them is chosen by waiting
+        if not wait:
+            fail(f"{error}; `hil monitor --wait` waits for it", 2)
     # Only here, because it takes longer to load than the other verbs take in all.
     from hil.monitor.app import watch
     from hil.monitor.live import LiveSource
