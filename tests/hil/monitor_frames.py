@@ -1,11 +1,16 @@
-"""Frames for tests of the monitor, and a source that tells them as they are scripted."""
+"""Frames for tests of the monitor, a source that tells them as they are scripted, and the screen that shows them."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from math import radians
 from typing import Any
 
+from textual.pilot import Pilot
+
+from hil.monitor.app import MonitorApp
 from hil.monitor.frame import (
     CycleTimes,
     Device,
@@ -19,6 +24,7 @@ from hil.monitor.frame import (
     Wrench,
 )
 from hil.monitor.source import Answer
+from hil.monitor.widgets import LinesWidget
 from hil.monitor.words import WORDS
 from hil.operation.verbs import Situation
 
@@ -105,3 +111,48 @@ class Script:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Screen:
+    """A monitor on a scripted source, with a clock of its own."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.source = Script(frame)
+        self.now = 100.0
+        self.app = MonitorApp(self.source, clock=lambda: self.now, refresh=None)
+        self.pilot: Pilot[None]
+
+    async def show(self, frame: Frame | None = None, after: float = 0.1) -> None:
+        self.now += after
+        self.source.frame = frame or self.source.frame
+        self.app.advance()
+        await self.pilot.pause()
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.show(after=0.0)
+
+    def widget(self, name: str) -> LinesWidget:
+        return self.app.screen_stack[1].query_one(f"#{name}", LinesWidget)
+
+    def text(self, name: str) -> str:
+        return self.widget(name).text
+
+    def line(self, name: str, start: str) -> str:
+        return next(line for line in self.text(name).splitlines() if line.strip().startswith(start))
+
+
+def on_screen(
+    play: Callable[[Screen], Awaitable[None]], frame: Frame = MOVING, size: tuple[int, int] = (80, 24)
+) -> None:
+    """Run ``play`` on a screen that shows ``frame``."""
+
+    async def run() -> None:
+        screen = Screen(frame)
+        async with screen.app.run_test(size=size) as screen.pilot:
+            await screen.pilot.pause()
+            await screen.show()
+            await screen.show()
+            await play(screen)
+
+    asyncio.run(run())

@@ -1,72 +1,21 @@
-"""The monitor's first screen and its keys, without a terminal, on scripted frames."""
+"""The monitor's first screen, without a terminal, on scripted frames."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from monitor_frames import FAULT, FAULTED, MOVING, Script, joints, safety
-from textual.pilot import Pilot
+from monitor_frames import FAULT, FAULTED, MOVING, Screen, joints, on_screen, safety
 
-from hil.monitor.app import ANSWER_SHOWN, MonitorApp
 from hil.monitor.frame import CycleTimes, Device, Fault, Frame, Link, Mood, Safety, Wrench
 from hil.monitor.palette import AT, CALM, INK, MOODS, NEAR, OLD
-from hil.monitor.screens import Help
-from hil.monitor.source import Answer
 from hil.monitor.widgets import TALL, LinesWidget
 from hil.monitor.words import WORDS
 from hil.operation.verbs import Situation
 
 SIZES = ((80, 24), (120, 40), (200, 50))
-
-
-class Screen:
-    """A monitor on a scripted source, with a clock of its own."""
-
-    def __init__(self, frame: Frame) -> None:
-        self.source = Script(frame)
-        self.now = 100.0
-        self.app = MonitorApp(self.source, clock=lambda: self.now, refresh=None)
-        self.pilot: Pilot[None]
-
-    async def show(self, frame: Frame | None = None, after: float = 0.1) -> None:
-        self.now += after
-        self.source.frame = frame or self.source.frame
-        self.app.advance()
-        await self.pilot.pause()
-
-    async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.show(after=0.0)
-
-    def widget(self, name: str) -> LinesWidget:
-        return self.app.screen_stack[1].query_one(f"#{name}", LinesWidget)
-
-    def text(self, name: str) -> str:
-        return self.widget(name).text
-
-    def line(self, name: str, start: str) -> str:
-        return next(line for line in self.text(name).splitlines() if line.strip().startswith(start))
-
-
-def on_screen(
-    play: Callable[[Screen], Awaitable[None]], frame: Frame = MOVING, size: tuple[int, int] = (80, 24)
-) -> None:
-    """Run ``play`` on a screen that shows ``frame``."""
-
-    async def run() -> None:
-        screen = Screen(frame)
-        async with screen.app.run_test(size=size) as screen.pilot:
-            await screen.pilot.pause()
-            await screen.show()
-            await screen.show()
-            await play(screen)
-
-    asyncio.run(run())
 
 
 def whole(screen: Screen, name: str) -> None:
@@ -286,89 +235,6 @@ def test_before_the_first_data_the_screen_says_so() -> None:
             assert words in screen.text(name)
 
     on_screen(play, empty)
-
-
-def test_space_stops_at_once_whatever_is_on_the_screen() -> None:
-    stop: tuple[str, dict[str, Any]] = ("stop", {"category": 1})
-
-    async def play(screen: Screen) -> None:
-        await screen.pilot.press("space")
-        assert screen.source.asked == [stop]
-        await screen.press("question_mark")
-        assert isinstance(screen.app.screen, Help)
-        await screen.pilot.press("space")
-        await screen.press("escape", "p")
-        await screen.pilot.press("space")
-        assert screen.source.asked == [stop] * 3
-
-    on_screen(play)
-
-
-def test_the_keys_are_on_the_screen_and_space_says_what_it_is_not() -> None:
-    async def play(screen: Screen) -> None:
-        told = screen.text("keys")
-        assert "space stop (software, no emergency stop)" in told
-        for key, word in (("a", "ack"), ("p", "pause"), ("?", "help"), ("q", "detach")):
-            assert f"{key} {word}" in told
-        await screen.press("question_mark")
-        told = str(screen.app.screen.query_one("#help").render())
-        assert "is no emergency stop" in " ".join(told.split())
-        await screen.press("q")
-        assert not isinstance(screen.app.screen, Help)  # q closed the page, not the monitor
-        assert screen.app.is_running
-
-    on_screen(play)
-
-
-def test_answers_and_refusals_are_shown_in_words_for_a_while() -> None:
-    async def play(screen: Screen) -> None:
-        await screen.press("a")
-        assert screen.source.asked == [("ack", {})]
-        assert screen.text("answer") == ""
-        screen.source.replies.append(Answer("ack", False, "no fault is latched"))
-        await screen.show()
-        assert screen.text("answer") == "✖ ack refused: no fault is latched"
-        screen.source.replies.append(Answer("stop", True, "stopping (category 1)"))
-        await screen.show(after=ANSWER_SHOWN)
-        assert screen.text("answer") == "✔ stop: stopping (category 1)"
-        screen.source.replies.append(Answer("stop", False, "no answer within 2 s; use the emergency stop", heard=False))
-        await screen.show()
-        assert screen.text("answer") == "✖ stop: no answer within 2 s; use the emergency stop"
-        await screen.show(after=ANSWER_SHOWN + 0.2)
-        assert screen.text("answer") == ""
-
-    on_screen(play)
-
-
-def test_pause_holds_the_figures_and_never_the_safety_state() -> None:
-    async def play(screen: Screen) -> None:
-        await screen.press("p")
-        before = screen.text("joints")
-        await screen.show(replace(FAULTED, joints=joints(q=(1.0,) * 7)), after=12.0)
-        assert screen.text("joints") == before
-        assert "FAULTED" in screen.text("safety")
-        assert FAULT.remedy.split(";")[0] in screen.text("faults")
-        assert "figures of 12 s ago" in screen.text("answer")
-        assert "p go on" in screen.text("keys")
-        await screen.press("p")
-        assert screen.text("joints") != before
-        assert screen.text("answer") == ""
-
-    on_screen(play)
-
-
-@pytest.mark.parametrize("key", ["q", "ctrl+c"])
-def test_q_detaches(key: str) -> None:
-    async def run() -> None:
-        screen = Screen(MOVING)
-        async with screen.app.run_test(size=(80, 24)) as screen.pilot:
-            await screen.pilot.press(key)
-            await screen.pilot.pause()
-        assert screen.source.closed
-        assert screen.source.asked == []
-        assert screen.app.return_code == 0
-
-    asyncio.run(run())
 
 
 def test_a_frame_that_comes_while_the_screen_is_taken_down_does_no_harm() -> None:
