@@ -63,12 +63,15 @@ def build_parts(
     ft_path: str | None = None,
     can: cobot.Where | None = None,
     log: Path | None = None,
+    *,
+    stamps: bool = False,
 ) -> Parts:
     """All that the supervisor of ``cell`` is made of; no device is opened yet.
 
     ``ticks``: where time and waiting come from. ``start_motion``: see :class:`hil.supervisor.Parts`. ``ft_path``:
     serial port of a mock sensor, for cells that name it ``mock``; ``can``: the same of CAN channels. ``log``: folder
-    for a log of the arm's own wire. Raises ConnectError; RefusedError for another command
+    for a log of the arm's own wire. ``stamps``: measure how long packets wait for us
+    (:class:`hil.timing.TimedTicks`). Raises ConnectError; RefusedError for another command
     mode than torque.
     """
     robot, safety = cell.robot, cell.safety
@@ -77,7 +80,7 @@ def build_parts(
             f"a supervised run moves and brakes the arm by torques, and robot.fri.command_mode is "
             f"{robot.fri.command_mode!r}: set it to torque, or command the arm through build_arm and build_gate"
         )
-    timed = TimedTicks(ticks)
+    timed = TimedTicks(ticks, stamps)
     limits = robot.joint_limits
     stiffness = array(robot.stiffness)
     model = build_model(cell)
@@ -104,6 +107,7 @@ def build_parts(
         start_motion=start_motion,
         sensor=sensor,
         wrist=wrist,
+        frames_per_tick=robot.fri.receive_multiplier if isinstance(robot, Robot) else 1,
         consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
     )
 

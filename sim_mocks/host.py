@@ -45,6 +45,9 @@ class MockCell:
     Order within a tick: faults of processes and devices, reception, controller, world, F/T bytes onto their line,
     the arm's packet or frames, truth log.
     Tick k begins at virtual time ``k dt``; what leaves at its end carries ``(k + 1) dt``.
+
+    By the wall clock it leaves before the world moves, so that the client has the whole period for its answer, as
+    from a real controller, and not what the simulation leaves of it: what the client sees is one tick older.
     """
 
     def __init__(self, config: MockConfig, world: ArmWorld | None = None, model: GravityModel | None = None) -> None:
@@ -67,6 +70,10 @@ class MockCell:
         self.log = TruthLog(config.world.dt, config.truth == "full", self.world.n)
         self.ticks = 0
         """Ticks completed, which is also the number of the next one."""
+        self.skipped = 0
+        """Periods that the host of a cell in wall-clock time came too late for; the world stood still meanwhile."""
+        self.late_max_ns = 0
+        """Its largest delay, ns."""
         self.problems: list[str] = []
         """What the host itself could not do (a kill of a process that nobody registered)."""
         self._processes: dict[str, int] = {"mock": os.getpid()}
@@ -144,11 +151,13 @@ class MockCell:
             self._misbehave(tick)
         arm.receive(tick, t_ns, quiet, world)
         tau, braked = arm.control(t_ns, world)
-        world.step(tau, braked)
+        if self.config.realtime:
+            self._emit(tick, t_ns + self.dt_ns, quiet)
+            world.step(tau, braked)
+        else:
+            world.step(tau, braked)
+            self._emit(tick, t_ns + self.dt_ns, quiet)
         self._braked = all_braked = braked if isinstance(braked, bool) else all(braked)
-        t_ns += self.dt_ns
-        self._tick_ft(tick, t_ns, quiet)
-        arm.emit(tick, t_ns, quiet, world)
         self.log.append(
             tau, arm.overlay, world.q, world.qd, world.tau_ext, world.wrench_contact, all_braked, arm.state
         )
@@ -182,6 +191,11 @@ class MockCell:
         if self.pty is not None:
             self.pty.close()
             self.pty = None
+
+    def _emit(self, tick: int, t_ns: int, quiet: bool) -> None:
+        """Send what the sensors see at ``t_ns``, the F/T bytes first."""
+        self._tick_ft(tick, t_ns, quiet)
+        self.arm.emit(tick, t_ns, quiet, self.world)
 
     def _tick_ft(self, tick: int, t_ns: int, quiet: bool) -> None:
         if self.ft is None or self.pty is None:

@@ -69,7 +69,8 @@ class Operations:
             "ft_path": cell.ft_path,
             "profile": cell.config.world.profile,
             "seed": cell.config.seed,
-            "paced": cell.config.paced,
+            "paced": cell.config.paced or cell.config.realtime,
+            "realtime": cell.config.realtime,
         }
 
     def _state(self) -> dict[str, Any]:
@@ -81,6 +82,8 @@ class Operations:
             "q": cell.world.q.tolist(),
             "tcp": cell.world.pose()[0].tolist(),
             "problems": list(cell.problems),
+            "skipped": cell.skipped,
+            "late_max_ns": cell.late_max_ns,
             **cell.arm.report(),
         }
 

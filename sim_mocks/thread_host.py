@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
-from sim_mocks.control_server import Pacer
 from sim_mocks.host import MockCell
+from sim_mocks.pacing import Pacer
 
 
 class ThreadHost:

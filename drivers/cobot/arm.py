@@ -58,7 +58,8 @@ class CobotArm:
     A drive takes no position reference: ``q_ref_accepted`` repeats that of the last command, from the measured position
     on, so that the gate can judge its steps.
 
-    ``RobotSample.seq`` counts SYNCs that every drive has answered; ``dt`` is the time between two of them.
+    ``RobotSample.seq`` is the number of the last SYNC that every drive has answered; ``dt`` is the time between two of
+    them.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class CobotArm:
         self._sample_ns = -1
         self._q_ref: Array | None = None
         self._seq = -1
+        self._syncs = -1
         self._gaps = self._late = 0
         self._rejected: dict[str, int] = {}
         self._quality = float("nan")
@@ -297,7 +299,7 @@ class CobotArm:
         session.advance(data, list(watch.problems.values()))
         self._rate_link(complete)
         if complete:
-            self._seq += 1
+            self._seq = self._syncs
             self._sample_ns = now
             fault = self._measured.take(data, self._sync_ns)
             if fault:
@@ -380,6 +382,7 @@ class CobotArm:
     def _send_sync(self, now: int) -> None:
         line = self._line
         assert line is not None
+        self._syncs += 1
         self._data.expect()
         for channel in range(len(self._out)):
             if not line.send(channel, _SYNC):
