@@ -76,6 +76,19 @@ class Parts:
     """Compares the signals with one another; None: nothing does."""
 
 
+def open_devices(parts: Parts) -> None:
+    """Open the sensor, then the arm, which may take a second: the sensor is read meanwhile, so that nothing of its
+    stream is lost. Raises ConnectError."""
+    sensor = parts.sensor
+    if sensor is not None:
+        sensor.open()
+        parts.ticks.meanwhile = sensor.poll
+    try:
+        parts.arm.open()
+    finally:
+        parts.ticks.meanwhile = None
+
+
 class Supervisor:
     """One arm, its sensor, and everything between a sample and a command; see the module's docstring."""
 

@@ -43,7 +43,7 @@ from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.realtime import Placement, describe  # noqa: E402
 from hil.realtime.collector import collector_off  # noqa: E402
 from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
-from hil.supervisor import Supervisor  # noqa: E402
+from hil.supervisor import Supervisor, open_devices  # noqa: E402
 from hil.telemetry.channel import has_ended  # noqa: E402
 from hil.telemetry.launch import start_recorder, versions, write_meta  # noqa: E402
 from hil.telemetry.publisher import Publisher  # noqa: E402
@@ -122,9 +122,7 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
             return found
 
         try:
-            if parts.sensor is not None:
-                parts.sensor.open()
-            parts.arm.open()
+            open_devices(parts)
             point_at(link.control, parts.arm)
             if claim is None:
                 _cycles(supervisor, cell, motions, result, request, progress)
