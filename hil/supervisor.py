@@ -252,7 +252,7 @@ class Supervisor:
             decision = self._decide(sample, now_ns)
         except Exception as error:  # whatever a part does wrong must end in a stop, not in a traceback
             self.fault(FaultCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
-            decision = self._brake_or_off(sample, now_ns)
+            decision = self._brake_or_off(sample)
         written = time.monotonic_ns()
         self._record(decision, woke, read - woke, written - read)
         self.tick += 1
@@ -312,7 +312,7 @@ class Supervisor:
     def _decide(self, sample: RobotSample, now_ns: int) -> Decision:
         state = self.machine.state
         if state is State.STOPPING:
-            return self._brake_or_off(sample, now_ns)
+            return self._brake_or_off(sample)
         if state is not State.ENABLED or not (sample.fresh and sample.valid):
             return self._none
         dyn = self.dyn
@@ -334,13 +334,16 @@ class Supervisor:
             self._event("motion", f"{motion.name} finished", name=motion.name)
             self.finished = motion
             self._begin(JointHold())
-        return self._through_gate(tau, sample.q, sample, dyn, now_ns)
+        return self._through_gate(tau, sample.q, sample, dyn)
 
     def _through_gate(
-        self, tau: Array, q_ref: Array, sample: RobotSample, dyn: Dynamics, now_ns: int, stopping: bool = False
+        self, tau: Array, q_ref: Array, sample: RobotSample, dyn: Dynamics, stopping: bool = False
     ) -> Decision:
         """Saturation, gate, wire. A refusal is a fault and begins a stop in this same cycle."""
         parts = self.parts
+        # The time is asked for anew: a process that was held up since it read the sample must not send what it makes
+        # of it. (In lockstep no time passes within a cycle.)
+        now_ns = parts.ticks.now_ns()
         tau_sat, q_ref_sat, limited = parts.saturation.apply(tau, q_ref, sample, dyn.g, now_ns)
         command = TorqueCommand(tau_sat, q_ref_sat)
         verdict = parts.gate.judge(command, sample, dyn.g, now_ns=now_ns, permitted=self.machine.permitted)
@@ -351,7 +354,7 @@ class Supervisor:
                 # Even braking was refused: nothing that could be sent is safe, so the power goes.
                 self._power_off("the gate refused the braking torque")
                 return decision
-            return self._brake_or_off(sample, now_ns)
+            return self._brake_or_off(sample)
         decision.sent = self._send(verdict)
         return decision
 
@@ -373,7 +376,7 @@ class Supervisor:
             self.phase = "stop"
             self._event("stop", f"stop of category {self.stop_category}", category=self.stop_category)
 
-    def _brake_or_off(self, sample: RobotSample, now_ns: int) -> Decision:
+    def _brake_or_off(self, sample: RobotSample) -> Decision:
         stops = self.parts.stops
         if stops.category is None:
             return self._none
@@ -385,7 +388,7 @@ class Supervisor:
         if step.kind is StepKind.COMMAND and sample.fresh and dyn is not None:
             assert step.tau is not None
             assert step.q_ref is not None
-            return self._through_gate(step.tau, step.q_ref, sample, dyn, now_ns, stopping=True)
+            return self._through_gate(step.tau, step.q_ref, sample, dyn, stopping=True)
         if step.kind is StepKind.OFF:
             self._power_off(step.reason)
         if step.kind is StepKind.DONE:

@@ -75,26 +75,30 @@ class ControlServer:
     def serve(self) -> None:
         """Serve until ``quit``."""
         while not self._quit:
-            for fd, _ in self._poll.poll():
-                if fd == self._parent_fd:
-                    self._orphan = True
-                    self._poll.unregister(fd)
-                    os.close(fd)
-                    self._parent_fd = -1
-                elif self._token is not None and fd == self._token.fileno():
-                    self._serve_token(self._token)
-                elif fd == self._control_listener.fileno():
-                    connection, _ = self._control_listener.accept()
-                    connection.settimeout(5.0)  # for replies; requests are only read when they are there
-                    self._poll.register(connection, select.POLLIN)
-                    self._clients[connection.fileno()] = (connection, bytearray())
-                elif fd == self._token_listener.fileno():
-                    self._accept_token()
-                elif fd in self._clients:
-                    self._serve_client(fd)
-            if self._orphan and self._token is None:
-                self._cell.run_out()
-                self._quit = True
+            self._attend(None)
+
+    def _attend(self, timeout_ms: int | None) -> None:
+        """Carry out what has been asked for, after waiting for it for so long (None: until there is something)."""
+        for fd, _ in self._poll.poll(timeout_ms):
+            if fd == self._parent_fd:
+                self._orphan = True
+                self._poll.unregister(fd)
+                os.close(fd)
+                self._parent_fd = -1
+            elif self._token is not None and fd == self._token.fileno():
+                self._serve_token(self._token)
+            elif fd == self._control_listener.fileno():
+                connection, _ = self._control_listener.accept()
+                connection.settimeout(5.0)  # for replies; requests are only read when they are there
+                self._poll.register(connection, select.POLLIN)
+                self._clients[connection.fileno()] = (connection, bytearray())
+            elif fd == self._token_listener.fileno():
+                self._accept_token()
+            elif fd in self._clients:
+                self._serve_client(fd)
+        if self._orphan and self._token is None:
+            self._cell.run_out()
+            self._quit = True
 
     def close(self) -> None:
         """Close and remove the sockets."""

@@ -153,6 +153,7 @@ class MockCell:
             world.wrench_contact,
             braked,
             controller.state,
+            controller.command_age,
         )
         self.ticks += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,17 @@ _COLUMNS: dict[str, slice | int] = {
     "wrench_contact": slice(35, 41),
     "braked": 41,
     "session_state": 42,
+    "command_age": 43,
 }
-_WIDTH = 43
+_WIDTH = 44
 _CHUNK = 4096
 
 
 class TruthLog:
     """Grows in chunks; with ``full=False`` only the extremes are kept.
 
-    Row k belongs to tick k: torque and brakes *during* it; q, qd, contact and session state at its end.
+    Row k belongs to tick k: torque and brakes *during* it; q, qd, contact and session state at its end; age of the
+    packet answered by the command that begins to act in it.
     """
 
     def __init__(self, dt: float, full: bool = True) -> None:
@@ -47,7 +50,16 @@ class TruthLog:
         self._braked_since: int | None = None
 
     def append(
-        self, tau: Array, overlay: Array, q: Array, qd: Array, tau_ext: Array, contact: Array, braked: bool, state: int
+        self,
+        tau: Array,
+        overlay: Array,
+        q: Array,
+        qd: Array,
+        tau_ext: Array,
+        contact: Array,
+        braked: bool,
+        state: int,
+        command_age: float = math.nan,
     ) -> None:
         """Record one tick."""
         if self._used == _CHUNK:
@@ -65,6 +77,7 @@ class TruthLog:
         row[35:41] = contact
         row[41] = braked
         row[42] = state
+        row[43] = command_age
         if not braked:
             self._braked_since = None
         elif self._braked_since is None:
@@ -74,7 +87,8 @@ class TruthLog:
 
     def truth(self) -> dict[str, npt.NDArray[Any]]:
         """All ticks: ``t_ns`` (T,) at the end of each, ``tau_motor``, ``overlay``, ``q``, ``qd``, ``tau_ext`` (T, 7),
-        ``wrench_contact`` (T, 6), ``braked`` (T,) bool, ``session_state`` (T,). Raises MockError in summary mode."""
+        ``wrench_contact`` (T, 6), ``braked`` (T,) bool, ``session_state`` (T,), ``command_age`` (T,) s: of the packet
+        that a command answers which acts from this tick on, NaN where none does. Raises MockError in summary mode."""
         if not self._full:
             raise MockError("this cell keeps a summary of its truth only; build it with truth='full'")
         rows = np.concatenate([*self._chunks, self._rows[: self._used]])
