@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,15 +13,18 @@ from drivers.fri.traits import iiwa_traits
 from drivers.ft.sensor import BotaSensor
 from estimators.differentiator import FadingMemoryDifferentiator
 from estimators.momentum import MomentumObserver
+from estimators.observer import Observer
 from estimators.rigid_body import BodyInertia, RigidBodyModel
 from estimators.spatial import WristWrench
+from hil import plugins
 from hil.cell import Cell
 from hil.cell.devices import MOCK_PORT
 from hil.cell.parts import array
+from hil.cell.plugin import OwnMotion
 from hil.control.base import Controller
 from hil.control.computed_torque import ComputedTorque
 from hil.control.impedance import CartesianImpedance
-from hil.motion import Motion
+from hil.motion import Motion, check_joint_motion
 from hil.supervisor import Parts
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
@@ -68,16 +71,8 @@ def build_parts(cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_p
     model = build_model(cell)
     differentiator = FadingMemoryDifferentiator(VELOCITY_BANDWIDTH)
     arm = build_arm(cell, timed, model, differentiator)
-    traits, period = arm.traits, robot.fri.period
-    observer = MomentumObserver(
-        model.n,
-        cell.observer.bandwidth,
-        array(cell.observer.tau_sigma),
-        model_sigma=array(cell.observer.model_sigma),
-        tared_sigma=0.5 * array(cell.observer.model_sigma),
-        qd_sigma=np.full(model.n, differentiator.noise(Q_SIGMA, period)[0]),
-        delay_ticks=cell.observer.delay_ticks,
-    )
+    traits = arm.traits
+    observer = build_observer(cell, differentiator.noise(Q_SIGMA, robot.fri.period)[0])
     quiet = cell.mock is not None and cell.mock.profile == "ideal"
     sensor, wrist = _build_sensor(cell, timed, ft_path)
     return Parts(
@@ -139,17 +134,64 @@ def build_gate(cell: Cell) -> CommandGate:
 
 
 def build_controllers(cell: Cell, adds: frozenset[str]) -> dict[str, Controller]:
-    """One controller for each kind of motion, with the gains of the cell file."""
+    """One controller for each kind of motion, with the gains of the cell file; the user's own where it names one.
+
+    Raises PluginError.
+    """
     n = cell.robot.joint_limits.n
-    return {
+    controllers: dict[str, Controller] = {
         "joint": ComputedTorque(n, adds, cell.controller.joint.params()),
         "cartesian": CartesianImpedance(n, adds, cell.controller.cartesian.params()),
     }
+    if cell.controller.kind is not None:
+        own = plugins.build_controller(cell.controller.kind, n, adds, cell.controller.params)
+        controllers[own.kind] = own
+    return controllers
+
+
+def build_observer(cell: Cell, qd_sigma: float) -> Observer:
+    """The observer of external torque; ``qd_sigma``: noise of the joint velocities, rad/s. Raises PluginError."""
+    described, n = cell.observer, cell.robot.joint_limits.n
+    if described.kind != "momentum":
+        return plugins.build_observer(described.kind, n, described.params)
+    return MomentumObserver(
+        n,
+        described.bandwidth,
+        array(described.tau_sigma),
+        model_sigma=array(described.model_sigma),
+        tared_sigma=0.5 * array(described.model_sigma),
+        qd_sigma=np.full(n, qd_sigma),
+        delay_ticks=described.delay_ticks,
+    )
 
 
 def build_motion(name: str, cell: Cell) -> Motion:
-    """The reference motion that ``cell`` gives this name. Raises KeyError, MotionError."""
-    return cell.motions[name].build(name, cell.robot.joint_limits)
+    """The reference motion that ``cell`` gives this name. Raises KeyError, MotionError, PluginError."""
+    motion = cell.motions[name].build(name, cell.robot.joint_limits)
+    if isinstance(cell.motions[name], OwnMotion) and motion.kind == "joint":
+        motion.start(array(cell.robot.home), np.zeros(3), np.eye(3))
+        check_motion(motion, cell)
+    return motion
+
+
+def check_motion(motion: Motion, cell: Cell) -> None:
+    """Raises MotionError where a started joint motion would leave the limits of ``cell``."""
+    limits, margin = cell.robot.joint_limits, cell.safety.position_margin
+    qd_max = limits.qd_max * cell.safety.speed_fraction
+    check_joint_motion(motion, limits.q_min + margin, limits.q_max - margin, qd_max)
+
+
+def check_plugins(cell: Cell, motions: Sequence[str]) -> None:
+    """Build what ``cell`` takes from the user's own packages and drop it again: mistakes show before anything starts.
+
+    Raises PluginError, MotionError.
+    """
+    build_controllers(cell, frozenset(cell.robot.adds))
+    if cell.observer.kind != "momentum":
+        build_observer(cell, 0.0)
+    for name in motions:
+        if isinstance(cell.motions[name], OwnMotion):
+            build_motion(name, cell)
 
 
 def _build_sensor(cell: Cell, ticks: Ticks, ft_path: str | None) -> tuple[WrenchSensor | None, WristWrench | None]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from drivers.contract import Array, LinkHealth
 from hil.cycle import CycleView, Decision
 from hil.motion import JointReference
-from hil.telemetry.publisher import Publisher
 from safety.faults import FaultCode
 from safety.states import State
 
@@ -36,10 +35,31 @@ class NoRecording:
         self.events.append((kind, text))
 
 
-class TelemetryWriter:
-    """Rows and events through a :class:`Publisher`."""
+class RowSink(Protocol):
+    """Where finished rows go: a :class:`hil.telemetry.publisher.Publisher`, or the memory of a session."""
 
-    def __init__(self, publisher: Publisher, stiffness: Array | None = None) -> None:
+    slots: dict[str, Any]
+    """The fields of the row under way."""
+
+    def clear(self) -> None:
+        """Blank the row."""
+        ...
+
+    def publish(self) -> None:
+        """Take the row as it stands."""
+        ...
+
+    def event(self, kind: str, text: str, **data: Any) -> None: ...
+
+    def phase(self, name: str) -> int:
+        """Index of a phase by its name."""
+        ...
+
+
+class TelemetryWriter:
+    """Rows and events into a sink."""
+
+    def __init__(self, publisher: RowSink, stiffness: Array | None = None) -> None:
         """``stiffness`` (n,): that of the robot's own spring, N·m/rad; None for a robot without one."""
         self._publisher = publisher
         self._s = publisher.slots

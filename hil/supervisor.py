@@ -33,13 +33,14 @@ from drivers.contract import (
     WrenchSensor,
 )
 from drivers.errors import DriverError, RefusedError
-from estimators.momentum import MomentumObserver
+from estimators.observer import Observer
 from estimators.rigid_body import Dynamics, RigidBodyModel
 from estimators.spatial import WristWrench
 from estimators.wrench import contact_wrench
 from hil.control.base import Controller
 from hil.cycle import Decision, Estimate, RowWriter
 from hil.motion import JointHold, Motion, Reference
+from hil.plugins import check_estimate
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
 from safety.faults import FaultCode, FaultReport, Findings, severest
@@ -59,7 +60,7 @@ class Parts:
     arm: RobotArm
     ticks: TimedTicks
     model: RigidBodyModel
-    observer: MomentumObserver
+    observer: Observer
     controllers: dict[str, Controller]
     """By kind of motion: ``joint`` and ``cartesian``."""
     saturation: Saturation
@@ -102,6 +103,7 @@ class Supervisor:
         self._no_wrench = nan = np.full(6, math.nan)
         self.estimate = Estimate(np.full(n, math.nan), np.full((n, n), math.nan), nan, np.full((6, 6), math.nan), nan)
         self._controller: Controller | None = None
+        self._own: TorqueCommand | None = None
         self.reference: Reference | None = None
         self._begun_ns = -1
         self._was_commanded = False
@@ -187,14 +189,29 @@ class Supervisor:
                 self.fault(FaultCode.BRING_UP, str(error))
         return result
 
-    def start(self, motion: Motion) -> None:
-        """Begin ``motion`` from where the arm is. Raises RefusedError unless the arm is held under command."""
+    def start(self, motion: Motion, controller: Controller | None = None) -> None:
+        """Begin ``motion`` from where the arm is, with ``controller`` (None: the cell's for this kind of motion).
+
+        Raises RefusedError unless the arm is held under command.
+        """
+        self._require_commanded(f"start {motion.name!r}")
+        self._begin(motion, controller)
+
+    def command(self, command: TorqueCommand) -> None:
+        """A person's own torque for the next cycle, in place of a controller's: saturation and gate as for any other.
+
+        It holds for that one cycle. If no other follows, the arm is held where it then is. Raises RefusedError as
+        :meth:`start`.
+        """
+        self._require_commanded("take a command")
+        self._own = command
+
+    def _require_commanded(self, what: str) -> None:
         if self.machine.state is not State.ENABLED or not self.commanded or self.sample is None or self.dyn is None:
             raise RefusedError(
-                f"cannot start {motion.name!r}: the cell is {self.machine.state.value}; enable it and wait until "
-                "the arm follows commands"
+                f"cannot {what}: the cell is {self.machine.state.value}; enable it and wait until the arm follows "
+                "commands"
             )
-        self._begin(motion)
 
     def hold(self) -> None:
         """Hold the arm where it is. Raises RefusedError as :meth:`start`."""
@@ -261,7 +278,7 @@ class Supervisor:
         parts, estimate, wrench = self.parts, self.estimate, self.wrench
         self.dyn = None  # if the update fails, nothing may go on with the model of another posture
         self.dyn = dyn = parts.model.update(sample.q, sample.qd)
-        estimate.tau_ext, estimate.P = parts.observer.update(sample.tau, dyn, sample.dt)
+        estimate.tau_ext, estimate.P = check_estimate(parts.observer.update(sample.tau, dyn, sample.dt), parts.model.n)
         estimate.wrench, estimate.wrench_cov = contact_wrench(dyn.J, estimate.tau_ext, estimate.P)
         if wrench is not None and parts.wrist is not None:
             known = wrench.valid
@@ -311,6 +328,7 @@ class Supervisor:
 
     def _decide(self, sample: RobotSample, now_ns: int) -> Decision:
         state = self.machine.state
+        own, self._own = self._own, None  # whatever becomes of it, it never acts in a later cycle
         if state is State.STOPPING:
             return self._brake_or_off(sample)
         if state is not State.ENABLED or not (sample.fresh and sample.valid):
@@ -318,6 +336,10 @@ class Supervisor:
         dyn = self.dyn
         if sample.state is not ArmState.COMMANDED or dyn is None:
             return self._none
+        if own is not None:
+            self.motion = self._controller = self.reference = None
+            self.phase = "command"
+            return self._through_gate(own.tau, own.q_ref, sample, dyn, now_ns)
         if self._controller is None or self.motion is None:
             self._begin(JointHold())
         controller, motion = self._controller, self.motion
@@ -440,12 +462,12 @@ class Supervisor:
 
     # Small things
 
-    def _begin(self, motion: Motion) -> None:
+    def _begin(self, motion: Motion, controller: Controller | None = None) -> None:
         assert self.sample is not None
         assert self.dyn is not None
         # A motion that cannot be made from here must leave everything as it is: the arm is held meanwhile.
         motion.start(self.sample.q, self.dyn.x, self.dyn.R)
-        self._controller = self.parts.controllers[motion.kind]
+        self._controller = self.parts.controllers[motion.kind] if controller is None else controller
         self._controller.reset(self.sample, self.dyn)
         self.motion = motion
         self._begun_ns = self.sample.t_ns

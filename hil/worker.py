@@ -39,6 +39,7 @@ from hil.operation.events import RememberingWriter  # noqa: E402
 from hil.operation.place import Claim, PlaceError  # noqa: E402
 from hil.operation.run import LogFiles, run_operated  # noqa: E402
 from hil.operation.server import OperationServer  # noqa: E402
+from hil.plugins import PluginError  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
 from hil.supervisor import Supervisor  # noqa: E402
@@ -249,7 +250,16 @@ def main(arguments: list[str] | None = None) -> int:
     progress = ProgressPipe(sys.stdout.fileno())
     try:
         outcome = work(job, progress)
-    except (CellError, DriverError, EstimatorError, MotionError, ControlError, PlaceError, OSError) as error:
+    except (
+        CellError,
+        DriverError,
+        EstimatorError,
+        MotionError,
+        PluginError,
+        ControlError,
+        PlaceError,
+        OSError,
+    ) as error:
         print(f"{error}", file=sys.stderr)
         return 1
     progress.last(outcome=outcome.to_mapping())

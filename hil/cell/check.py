@@ -77,11 +77,11 @@ def _note(model: type[BaseModel], source: Source, detail: ErrorDetails) -> None:
     elif code == "extra_forbidden":
         source.fault(loc, f"the key {str(loc[-1])!r}", "this key is unknown; " + _known(model, loc, source))
     elif code == "union_tag_not_found":
-        tag = str(context["discriminator"]).strip("'")
+        tag = str(context["discriminator"]).strip(_QUOTES)
         source.fault((*loc, tag), "nothing", "this key is needed: it says what the section describes")
     else:
         if code == "union_tag_invalid":
-            loc = (*loc, str(context["discriminator"]).strip("'"))
+            loc = (*loc, str(context["discriminator"]).strip(_QUOTES))
         template = _SAYS.get(code)
         say = template.format_map({key: _number(x) for key, x in context.items()}) if template else detail["msg"]
         value = source.get(*loc)
@@ -91,6 +91,17 @@ def _note(model: type[BaseModel], source: Source, detail: ErrorDetails) -> None:
             say += f" (did you mean '{close[0]}'?)" if close and close[0] != value else ""
         about = (fields_at(model, loc[:-1], source) or {}).get(str(loc[-1])) if loc else None
         source.fault(loc, show(value), say + (f" ({about})" if about and code != "value_error" else ""))
+
+
+_QUOTES = "'()"
+"""Around the name of a discriminator: ``'kind'`` for a key, ``kind()`` for a function of that name."""
+
+
+def _bare(kind: Any) -> Any:
+    """``kind`` without annotations."""
+    while typing.get_origin(kind) is Annotated:
+        kind = typing.get_args(kind)[0]
+    return kind
 
 
 def _number(value: Any) -> Any:
@@ -137,14 +148,15 @@ def fields_at(model: type[BaseModel], loc: Loc, source: Source) -> dict[str, str
 
 def _section(kind: Any, value: Any) -> Any:
     """``kind`` without its wrappings; of a union of sections the one that ``value`` names as its kind or driver."""
-    while typing.get_origin(kind) is Annotated:
-        kind = typing.get_args(kind)[0]
+    kind = _bare(kind)
     if typing.get_origin(kind) not in (typing.Union, types.UnionType):
         return kind
-    options = [option for option in typing.get_args(kind) if option is not type(None)]
+    options = [_bare(option) for option in typing.get_args(kind) if option is not type(None)]
     for option in options if len(options) > 1 else ():
         for name in ("kind", "driver"):
             field = option.model_fields.get(name) if hasattr(option, "model_fields") else None
             if field and isinstance(value, Mapping) and value.get(name) in typing.get_args(field.annotation):
+                return option
+            if field and field.annotation is str and isinstance(value, Mapping) and ":" in str(value.get(name)):
                 return option
     return _section(options[0], value) if len(options) == 1 else None

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from hil.cell.parts import JOINTS, NotNegative, NotNegativeJoints, Positive, Section, every_joint
+from hil.cell.plugin import Params, plugin_name
 from hil.control import ComputedTorqueParams, ForceParams, ImpedanceParams
 
 _JOINT, _CARTESIAN, _FORCE = ComputedTorqueParams(), ImpedanceParams(), ForceParams()
@@ -81,10 +82,14 @@ class CartesianController(Section):
 
 
 class Controller(Section):
-    """Gains by kind of motion."""
+    """Gains by kind of motion; a controller of your own (docs/research.md) takes the place of one of the two."""
 
     joint: JointController = Field(default=JointController(), description="for motions in joint space")
     cartesian: CartesianController = Field(default=CartesianController(), description="for motions of the TCP")
+    kind: Annotated[str, plugin_name("controller")] | None = Field(
+        default=None, description="your own: `module:Class`, or an entry point `hil.controllers`"
+    )
+    params: Params = Field(default={}, description="keyword arguments of your class")
 
 
 def _no_integral(values: dict[str, float | None]) -> dict[str, float]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from hil.cell.parts import Joints, NotNegative, Positive, PositiveJoints, Section, Share, Vec3, array
+from hil.cell.plugin import OwnMotion
 from hil.motion import JointMove, JointSinusoids, PolishSquare
+from hil.plugins import is_plugin
 from safety.limits import JointLimits
 
 
@@ -85,4 +88,25 @@ class Polish(Section):
         )
 
 
-Motion = Annotated[Sinusoid | Move | Polish, Field(discriminator="kind")]
+_BUILT_IN = ("sinusoid", "move", "polish")
+OWN = "module:Class"
+"""Tag of a motion of the user's own."""
+
+
+def kind(value: Any) -> str | None:
+    """Which section a motion is read as. Its name is part of pydantic's messages, which :mod:`hil.cell.check` reads."""
+    if isinstance(value, OwnMotion):
+        return OWN
+    named = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    if not isinstance(named, str):
+        return None if named is None else str(named)
+    return OWN if named not in _BUILT_IN and is_plugin("motion", named) else named
+
+
+Motion = Annotated[
+    Annotated[Sinusoid, Tag("sinusoid")]
+    | Annotated[Move, Tag("move")]
+    | Annotated[Polish, Tag("polish")]
+    | Annotated[OwnMotion, Tag(OWN)],
+    Discriminator(kind),
+]

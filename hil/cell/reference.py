@@ -69,8 +69,8 @@ def _models(kind: Any) -> typing.Iterator[type[BaseModel]]:
 
 def _kind(model: type[BaseModel]) -> str:
     field = model.model_fields.get("kind") or model.model_fields.get("driver")
-    names = typing.get_args(field.annotation) if field else ()
-    return f"{names[0]}" if names else model.__name__
+    names = typing.get_args(field.annotation) if field else (model.__name__,)
+    return f"{names[0]}" if names else "of your own"
 
 
 def _default(field: FieldInfo) -> str:
@@ -114,7 +114,7 @@ def _say(kind: Any, metadata: typing.Iterable[Any] = ()) -> str:
         count = f"{length} × " if length else "list of "
         return f"{count}{bounds}" + (", or one for all" if one else "")
     if origin is dict:
-        return f"name: {_say(args[1])}"
+        return "names and values" if args[1] is Any else f"name: {_say(args[1])}"
     names = {float: "number", int: "whole number", bool: "`true`, `false`", str: "text"}
     return names.get(kind, "") + _bounds(metadata)
 

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from hil.cell.parts import NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, Share
+from hil.cell.plugin import Params, plugin_name
 from safety.consistency import ConsistencyParams
 from safety.monitors import MonitorParams
 from safety.stops import StopParams
 
 
 class Observer(Section):
-    """The momentum observer: external torque from the generalised momentum."""
+    """External torque from the generalised momentum, or by an observer of your own (docs/research.md), which takes
+    `params`; of the keys below only `tau_sigma` concerns it, because the tare judges its noise by it."""
 
-    kind: Literal["momentum"] = Field(description="which observer")
+    kind: Annotated[str, plugin_name("observer", "momentum")] = Field(
+        description="`momentum`; your own: `module:Class`, or an entry point `hil.observers`"
+    )
+    params: Params = Field(default={}, description="keyword arguments of your class; none for `momentum`")
     bandwidth: Positive = Field(default=30.0, le=500.0, description="1/s: a step is seen to 63 % after its inverse")
     tau_sigma: PositiveJoints = Field(description="white noise of the measured torque per sample, N·m")
     model_sigma: NotNegativeJoints = Field(
         default=(0.0,) * 7, description="slow error of model and torque sensors, N·m"
     )
     delay_ticks: int = Field(default=0, ge=0, le=10, description="by how many ticks measured torque lags the position")
+
+    @field_validator("params")
+    @classmethod
+    def _own_only(cls, params: Params, info: ValidationInfo) -> Params:
+        if params and info.data.get("kind") == "momentum":
+            raise ValueError("allowed: none with kind: momentum, whose keys stand beside it")
+        return params
 
 
 class Safety(Section):

@@ -12,10 +12,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 
 from drivers.errors import ConnectError
+from hil.build import check_plugins
 from hil.cell import Cell, CellError, CellRefused, load_cell, require_permission
 from hil.cli.cells import console, show_faults
 from hil.launch import Run, launch, operate
+from hil.motion import MotionError
 from hil.operation.place import PlaceError, running
+from hil.plugins import PluginError
 from hil.report import verdict_table
 
 DEMO_CELL = "iiwa14_polish"
@@ -48,6 +51,10 @@ def run(
     unknown = [name for name in motion if name not in loaded.motions]
     if unknown:
         _fail(f"cell {loaded.name} has no motion {', '.join(unknown)}; it has: {', '.join(loaded.motions)}")
+    try:
+        check_plugins(loaded, motion)
+    except (PluginError, MotionError) as error:
+        _fail(str(error))
     _drive(loaded, motion, seed, fast)
 
 

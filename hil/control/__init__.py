@@ -3,6 +3,7 @@
 from hil.control.base import ControlError, Controller
 from hil.control.computed_torque import ComputedTorque, ComputedTorqueParams
 from hil.control.force import ForceParams
+from hil.control.free_drive import FreeDrive, FreeDriveParams
 from hil.control.impedance import CartesianImpedance, ImpedanceParams
 
 __all__ = [
@@ -12,5 +13,7 @@ __all__ = [
     "ControlError",
     "Controller",
     "ForceParams",
+    "FreeDrive",
+    "FreeDriveParams",
     "ImpedanceParams",
 ]

@@ -72,7 +72,7 @@ class Publisher:
         rows = np.frombuffer(self._buffer, dtype=layout.dtype, offset=HEADER.size)
         self.row: np.void = rows[0]
         self.fields: dict[str, npt.NDArray[Any]] = {name: rows[name][0, ...] for name in layout.dtype.names or ()}
-        self.slots: dict[str, Any] = {name: _slot(self._body, layout.dtype, name) for name in self.fields}
+        self.slots: dict[str, Any] = row_slots(self._body, layout.dtype)
         # tick and t_ns with their tags: one run of bytes, the same at the start of both messages.
         stamp = layout.cycle.offsets[1] + 8
         self._stamp_from = self._body[:stamp]
@@ -236,6 +236,11 @@ class Publisher:
         self._waiter = Waiter(self._socket, self._pidfd)
         self._acked = self._sequence
         self._done = False
+
+
+def row_slots(body: memoryview, dtype: np.dtype[Any]) -> dict[str, Any]:
+    """The fields of a row that lies in ``body``, to be written as ``slots["q"][:] = q``, ``slots["tick"][()] = 3``."""
+    return {name: _slot(body, dtype, name) for name in dtype.names or ()}
 
 
 def _slot(body: memoryview, dtype: np.dtype[Any], name: str) -> Any:

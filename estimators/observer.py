@@ -1,0 +1,40 @@
+"""What an observer of external torque is: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from estimators.rigid_body import Dynamics
+
+Array = npt.NDArray[np.float64]
+
+
+class Observer(Protocol):
+    """Estimates the torque that the environment exerts on the joints, once for each new sample.
+
+    :class:`estimators.momentum.MomentumObserver` is the one that the toolkit brings.
+    """
+
+    def reset(self, dyn: Dynamics | None = None) -> None:
+        """Start anew at ``tau_ext = 0`` and forget the tare."""
+        ...
+
+    def update(self, tau: Array, dyn: Dynamics, dt: float) -> tuple[Array, Array]:
+        """``tau_ext`` (n,) N·m and its covariance ``P`` (n, n) (N·m)², fresh arrays; environment on robot.
+
+        ``tau`` (n,) N·m is the measured joint torque, positive along +q; ``dyn`` the model at the same sample (valid
+        during the call only: copy what must live longer); ``dt`` s since the sample before, NaN for the first.
+        An estimate that is not known is NaN, never zero.
+        """
+        ...
+
+    def tare(self, offset: Array | None = None, sigma: Array | None = None) -> Array:
+        """Take ``offset`` (n,) N·m, with the noise ``sigma`` (n,), as zero; None: the present estimate.
+
+        ``offset`` was taken at standstill as a mean of g(q) − tau, so it is what an estimate without a tare shows
+        there. Returns what is subtracted from now on, (n,) N·m.
+        """
+        ...
