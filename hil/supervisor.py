@@ -339,7 +339,7 @@ class Supervisor:
         if own is not None:
             self.motion = self._controller = self.reference = None
             self.phase = "command"
-            return self._through_gate(own.tau, own.q_ref, sample, dyn, now_ns)
+            return self._through_gate(own.tau, own.q_ref, sample, dyn)
         if self._controller is None or self.motion is None:
             self._begin(JointHold())
         controller, motion = self._controller, self.motion

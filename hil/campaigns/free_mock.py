@@ -1,8 +1,8 @@
 """A mock cell that goes on by the wall clock whether anybody answers or not, as a robot does.
 
-``python -m hil.campaigns.free_mock --config FILE.json``, otherwise as :mod:`sim_mocks.serve`. Nobody holds its time
-token; after an overrun, or a suspension of its own, the world has stood still meanwhile: ticks come late, never in a
-burst.
+``python -m hil.campaigns.free_mock --config FILE.json [--slow N]``, otherwise as :mod:`sim_mocks.serve`. Nobody holds
+its time token; after an overrun, or a suspension of its own, the world has stood still meanwhile: ticks come late,
+never in a burst.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before numpy is loa
 
 import numpy as np  # noqa: E402
 
+from hil.campaigns.wall_rig import lock_memory  # noqa: E402
 from sim_mocks.config import MockConfig  # noqa: E402
 from sim_mocks.control_server import ControlServer, Pacer  # noqa: E402
 from sim_mocks.errors import MockError  # noqa: E402
@@ -36,10 +37,10 @@ class FreeServer(ControlServer):
     tick began, as ``.npy``.
     """
 
-    def __init__(self, cell: MockCell, control_dir: Path, parent: int | None = None) -> None:
-        """See :class:`ControlServer`."""
+    def __init__(self, cell: MockCell, control_dir: Path, parent: int | None = None, slow: int = 1) -> None:
+        """See :class:`ControlServer`. ``slow``: wall-clock time that passes in a unit of the cell's."""
         super().__init__(cell, control_dir, None, parent)
-        self._clock = Pacer(cell.cycle_ns)
+        self._clock = Pacer(slow * cell.cycle_ns)
         self._wall = array.array("q")
         self._operations = _Operations(cell, self._wall)
 
@@ -71,16 +72,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil.campaigns.free_mock", description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, required=True, help="MockConfig as JSON")
     parser.add_argument("--parent", type=int, help="end when this process has ended and the arm stands")
+    parser.add_argument("--slow", type=int, default=1, help="wall-clock time that passes in a unit of the cell's")
     options = parser.parse_args(arguments)
     try:
         config = MockConfig.from_json(options.config.read_text(encoding="utf-8"))
         cell = MockCell(config)
         try:
-            server = FreeServer(cell, Path(config.control_dir), options.parent)
+            server = FreeServer(cell, Path(config.control_dir), options.parent, options.slow)
             try:
                 print(json.dumps(Operations(cell)("hello", {})), flush=True)
                 gc.collect()
                 gc.freeze()
+                lock_memory()
                 server.serve()
             finally:
                 server.close()
