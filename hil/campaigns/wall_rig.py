@@ -182,4 +182,4 @@ def _prefer(pid: int, priority: int) -> bool:
 
 def lock_memory() -> bool:
     """Keep all memory of this process from being paged out; whether that is permitted."""
-    return ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE) == 0
+    return bool(ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE) == 0)
