@@ -104,6 +104,8 @@ class Supervisor:
         self.estimate = Estimate(np.full(n, math.nan), np.full((n, n), math.nan), nan, np.full((6, 6), math.nan), nan)
         self._controller: Controller | None = None
         self._own: TorqueCommand | None = None
+        self._touched = ""
+        self._incomparable = [math.nan] * n
         self.reference: Reference | None = None
         self._begun_ns = -1
         self._was_commanded = False
@@ -189,13 +191,15 @@ class Supervisor:
                 self.fault(FaultCode.BRING_UP, str(error))
         return result
 
-    def start(self, motion: Motion, controller: Controller | None = None) -> None:
+    def start(self, motion: Motion, controller: Controller | None = None, *, touched: str = "") -> None:
         """Begin ``motion`` from where the arm is, with ``controller`` (None: the cell's for this kind of motion).
 
-        Raises RefusedError unless the arm is held under command.
+        ``touched``: why the arm may be touched elsewhere than through the wrench sensor during this motion, in words
+        for the log; as long as it lasts, joint torques and wrench sensor are not compared. Raises RefusedError unless
+        the arm is held under command.
         """
         self._require_commanded(f"start {motion.name!r}")
-        self._begin(motion, controller)
+        self._begin(motion, controller, touched)
 
     def command(self, command: TorqueCommand) -> None:
         """A person's own torque for the next cycle, in place of a controller's: saturation and gate as for any other.
@@ -321,6 +325,8 @@ class Supervisor:
         if not enabled or dyn is None:
             consistency.reset()
             return []
+        if self._touched:
+            return consistency.check(sample, wrench, self._incomparable, math.nan, now_ns)
         felt = estimate.wrench_ft
         residual: list[float] = (estimate.tau_ext - felt.dot(dyn.J)).tolist()
         dx, dy, dz = (estimate.wrench[:3] - felt[:3]).tolist()
@@ -338,6 +344,7 @@ class Supervisor:
             return self._none
         if own is not None:
             self.motion = self._controller = self.reference = None
+            self._touched = ""
             self.phase = "command"
             return self._through_gate(own.tau, own.q_ref, sample, dyn)
         if self._controller is None or self.motion is None:
@@ -462,7 +469,7 @@ class Supervisor:
 
     # Small things
 
-    def _begin(self, motion: Motion, controller: Controller | None = None) -> None:
+    def _begin(self, motion: Motion, controller: Controller | None = None, touched: str = "") -> None:
         assert self.sample is not None
         assert self.dyn is not None
         # A motion that cannot be made from here must leave everything as it is: the arm is held meanwhile.
@@ -470,6 +477,9 @@ class Supervisor:
         self._controller = self.parts.controllers[motion.kind] if controller is None else controller
         self._controller.reset(self.sample, self.dyn)
         self.motion = motion
+        self._touched = touched
+        if touched:
+            self._event("check", f"joint torques and wrench sensor are not compared: {touched}")
         self._begun_ns = self.sample.t_ns
         self._event("motion", f"{motion.name} begins", name=motion.name)
 

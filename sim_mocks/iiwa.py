@@ -156,8 +156,8 @@ class FriController:
         self._commanded = False
         self._tracking = 0.0
         self._sent_ns = [0] * _SENT
-        self.command_age = math.nan
-        """Age of the packet that was answered by a command which acts from this tick on, s; NaN: none does. Kept apart
+        self.command_age = -1.0
+        """Age of the packet that was answered by a command which acts from this tick on, s; -1: none does. Kept apart
         from the judgement of :class:`LinkQuality`, so that it can be held against it."""
 
     # --- the robot application's side (on a real robot: Java on the cabinet) ------------------------------------
@@ -259,7 +259,7 @@ class FriController:
     def control(self, t_ns: int, q: Array, qd: Array) -> tuple[Array, bool]:
         """Motor torque (7,) for the coming tick and whether the brakes are closed in it; ``q``, ``qd`` are true."""
         self._q = q
-        self.command_age = math.nan
+        self.command_age = -1.0
         self.quality.expire(t_ns)
         command, self._command = self._command, None
         if self.state >= SessionState.COMMANDING_WAIT:

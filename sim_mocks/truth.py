@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,7 @@ class TruthLog:
         contact: Array,
         braked: bool,
         state: int,
-        command_age: float = math.nan,
+        command_age: float = -1.0,
     ) -> None:
         """Record one tick."""
         if self._used == _CHUNK:
@@ -88,7 +87,7 @@ class TruthLog:
     def truth(self) -> dict[str, npt.NDArray[Any]]:
         """All ticks: ``t_ns`` (T,) at the end of each, ``tau_motor``, ``overlay``, ``q``, ``qd``, ``tau_ext`` (T, 7),
         ``wrench_contact`` (T, 6), ``braked`` (T,) bool, ``session_state`` (T,), ``command_age`` (T,) s: of the packet
-        that a command answers which acts from this tick on, NaN where none does. Raises MockError in summary mode."""
+        that a command answers which acts from this tick on, -1 where none does. Raises MockError in summary mode."""
         if not self._full:
             raise MockError("this cell keeps a summary of its truth only; build it with truth='full'")
         rows = np.concatenate([*self._chunks, self._rows[: self._used]])

@@ -14,9 +14,9 @@ LASTING = 100_000
 _OFFSET = (
     "A constant or slow error of a joint's position is another zero of its encoder: nothing else that the robot sends "
     "measures that joint (its position set-point is what we answered), and what the model could contradict is small: "
-    "20 mrad of A4 change g(q) by about 1 N·m, a tenth of what the torque sensors' bias and the model's own error may "
-    "be. Its harm is bounded by itself: the arm stands off by the error. Only a second encoder or an outer measurement "
-    "shows it; `hil` sees it from {seen} on (`position_step`)."
+    "at home 20 mrad of A4 change g(q) by 0.3 N·m, where `torque_model` must tolerate 21 N·m of sensor bias, friction "
+    "and model error. The arm stands off by the error. Only a second encoder or an outer measurement shows it; here it "
+    "is seen from {seen} on (`position_step`)."
 )
 _FORCE = (
     "Until {harm} the joint torques cannot contradict the sensor: their own estimate of the force is off by up to half "
