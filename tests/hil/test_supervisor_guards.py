@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from drivers.contract import Array
@@ -69,7 +68,7 @@ def test_the_truth_knows_the_age_of_what_acts(start: type[Running], monkeypatch:
         running.hold(30)
         if lenient:
             monkeypatch.setattr(LinkQuality, "answer", lambda *how: Answer.ON_TIME)
-        first = running.inject("delay", "iiwa", 6, field="in", value=2)
+        first = running.inject("delay", "iiwa", 3, field="in", value=2)
         running.steps(30)
         ages = running.truth()["command_age"]
         assert ages[:first].max() == 0.0
