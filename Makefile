@@ -30,6 +30,7 @@ test: lint  ## lint, then every deterministic test
 
 coverage: $(TEST)  ## the same tests with line and branch coverage (half as long again)
 	@$(BIN)/python -m pytest $(SHARED_OUT) --cov --cov-report=term $(PYTEST_ARGS)
+	@$(BIN)/python -m coverage report --include='safety/*' --fail-under=100
 
 lint: $(TEST)  ## ruff, mypy and the rule of floors
 	@rm -f $(VENV)/.pytest-status
