@@ -328,6 +328,15 @@ class Reopens(Protocol):
         ...
 
 
+@runtime_checkable
+class HasIos(Protocol):
+    """An arm whose link carries inputs and outputs of the robot."""
+
+    def ios(self) -> Mapping[str, bool | int | float]:
+        """Inputs and outputs by name, as the newest frame reports them."""
+        ...
+
+
 class WrenchSensor(Protocol):
     """A six-axis force/torque sensor, polled once in each cycle."""
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivers.contract import Array, StopCategory
-from hil.control.base import number
-from hil.control.free_drive import FreeDrive, FreeDriveParams
+from hil.control.free_drive import FreeDrive, FreeDriveParams, SpeedCap
 from hil.motion import JointHold
 from hil.procedure import Procedure, StepFailedError
 from hil.supervisor import Supervisor
 from safety.states import State
 
+FREE_DRIVE = "free drive"
+"""Name of the motion while the arm gives way."""
 BIAS_TIME = 0.5
 """Time over which the holding torque is averaged, s."""
 BIAS_TIMEOUT = 5.0
@@ -35,20 +36,6 @@ class GuidingEnd(enum.Enum):
     RELEASED = "the enabling key was let go"
     TOO_FAST = "the arm was moved faster than the speed cap"
     STOPPED = "somebody stopped the arm"
-
-
-@dataclass(frozen=True, slots=True)
-class SpeedCap:
-    """How fast a hand may move the arm. Raises ControlError for values that are not above zero."""
-
-    tcp: float = 0.25
-    """Speed of the tool centre point, m/s."""
-    joint: float = 0.8
-    """Part of the joint speed limits."""
-
-    def __post_init__(self) -> None:
-        number("tcp", self.tcp, above=True)
-        number("joint", self.joint, above=True)
 
 
 @dataclass
@@ -82,7 +69,7 @@ def free_drive(
     result.bias = bias = yield from _bias(supervisor)
     model = parts.model
     drive = FreeDrive(model.n, parts.arm.traits.adds, model.q_min, model.q_max, bias, params)
-    motion = JointHold("free drive")
+    motion = JointHold(FREE_DRIVE)
     supervisor.start(motion, drive, touched="it is guided by hand")
     while supervisor.motion is motion:
         sample, dyn = supervisor.sample, supervisor.dyn

@@ -25,9 +25,9 @@ from hil import guiding, procedure
 from hil.build import build_model, build_motion, build_parts, check_motion
 from hil.cell import Cell, load_cell, require_permission
 from hil.control.base import Controller
-from hil.control.free_drive import FreeDriveParams
+from hil.control.free_drive import FreeDriveParams, SpeedCap
 from hil.cycle import Estimate
-from hil.guiding import Guided, SpeedCap
+from hil.guiding import Guided
 from hil.mocks import Control, MockHere, mock_config, overlay_starter, point_at
 from hil.motion import JointHold, JointMove, Motion, MotionError
 from hil.plugins import check_controller, check_observer

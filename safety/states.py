@@ -53,6 +53,8 @@ class Context(NamedTuple):
     """All devices are there and valid now."""
     latched: bool
     """A fault is latched, the one of this event included."""
+    held: bool = False
+    """A stop of category 2 has brought the arm to rest and holds it under power."""
 
 
 class Transition(NamedTuple):
@@ -87,7 +89,6 @@ _TABLE: dict[tuple[State, Event], Transition] = {
     (_S.ENABLED, _E.ACKNOWLEDGE): Transition(_S.ENABLED, False, "no fault is latched"),
     (_S.STOPPING, _E.DEVICES_READY): Transition(_S.STOPPING, True, "still stopping"),
     (_S.STOPPING, _E.DEVICES_LOST): Transition(_S.STOPPING, True, "a device is gone: still stopping"),
-    (_S.STOPPING, _E.ENABLE): Transition(_S.STOPPING, False, "cannot enable: the arm is stopping"),
     (_S.STOPPING, _E.STOP): Transition(_S.STOPPING, True, "already stopping"),
     (_S.STOPPING, _E.FAULT): Transition(_S.STOPPING, True, "fault latched: still stopping"),
     (_S.STOPPING, _E.ACKNOWLEDGE): Transition(_S.STOPPING, False, "cannot acknowledge: the arm is stopping"),
@@ -107,6 +108,11 @@ def transition(state: State, event: Event, context: Context) -> Transition:
         if context.healthy:
             return Transition(State.ENABLED, True, "enabled")
         return Transition(State.READY, False, "cannot enable: a device is missing or not valid")
+    if (state, event) == (State.STOPPING, Event.ENABLE):
+        # Power never went: a person who asks anew may go on from where the stop holds the arm, unless it was a fault.
+        if context.held and context.healthy and not context.latched:
+            return Transition(State.ENABLED, True, "enabled anew, from where the stop held the arm")
+        return Transition(State.STOPPING, False, "cannot enable: the arm is stopping")
     if (state, event) == (State.STOPPING, Event.STANDSTILL):
         if context.latched:
             return Transition(State.FAULTED, True, "the arm stands; acknowledge the fault to go on")
@@ -149,8 +155,12 @@ class SafetyMachine:
         """The fault that came first: usually the cause of the others."""
         return self.faults[0] if self.faults else None
 
-    def handle(self, event: Event, *, healthy: bool, t_ns: int, faults: Sequence[FaultReport] = ()) -> Transition:
-        """Apply one event; ``faults`` are latched and go with FAULT (a FAULT without any latches one of its own).
+    def handle(
+        self, event: Event, *, healthy: bool, t_ns: int, faults: Sequence[FaultReport] = (), held: bool = False
+    ) -> Transition:
+        """Apply one event; ``held``: see :class:`Context`.
+
+        ``faults`` are latched and go with FAULT (a FAULT without any latches one of its own).
 
         ``faults`` given with any other event make it a FAULT: they are never lost. A device that goes while the arm
         may move is a fault.
@@ -167,7 +177,7 @@ class SafetyMachine:
                 known.add((fault.code, fault.joint))
                 self.faults.append(fault)
         before = self.state
-        result = transition(before, event, Context(healthy, bool(self.faults)))
+        result = transition(before, event, Context(healthy, bool(self.faults), held))
         self.state = result.state
         if event is Event.ACKNOWLEDGE and result.accepted:
             self.faults = []

@@ -80,7 +80,7 @@ class StopStep:
 class StopController:
     """One stop at a time: ``begin`` once or more (only ever more severe), then ``step`` in each tick until DONE.
 
-    A hold (category 2) never ends by itself: ``begin`` category 1 or 0 to end it.
+    A hold (category 2) never ends by itself: ``begin`` category 1 or 0 to end it, or ``end`` it where a person goes on.
     """
 
     def __init__(self, limits: JointLimits, traits: ArmTraits, params: StopParams | None = None) -> None:
@@ -138,6 +138,19 @@ class StopController:
         elif (why := self._unusable(sample)) is not None:
             self._go_off(why)
         return self.category
+
+    @property
+    def holds(self) -> bool:
+        """A stop of category 2 has seen the arm stand and holds it under power."""
+        holding = self.category is not None and self._traits.stops[self.category] is StopAction.BRAKE_AND_HOLD
+        return holding and self._stood and not self._off
+
+    def end(self) -> bool:
+        """End a hold because a person goes on from there; False, and nothing changed, where nothing is held."""
+        if not self.holds:
+            return False
+        self.category = None
+        return True
 
     def step(self, sample: RobotSample, M: Array, g: Array, dt: float) -> StopStep:
         """What to do in this tick.

@@ -24,10 +24,11 @@ import numpy as np  # noqa: E402
 
 from hil.campaigns.wall_rig import lock_memory  # noqa: E402
 from sim_mocks.config import MockConfig  # noqa: E402
-from sim_mocks.control_server import ControlServer, Pacer  # noqa: E402
+from sim_mocks.control_server import ControlServer  # noqa: E402
 from sim_mocks.errors import MockError  # noqa: E402
 from sim_mocks.host import MockCell  # noqa: E402
 from sim_mocks.operations import Operations  # noqa: E402
+from sim_mocks.pacing import Pacer  # noqa: E402
 
 
 class FreeServer(ControlServer):
@@ -41,19 +42,20 @@ class FreeServer(ControlServer):
         """See :class:`ControlServer`. ``slow``: wall-clock time that passes in a unit of the cell's."""
         super().__init__(cell, control_dir, None, parent)
         self._clock = Pacer(slow * cell.cycle_ns)
-        self._wall = array.array("q")
-        self._operations = _Operations(cell, self._wall)
+        self._begun = array.array("q")
+        self._operations = _Operations(cell, self._begun)
 
     def serve(self) -> None:
         """Run until ``quit``, or until the parent has ended and the arm stands."""
-        cell, wall = self._cell, self._wall
+        cell, begun = self._cell, self._begun
         while not self._quit:
             self._clock.wait()
             now = time.monotonic_ns()
             before = cell.ticks
             cell.cycle()
-            wall.extend([now] * (cell.ticks - before))
-            self._attend(0)
+            begun.extend([now] * (cell.ticks - before))
+            self._look(0)
+            self._quit = self._quit or (self._orphan and cell.standing())
 
 
 class _Operations(Operations):

@@ -142,7 +142,14 @@ def _check_model(source: Source, path: Path) -> Path | None:
 
 
 def _check_names(source: Source) -> None:
-    """Names of sensors stand once: they are the names of log channels."""
+    """Names of sensors stand once: they are the names of log channels. The enabling switch is an input of the robot."""
+    switch, inputs = source.get("free_drive", "enabling_input"), source.get("robot", "fri", "inputs")
+    booleans = [name for name, kind in inputs.items() if kind == "boolean"] if isinstance(inputs, Mapping) else []
+    if isinstance(switch, str) and switch not in booleans:
+        there = ", ".join(booleans) or "none yet"
+        source.fault(
+            ("free_drive", "enabling_input"), show(switch), f"allowed: a boolean input of robot.fri.inputs ({there})"
+        )
     sensors = source.get("sensors")
     names: list[Any] = []
     for i in range(len(sensors)) if isinstance(sensors, tuple) else ():

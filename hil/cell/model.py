@@ -12,8 +12,10 @@ from pydantic import Field, PrivateAttr
 
 from hil.cell.control import Controller
 from hil.cell.devices import Bota, Mock, Robot
+from hil.cell.guiding import FreeDrive
 from hil.cell.motions import Motion
 from hil.cell.parts import Section, Tool
+from hil.cell.realtime import RealTime
 from hil.cell.work import Observer, Recording, Safety
 
 MotionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
@@ -31,7 +33,9 @@ class Cell(Section):
     controller: Controller = Field(default=Controller(), description="controller gains")
     observer: Observer = Field(description="the observer of external torque")
     safety: Safety = Field(default=Safety(), description="how old data may be, how the arm brakes")
+    free_drive: FreeDrive = Field(default=FreeDrive(), description="guiding by hand")
     recording: Recording = Field(default=Recording(), description="where runs are written")
+    realtime: RealTime = Field(default=RealTime(), description="what a run with --realtime asks of the computer")
     motions: dict[MotionName, Motion] = Field(min_length=1, description="reference motions by name")
     mock: Mock | None = Field(default=None, description="the simulated world; only with mocks: true")
 

@@ -37,7 +37,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="everything, for scripts")] = False,
 ) -> None:
     """Say where the running cell is: state, devices, faults, last events."""
-    with _client(cell) as client:
+    with open_client(cell) as client:
         reply = _call(client, "status")
     if as_json:
         typer.echo(json.dumps(reply.data, ensure_ascii=False, indent=1))
@@ -88,7 +88,7 @@ def jog(
     """Move one joint by a few degrees, slowly."""
     match = re.fullmatch(r"[Aa]?(\d{1,2})", joint)
     if match is None:
-        _fail(f"joint: read {joint!r}, expected A1 … A7", 2)
+        fail(f"joint: read {joint!r}, expected A1 … A7", 2)
     _say(cell, "jog", wait, joint=int(match[1]), degrees=degrees)
 
 
@@ -111,7 +111,7 @@ def record(
 ) -> None:
     """Begin a new log, or complete the present one."""
     if switch not in ("on", "off"):
-        _fail(f"record: read {switch!r}, expected on or off", 2)
+        fail(f"record: read {switch!r}, expected on or off", 2)
     _say(cell, "record", False, on=switch == "on")
 
 
@@ -128,30 +128,32 @@ def add_to(app: typer.Typer) -> None:
     app.command("jog", context_settings={"ignore_unknown_options": True})(jog)
 
 
-def _fail(sentence: str, code: int) -> NoReturn:
+def fail(sentence: str, code: int) -> NoReturn:
+    """Say it in red and end with this exit code."""
     Console(stderr=True, soft_wrap=True).print(sentence, style="red", markup=False, highlight=False)
     raise typer.Exit(code)
 
 
-def _client(cell: str | None) -> OperationClient:
+def open_client(cell: str | None) -> OperationClient:
+    """The running cell of this name, or the only one; ends the program where there is none."""
     try:
         return OperationClient(cell)
     except PlaceError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
 
 
 def _call(client: OperationClient, verb: str, **arguments: Any) -> Reply:
     try:
         return client.call(verb, **arguments)
     except NoAnswerError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
 
 
 def _say(cell: str | None, verb: str, wait: bool, **arguments: Any) -> None:
-    with _client(cell) as client:
+    with open_client(cell) as client:
         reply = _call(client, verb, **arguments)
         if not reply.ok:
-            _fail(f"{verb}: refused: {reply.sentence}", 1)
+            fail(f"{verb}: refused: {reply.sentence}", 1)
         console().print(reply.sentence, markup=False, highlight=False)
         if wait and "task" in reply.data:
             _wait(client, int(reply.data["task"]))
@@ -162,12 +164,12 @@ def _wait(client: OperationClient, number: int) -> None:
     while True:
         task = _call(client, "status").data["task"]
         if task is None or task["number"] != number:
-            _fail("something else began meanwhile; `hil status` says what", 1)
+            fail("something else began meanwhile; `hil status` says what", 1)
         if task["progress"] == "done":
             console().print(task["sentence"], markup=False, highlight=False)
             return
         if task["progress"] == "failed":
-            _fail(f"{task['verb']}: failed: {task['sentence']}", 1)
+            fail(f"{task['verb']}: failed: {task['sentence']}", 1)
         time.sleep(_ASK_AGAIN)
 
 
@@ -186,6 +188,13 @@ def _panel(told: dict[str, Any]) -> Panel:
         table.add_row(device["name"], device["kind"], state, age, ", ".join(device["flags"]))
     log = told["log"] or "off"
     parts += [Text(""), table, Text(""), Text(f"recording: {log}    motions: {', '.join(told['motions'])}")]
+    if told["realtime"] is not None:
+        granted = [grant["what"] for grant in told["realtime"] if grant["granted"]]
+        refused = [grant["what"] for grant in told["realtime"] if not grant["granted"]]
+        words = ", ".join(granted) or "no privileges"
+        words += f"; refused: {', '.join(refused)}" if refused else ""
+        skipped = f"{told['skipped']} ticks skipped, at most {told['skipped_in_a_row']} in a row"
+        parts.append(Text(f"real time: {words}; {skipped}"))
     events = [e for e in told["events"] if e["kind"] != "phase"][-_EVENTS_SHOWN:]
     if events:
         parts.append(Text(""))

@@ -46,7 +46,7 @@ class FreeDriveParams:
     """v_s, rad/s: speed at which the Coulomb part is given back to three quarters."""
     damping: float = 8.0
     """d while a hand moves the arm, 1/s."""
-    damping_alone: float = 30.0
+    damping_alone: float = 40.0
     """d when no hand is felt, 1/s: the arm stops with its inverse as time constant."""
     hold: float | tuple[float, ...] = (6.0, 6.0, 4.0, 4.0, 1.0, 1.0, 0.3)
     """Torque with which the arm is held where it was left, N·m: above what the gravity error can change on the way."""
@@ -56,7 +56,7 @@ class FreeDriveParams:
     """Of the spring that holds, rad/s."""
     hand: float = 4.0
     """Force at the tip from which a hand is felt, N; below, the damping grows in proportion."""
-    low_pass: float = 10.0
+    low_pass: float = 25.0
     """Cut-off of the low-pass on that force, Hz."""
     wall: float = 0.1
     """Distance from the end of a joint's range at which the wall begins, rad."""
@@ -72,6 +72,20 @@ class FreeDriveParams:
             raise ControlError(f"share is {self.share}; expected below 1: an arm without friction runs away")
         for name in ("coulomb", "viscous", "hold"):
             vector(name, getattr(self, name), np.size(getattr(self, name)), "")
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedCap:
+    """How fast a hand may move the arm. Raises ControlError for values that are not above zero."""
+
+    tcp: float = 0.25
+    """Speed of the tool centre point, m/s."""
+    joint: float = 0.8
+    """Part of the joint speed limits."""
+
+    def __post_init__(self) -> None:
+        number("tcp", self.tcp, above=True)
+        number("joint", self.joint, above=True)
 
 
 class FreeDrive:

@@ -10,25 +10,28 @@ by itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
 
-from drivers.contract import StopCategory
+from drivers.contract import HasIos, StopCategory
 from drivers.errors import DriverError
-from hil import procedure
+from hil import guiding, procedure
 from hil.build import build_motion
 from hil.cell import Cell
 from hil.cell.parts import array
+from hil.guiding import Guided
 from hil.motion import JointHold, JointMove, Motion, MotionError
 from hil.operation.events import RememberingWriter
+from hil.operation.key import EnablingKey
 from hil.operation.mending import Mender
 from hil.operation.messages import (
     Acknowledge,
     Down,
     Enable,
+    Guide,
     Home,
     Jog,
     Mark,
@@ -42,8 +45,9 @@ from hil.operation.messages import (
 )
 from hil.operation.status import tell
 from hil.operation.tasks import Progress, Task, until_finished
-from hil.operation.verbs import Context, Verdict, decide
+from hil.operation.verbs import GUIDE, Context, Verdict, decide
 from hil.procedure import Procedure, RunResult, StepFailedError, why_not_ready
+from hil.realtime import Grant
 from hil.supervisor import Supervisor
 from safety.faults import FaultCode
 from safety.states import State
@@ -88,17 +92,20 @@ class OperatedCell:
         *,
         recording: Recording | None = None,
         reconnect: Callable[[], bool] | None = None,
+        grants: Sequence[Grant] | None = None,
         clock: Callable[[], datetime] = datetime.now,
     ) -> None:
         """Builds every motion of ``cell``, so that a bad one is told at the start. Raises MotionError.
 
-        ``events`` is the supervisor's writer; ``reconnect``: see :class:`hil.operation.mending.Mender`; ``clock``
-        gives the time of day for people.
+        ``events`` is the supervisor's writer; ``reconnect``: see :class:`hil.operation.mending.Mender`;
+        ``grants``: what a run by the wall clock was granted, None for lockstep; ``clock`` gives the time of day for
+        people.
         """
         self.supervisor = supervisor
         self.cell = cell
         self.events = events
         self.recording: Recording = recording or NoRecording()
+        self.grants = grants
         self.result = RunResult()
         self.over = False
         """The cell has gone down in order."""
@@ -106,6 +113,14 @@ class OperatedCell:
         """What is under way, or how the last task ended."""
         self._motions: dict[str, Motion] = {name: build_motion(name, cell) for name in cell.motions}
         self._mender = Mender(supervisor, reconnect)
+        arm, drive = supervisor.parts.arm, cell.free_drive
+        self._key = EnablingKey(
+            supervisor.parts.ticks.now_ns,
+            drive.key_timeout,
+            drive.enabling_input,
+            lambda: arm.ios() if isinstance(arm, HasIos) else {},
+        )
+        self._guided = Guided()
         self._clock = clock
         self._gone = True
         self._numbers = 0
@@ -181,6 +196,10 @@ class OperatedCell:
         if task is None or not self._busy:
             return
         first = self.supervisor.machine.first
+        if first is None and task.verb == GUIDE and self._guided.end is not None:
+            task.end(Progress.DONE, f"{self._guided.end.value}; the arm is held under power")
+            self.events.event("task", f"guiding ended: {self._guided.end.value}")
+            return
         if first is not None:
             why = first.headline()
         elif self.supervisor.state is State.STOPPING:
@@ -224,7 +243,8 @@ class OperatedCell:
         except Exception as error:  # a verb must not be able to end the cycle
             self.supervisor.fault(FaultCode.INTERNAL_ERROR, f"{request.verb}: {type(error).__name__}: {error}")
             verdict, data = Verdict(False, f"{request.verb} failed inside: {error}"), {}
-        if not isinstance(request, Status | Mark):
+        # A key that is held says so twenty times a second.
+        if not isinstance(request, Status | Mark | Guide):
             word = "accepted" if verdict.accepted else "refused"
             self.events.event("verb", f"{request.verb} {word}: {verdict.sentence}", verb=request.verb)
         return Reply(verdict.accepted, verdict.sentence, data)
@@ -242,6 +262,11 @@ class OperatedCell:
         supervisor = self.supervisor
         try:
             match request:
+                case Enable() if supervisor.state is State.STOPPING:
+                    result = supervisor.resume()
+                    return Verdict(result.accepted, verdict.sentence if result.accepted else result.reason)
+                case Guide():
+                    return self._guide(request, verdict)
                 case Enable():
                     self._begin("enable", self._enable(), "enabled, the arm is held")
                     self._go_on()
@@ -288,6 +313,34 @@ class OperatedCell:
         self.supervisor.start(motion)
         self._begin(motion.name, until_finished(self.supervisor, motion), f"{motion.name} finished")
 
+    def _guide(self, request: Guide, verdict: Verdict) -> Verdict:
+        """The key is held, for the first time or still; or it was let go."""
+        if not request.held:
+            self._key.let_go()
+            return verdict
+        if why := self._key.why_not():
+            return Verdict(False, why)
+        supervisor, heard = self.supervisor, self._key.heard
+        under_way = self._busy and self.task is not None and self.task.verb == GUIDE
+        self._key.press()
+        if not under_way:
+            if heard:
+                # A key that is still held from before a stop must not begin anew by itself.
+                return Verdict(False, "let go of the key, then press it anew")
+            if supervisor.state is State.STOPPING:
+                result = supervisor.resume()
+                if not result.accepted:
+                    return Verdict(False, result.reason)
+            self._guided = Guided()
+            drive, qd_max = self.cell.free_drive, self.limits.qd_max
+            self._begin(
+                GUIDE,
+                guiding.free_drive(supervisor, self._key.held, self._guided, qd_max, drive.params(), drive.cap()),
+                "guided",
+            )
+            self.events.event("verb", f"guide accepted: {verdict.sentence}", verb="guide")
+        return verdict
+
     def _to(self, target: Any, name: str) -> JointMove:
         qdd_max = np.full(self._qd_max.size, MOVE_QDD)
         return JointMove(target, qd_max=self._qd_max, qdd_max=qdd_max, name=name)
@@ -304,7 +357,8 @@ class OperatedCell:
             missing = "; ".join(filter(None, (why_not_ready(supervisor), self._mender.trouble())))
         since = self._faulted_since or self._since
         moving = supervisor.motion if supervisor.moving else None
-        motion = "" if moving is None or isinstance(moving, JointHold) else moving.name
+        held = isinstance(moving, JointHold) and moving.name != guiding.FREE_DRIVE
+        motion = "" if moving is None or held else moving.name
         told = supervisor.progress()
         return Context(
             state=supervisor.state,
@@ -318,6 +372,7 @@ class OperatedCell:
             fault=machine.first.headline() if machine.first is not None else "",
             since=since.strftime("%H:%M:%S"),
             stop_category=supervisor.stop_category,
+            standing=supervisor.standing,
             log=self.recording.log,
             motions=tuple(self._motions),
             q=() if sample is None else tuple(sample.q.tolist()),

@@ -77,6 +77,13 @@ class Jog(Request):
     degrees: float
 
 
+class Guide(Request):
+    """The enabling key for guiding by hand: held (said again and again, it counts for a moment only), or let go."""
+
+    verb: Literal["guide"] = "guide"
+    held: bool = True
+
+
 class Tare(Request):
     """Standstill check, then the present readings of the sensors count as those of the tool alone."""
 
@@ -104,12 +111,12 @@ class Down(Request):
 
 
 AnyRequest = Annotated[
-    Status | Enable | Start | Stop | Acknowledge | Home | Jog | Tare | Mark | Record | Down,
+    Status | Enable | Start | Stop | Acknowledge | Home | Jog | Guide | Tare | Mark | Record | Down,
     Field(discriminator="verb"),
 ]
 VERBS: dict[str, type[Request]] = {
     kind.model_fields["verb"].default: kind
-    for kind in (Status, Enable, Start, Stop, Acknowledge, Home, Jog, Tare, Mark, Record, Down)
+    for kind in (Status, Enable, Start, Stop, Acknowledge, Home, Jog, Guide, Tare, Mark, Record, Down)
 }
 """Every verb with its request."""
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyRequest)

@@ -10,6 +10,7 @@ from hil.operation.messages import (
     Acknowledge,
     Down,
     Enable,
+    Guide,
     Home,
     Jog,
     Mark,
@@ -20,7 +21,7 @@ from hil.operation.messages import (
     Stop,
     Tare,
 )
-from hil.operation.verbs import Context, Situation, decide
+from hil.operation.verbs import GUIDE, Context, Situation, decide
 from safety.states import State
 
 REQUESTS: dict[str, Request] = {
@@ -29,6 +30,7 @@ REQUESTS: dict[str, Request] = {
     "hil start MOTION": Start(motion="swing"),
     "hil home": Home(),
     "hil jog JOINT DEGREES": Jog(joint=6, degrees=2.0),
+    "hil guide": Guide(),
     "hil stop": Stop(),
     "hil stop --category 2": Stop(category=2),
     "hil ack": Acknowledge(),
@@ -53,6 +55,7 @@ def example(situation: Situation) -> Context:
         s.STARTING: State.ENABLED,
         s.HOLDING: State.ENABLED,
         s.MOVING: State.ENABLED,
+        s.GUIDING: State.ENABLED,
         s.STOPPING: State.STOPPING,
         s.STOP_HOLDS: State.STOPPING,
         s.FAULTED: State.FAULTED,
@@ -64,7 +67,7 @@ def example(situation: Situation) -> Context:
     return Context(
         state=states[situation],
         checked=situation is not s.CHECKING,
-        task={s.STARTING: "enable", s.MOVING: "swing", s.CHECKING: "tare"}.get(situation, ""),
+        task={s.STARTING: "enable", s.GUIDING: GUIDE, s.MOVING: "swing", s.CHECKING: "tare"}.get(situation, ""),
         motion="swing" if moving else "",
         progress="0.9 of 2.0 s" if moving else "",
         ending=situation is s.ENDING,
@@ -72,6 +75,7 @@ def example(situation: Situation) -> Context:
         missing=_MISSING if missing else "",
         fault=_FAULT if situation in (s.FAULTED, s.FAULTED_OFFLINE) else "",
         since="14:03:12",
+        standing=situation is s.STOP_HOLDS,
         stop_category={s.STOPPING: 1, s.STOP_HOLDS: 2}.get(situation, -1),
         motions=("swing",),
         q=(0.0,) * 7,
@@ -112,6 +116,7 @@ hil status                   # terminal 2: where it is; --json has everything
 hil enable                   # hold the arm under command
 hil jog A6 -2                # a small step, degrees
 hil start warmup
+hil guide                    # move it by hand while the space bar is held
 hil stop                     # always accepted
 hil down
 ```
@@ -125,7 +130,11 @@ hil down
   nothing then, as with any tare.
 - **Every way out stops the arm.** `hil down`, Ctrl-C, SIGTERM and the death of `hil run` itself brake it and take the
   power away before the process ends. If the supervisor's process dies, the robot's own watchdog brakes.
-- **A stop of category 2** holds the arm under power until another `hil stop` takes it away.
+- **A stop of category 2** holds the arm under power until another `hil stop` takes it away, or `hil enable` goes on
+  from there.
+- **Guiding by hand**: `hil guide` in a terminal; the arm gives way while the space bar is held. Letting it go, going
+  faster than the cap (`free_drive.tcp_speed`), or a terminal that hangs, ends in a stop of category 2. A space bar is
+  no enabling device in the sense of ISO 10218: name the input of a real one in `free_drive.enabling_input`.
 - **Recording** begins with the cell unless it is run with `--no-record` (about 0.7 MB/s); `hil record off` completes
   the log, `hil record on` begins the next one in the same folder.
 

@@ -15,6 +15,7 @@ from hil.operation.messages import (
     Acknowledge,
     Down,
     Enable,
+    Guide,
     Home,
     Jog,
     Mark,
@@ -27,6 +28,8 @@ from hil.operation.messages import (
 )
 from safety.states import State
 
+GUIDE = "guide"
+"""Name of the task that lets a hand move the arm."""
 JOG_MAX = 10.0
 """Largest jog, degrees: a step that a person can follow with eye and hand."""
 
@@ -46,6 +49,8 @@ class Situation(enum.Enum):
     """The arm is held under command."""
     MOVING = "moving"
     """A motion is under way."""
+    GUIDING = "guided by hand"
+    """The arm gives way to a hand, or is about to."""
     STOPPING = "stopping"
     """A stop of category 0 or 1 is under way."""
     STOP_HOLDS = "held by a stop"
@@ -86,6 +91,8 @@ class Context:
     q_min: tuple[float, ...] = ()
     """Bounds for the target of a jog."""
     q_max: tuple[float, ...] = ()
+    standing: bool = False
+    """The stop under way has seen the arm stand."""
 
     @property
     def situation(self) -> Situation:
@@ -97,6 +104,8 @@ class Context:
         if self.state is State.FAULTED:
             return Situation.FAULTED if self.healthy else Situation.FAULTED_OFFLINE
         if self.state is State.ENABLED:
+            if self.task == GUIDE:
+                return Situation.GUIDING
             if self.motion:
                 return Situation.MOVING
             return Situation.STARTING if self.task else Situation.HOLDING
@@ -129,11 +138,20 @@ def decide(request: Request, context: Context) -> Verdict:
             return _acknowledge(context)
         case Enable() if situation is Situation.READY:
             return Verdict(True, "enabling: the robot opens its brakes and is held where it stands")
-        case Enable() if situation in (Situation.STARTING, Situation.HOLDING, Situation.MOVING):
+        case Enable() if situation is Situation.STOP_HOLDS and context.standing:
+            return Verdict(True, "enabled again: the arm is held where the stop left it")
+        case Enable() if situation in _ENABLED:
             return Verdict(False, f"already enabled: {describe(context)}")
         case Tare() if situation is Situation.READY:
             return Verdict(True, "checking and taring; touch neither arm nor tool for a second")
-        case Tare() if situation in (Situation.HOLDING, Situation.MOVING, Situation.STARTING):
+        case Guide(held=False):
+            guiding = situation is Situation.GUIDING
+            return Verdict(True, "the key was let go: braking" if guiding else "nothing gives way")
+        case Guide() if situation is Situation.GUIDING:
+            return Verdict(True, describe(context))
+        case Guide() if situation is Situation.HOLDING or (situation is Situation.STOP_HOLDS and context.standing):
+            return Verdict(True, "hands off for half a second, then the arm gives way while the key is held")
+        case Tare() if situation in _ENABLED:
             return Verdict(False, "a tare needs the arm at rest with its brakes closed; `hil stop` first")
         case Start() if situation is Situation.HOLDING:
             return _start(request, context)
@@ -145,6 +163,7 @@ def decide(request: Request, context: Context) -> Verdict:
             return Verdict(False, describe(context) + _ADVICE[situation])
 
 
+_ENABLED = (Situation.STARTING, Situation.HOLDING, Situation.MOVING, Situation.GUIDING)
 _ADVICE = {
     Situation.OFFLINE: "; bring the device back",
     Situation.CHECKING: "; wait until it is done, about a second",
@@ -153,7 +172,8 @@ _ADVICE = {
     Situation.HOLDING: "",
     Situation.MOVING: "; wait for its end, or `hil stop`",
     Situation.STOPPING: "; wait until the arm stands",
-    Situation.STOP_HOLDS: "; `hil stop` takes the power away, then enable anew",
+    Situation.GUIDING: "; let go of the key first",
+    Situation.STOP_HOLDS: "; `hil enable` goes on from there once it stands, `hil stop` takes the power away",
     Situation.FAULTED: "; acknowledge first",
     Situation.FAULTED_OFFLINE: "; bring the device back, then acknowledge",
     Situation.ENDING: "",
@@ -177,6 +197,8 @@ def describe(context: Context) -> str:
             return "enabled, the arm is held"
         case Situation.MOVING:
             return f"motion {c.motion!r} is under way ({c.progress})"
+        case Situation.GUIDING:
+            return "the arm gives way to your hand" if c.motion else "hands off: the arm is about to give way"
         case Situation.STOPPING:
             why = f" because of a fault: {c.fault}" if c.fault else ""
             return f"the arm is stopping (category {c.stop_category}){why}"
@@ -203,7 +225,7 @@ def _stop(request: Stop, context: Context) -> Verdict:
 def _going_down(situation: Situation) -> str:
     if situation is Situation.ENDING:
         return "already going down"
-    if situation in (Situation.STARTING, Situation.HOLDING, Situation.MOVING, Situation.STOP_HOLDS):
+    if situation in (*_ENABLED, Situation.STOP_HOLDS):
         return "stopping, then going down"
     return "going down"
 

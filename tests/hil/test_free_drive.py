@@ -10,13 +10,15 @@ import pytest
 import hil
 from drivers.contract import Array
 from hil.control import ControlError, FreeDrive, FreeDriveParams
-from hil.guiding import Guided, GuidingEnd, SpeedCap
+from hil.control.free_drive import SpeedCap
+from hil.guiding import Guided, GuidingEnd
 from hil.motion.profiles import min_jerk
 from safety.states import State
+from safety.stops import StopParams
 
 LENGTH, STIFFNESS, DURATION = 0.3, 300.0, 5.0
 SIDEWAYS, OUT, UP = np.array([0.0, -1.0, 0.0]), np.array([1.0, 0.0, 0.3]), np.array([-0.3, 0.5, 0.8])
-STANDS = 0.01
+STANDS = StopParams().standstill_speed
 """rad/s below which every joint stands."""
 
 
