@@ -22,7 +22,6 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before numpy is loa
 
 import numpy as np  # noqa: E402
 
-from hil.campaigns.wall_rig import lock_memory  # noqa: E402
 from sim_mocks.config import MockConfig  # noqa: E402
 from sim_mocks.control_server import ControlServer  # noqa: E402
 from sim_mocks.errors import MockError  # noqa: E402
@@ -85,7 +84,6 @@ def main(arguments: list[str] | None = None) -> int:
                 print(json.dumps(Operations(cell)("hello", {})), flush=True)
                 gc.collect()
                 gc.freeze()
-                lock_memory()
                 server.serve()
             finally:
                 server.close()

@@ -204,7 +204,7 @@ def _kill_mock(running: WallCell) -> Found:
     told = running.until(lambda told: told["state"] == "faulted", SETTLE)
     if told is None:
         raise Disturbed("the cell did not say within 4 s that it is faulted")
-    running.restart_mock()
+    running.mock.restart()
     running.sleep(WATCH)
     _check_latched(running.status(), problems)
     codes = tuple(dict.fromkeys(f["code"] for f in told["faults"]))

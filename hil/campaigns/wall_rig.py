@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import json
 import os
-import select
 import subprocess
 import sys
 import time
@@ -23,12 +20,10 @@ from hil.cell import Cell, load_cell
 from hil.job import Job
 from hil.mocks import MockProcess, mock_config
 from hil.operation.client import NoAnswerError, OperationClient
+from hil.operation.place import PlaceError
 
-_MCL_CURRENT, _MCL_FUTURE = 1, 2  # sys/mman.h
 START_TIMEOUT = 30.0
 """How long processes may take to begin, s; against hanging."""
-PRIORITY = {"supervisor": 60, "mock": 50}
-"""Under SCHED_FIFO, where it is permitted: otherwise other programs of a busy machine stop the arm all the time."""
 POLL = 0.1
 """Pause between two questions, s of the cell's time: an answer costs the supervisor most of a cycle."""
 
@@ -50,50 +45,56 @@ class WallCell:
     """One cell in operation; a context manager that leaves no process behind."""
 
     def __init__(self, cell: Cell, folder: Path, seed: int, slow: int = 1) -> None:
-        """``folder`` takes log and truth. ``slow``: wall-clock time that passes in a unit of the cell's; what holds
-        up the processes of a busy machine for 5 ms is then a matter of 5 ms / ``slow`` to the cell.
-
-        Raises ConnectError where a process does not start.
+        """``folder`` takes log and truth. ``slow``: wall-clock time that passes in a unit of the cell's; see
+        :mod:`hil.campaigns.wall_worker`. Raises ConnectError where a process does not start.
         """
         self.folder = folder
         self.slow = slow
         slowly = ("--slow", str(slow))
-        self.mock = MockProcess(mock_config(cell, seed=seed), ("hil.campaigns.free_mock", *slowly))
+        self.mock = MockProcess(mock_config(cell, seed=seed, realtime=True), ("hil.campaigns.free_mock", *slowly))
+        where = str(self.mock.control_dir)
         job = Job(
-            str(cell.path), (), str(folder), str(self.mock.control_dir), cell.digest(), os.getpid(), operated=True
-        )
+            str(cell.path), (), str(folder), where, cell.digest(), os.getpid(), operated=True, realtime=True
+        )  # fmt: skip
         path = folder / "job.json"
         path.write_text(job.to_json(), encoding="utf-8")
-        self.worker = subprocess.Popen(
-            [sys.executable, "-m", "hil.campaigns.wall_worker", "--job", str(path), *slowly],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with (folder / "said.txt").open("wb") as said:
+            self.worker = subprocess.Popen(
+                [sys.executable, "-m", "hil.campaigns.wall_worker", *slowly, "--job", str(path)],
+                stdout=said,
+                stderr=said,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         self.client: OperationClient | None = None
         try:
-            assert self.worker.stdout is not None
-            ready, _, _ = select.select([self.worker.stdout], [], [], START_TIMEOUT)
-            said = self.worker.stdout.readline() if ready else b""
-            if not said:
-                raise ConnectError("the supervisor's process did not start")
-            self.recorder = int(json.loads(said)["recorder"])
-            self.client = OperationClient(cell.name, timeout=10.0)
-            self.fifo = all(_prefer(self.pid(name), priority) for name, priority in PRIORITY.items())
-            """Mock and supervisor run before other programs."""
+            self.client = self._client(cell.name)
+            (recorder,) = Path(f"/proc/{self.worker.pid}/task/{self.worker.pid}/children").read_text().split()
+            self.recorder = int(recorder)
         except BaseException:
             self.close()
             raise
 
+    def _client(self, name: str) -> OperationClient:
+        """The cell's control socket, as soon as it answers. Raises ConnectError."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while self.worker.poll() is None and time.monotonic() < deadline:
+            try:
+                client = OperationClient(name, timeout=10.0)
+            except PlaceError:
+                time.sleep(0.05)
+                continue
+            try:
+                client.status()
+                return client
+            except NoAnswerError:
+                client.close()
+        said = (self.folder / "said.txt").read_text(encoding="utf-8", errors="replace")
+        raise ConnectError(f"the supervisor's process did not start: {said[-500:]}")
+
     def pid(self, victim: str) -> int:
         """Process id of ``supervisor``, ``recorder`` or ``mock``."""
         return {"supervisor": self.worker.pid, "recorder": self.recorder, "mock": self.mock.pid}[victim]
-
-    def restart_mock(self) -> None:
-        """Start a mock that died anew. Raises ConnectError."""
-        self.mock.restart()
-        _prefer(self.mock.pid, PRIORITY["mock"])
 
     def status(self) -> dict[str, Any]:
         """As ``hil status --json``. Raises NoAnswerError."""
@@ -161,7 +162,7 @@ class WallCell:
             self.client = None
         if self.worker.poll() is None:
             self.worker.kill()
-        self.worker.communicate()
+        self.worker.wait()
         self.mock.close()
 
     def __enter__(self) -> WallCell:
@@ -169,17 +170,3 @@ class WallCell:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-
-def _prefer(pid: int, priority: int) -> bool:
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(priority))
-    except PermissionError:
-        return False
-    return True
-
-
-def lock_memory() -> bool:
-    """Keep all memory of this process from being paged out; whether that is permitted."""
-    return bool(ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE) == 0)
