@@ -177,8 +177,12 @@ class MockHere:
 class MockProcess:
     """The mock cell in a process of its own; ends with this object."""
 
-    def __init__(self, config: MockConfig) -> None:
-        """Start it and wait for its hello. Raises ConnectError with what the process said."""
+    def __init__(self, config: MockConfig, served_by: Sequence[str] = ("sim_mocks.serve",)) -> None:
+        """Start it and wait for its hello. Raises ConnectError with what the process said.
+
+        ``served_by``: module with further arguments.
+        """
+        self._served_by = served_by
         # Unix sockets have short paths; a directory of our own below the system's temporary one keeps them so.
         self._own_dir = "" if config.control_dir else tempfile.mkdtemp(prefix="hil-mock-")
         self.control_dir = Path(config.control_dir or self._own_dir)
@@ -193,7 +197,7 @@ class MockProcess:
         environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
         # A session of its own: Ctrl-C in the terminal stops the arm first, then the world.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sim_mocks.serve", "--config", str(path), "--parent", str(os.getpid())],
+            [sys.executable, "-m", *self._served_by, "--config", str(path), "--parent", str(os.getpid())],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,12 @@ class StopRequest:
         return self.reason
 
 
-def work(job: Job, progress: ProgressPipe) -> Outcome:
+def connect(job: Job) -> MockLink:
+    """The mock of ``job``. Raises ConnectError, ControlError."""
+    return MockLink(job.control_dir, realtime=job.realtime)
+
+
+def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = connect) -> Outcome:
     """Run ``job`` to its end. Raises CellError, DriverError, EstimatorError, MotionError, PlaceError for what cannot be
     built."""
     request = StopRequest(job.parent)
@@ -83,7 +89,7 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
     if cell.digest() != job.digest:
         raise DriverError(f"{job.cell} was changed while the run was being started; start it again")
     run_dir = Path(job.run_dir)
-    link = MockLink(job.control_dir, realtime=job.realtime)
+    link = connect(job)
     hello = link.control.hello()
     starter = overlay_starter(link.control, cell)
     can, log = hello.get("can"), run_dir / "can"
@@ -264,14 +270,14 @@ def _outcome(supervisor: Supervisor, result: RunResult, stopped: str, problems: 
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Command line; the exit code."""
+def main(arguments: list[str] | None = None, connect: Callable[[Job], MockLink] = connect) -> int:
+    """Command line; the exit code. ``connect`` finds the job's mock, and the clock that goes with it."""
     parser = argparse.ArgumentParser(prog="python -m hil.worker", description="Run one job of a cell.")
     parser.add_argument("--job", type=Path, required=True, help="Job as JSON")
     job = Job.from_json(parser.parse_args(arguments).job.read_text(encoding="utf-8"))
     progress = ProgressPipe(sys.stdout.fileno())
     try:
-        outcome = work(job, progress)
+        outcome = work(job, progress, connect)
     except (
         CellError,
         DriverError,

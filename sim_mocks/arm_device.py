@@ -31,6 +31,12 @@ class ArmDevice(Protocol):
         """A number for the truth log: the FRI session state, or the number of drives in operation."""
         ...
 
+    @property
+    def command_age(self) -> float:
+        """Age (s) of the packet answered by the command that begins to act in this tick; -1 where none does, or where
+        a wire's commands answer no packet."""
+        ...
+
     def secured(self, braked: bool) -> bool:
         """No motor will move the arm any more; ``braked``: all brakes are closed."""
         ...

@@ -159,7 +159,15 @@ class MockCell:
             self._emit(tick, t_ns + self.dt_ns, quiet)
         self._braked = all_braked = braked if isinstance(braked, bool) else all(braked)
         self.log.append(
-            tau, arm.overlay, world.q, world.qd, world.tau_ext, world.wrench_contact, all_braked, arm.state
+            tau,
+            arm.overlay,
+            world.q,
+            world.qd,
+            world.tau_ext,
+            world.wrench_contact,
+            all_braked,
+            arm.state,
+            arm.command_age,
         )
         self.ticks += 1
 

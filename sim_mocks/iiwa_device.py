@@ -52,6 +52,11 @@ class IiwaDevice:
             self.controller.open_session(0)
 
     @property
+    def command_age(self) -> float:
+        """See :class:`sim_mocks.arm_device.ArmDevice`."""
+        return self.controller.command_age
+
+    @property
     def overlay(self) -> Array:
         """See :class:`sim_mocks.arm_device.ArmDevice`."""
         return self.controller.joints.overlay

@@ -18,15 +18,21 @@ _CHUNK = 4096
 class TruthLog:
     """Grows in chunks; with ``full=False`` only the extremes are kept.
 
-    Row k belongs to tick k: torque and brakes *during* it; q, qd, contact and session state at its end.
+    Row k belongs to tick k: torque and brakes *during* it; q, qd, contact and session state at its end; age of the
+    packet answered by the command that begins to act in it.
     """
 
     def __init__(self, dt: float, full: bool = True, n: int = 7) -> None:
         self._dt, self._full, self._n = dt, full, n
         self._columns: dict[str, slice | int] = {name: slice(k * n, k * n + n) for k, name in enumerate(_VECTORS)}
         end = n * len(_VECTORS)
-        self._columns |= {"wrench_contact": slice(end, end + 6), "braked": end + 6, "session_state": end + 7}
-        self._end, self._width = end, end + 8
+        self._columns |= {
+            "wrench_contact": slice(end, end + 6),
+            "braked": end + 6,
+            "session_state": end + 7,
+            "command_age": end + 8,
+        }
+        self._end, self._width = end, end + 9
         self._chunks: list[Array] = []
         self._rows = np.zeros((_CHUNK, self._width))
         self._used = 0
@@ -40,7 +46,16 @@ class TruthLog:
         self._braked_since: int | None = None
 
     def append(
-        self, tau: Array, overlay: Array, q: Array, qd: Array, tau_ext: Array, contact: Array, braked: bool, state: int
+        self,
+        tau: Array,
+        overlay: Array,
+        q: Array,
+        qd: Array,
+        tau_ext: Array,
+        contact: Array,
+        braked: bool,
+        state: int,
+        command_age: float = -1.0,
     ) -> None:
         """Record one tick."""
         if self._used == _CHUNK:
@@ -59,6 +74,7 @@ class TruthLog:
         row[end : end + 6] = contact
         row[end + 6] = braked
         row[end + 7] = state
+        row[end + 8] = command_age
         if not braked:
             self._braked_since = None
         elif self._braked_since is None:
@@ -68,7 +84,8 @@ class TruthLog:
 
     def truth(self) -> dict[str, npt.NDArray[Any]]:
         """All ticks: ``t_ns`` (T,) at the end of each, ``tau_motor``, ``overlay``, ``q``, ``qd``, ``tau_ext`` (T, n),
-        ``wrench_contact`` (T, 6), ``braked`` (T,) bool, ``session_state`` (T,). Raises MockError in summary mode."""
+        ``wrench_contact`` (T, 6), ``braked`` (T,) bool, ``session_state`` (T,), ``command_age`` (T,) s: of the packet
+        that a command answers which acts from this tick on, -1 where none does. Raises MockError in summary mode."""
         if not self._full:
             raise MockError("this cell keeps a summary of its truth only; build it with truth='full'")
         rows = np.concatenate([*self._chunks, self._rows[: self._used]])

@@ -13,6 +13,27 @@ _DEVICES = ("iiwa", "ft")
 """Of the cell that the campaign runs."""
 
 
+_OFFSET = (
+    "A constant or slow error of a joint's position is another zero of its encoder: nothing else that the robot sends "
+    "measures that joint (its position set-point is what we answered), and what the model could contradict is small: "
+    "at home 20 mrad of A4 change g(q) by 0.3 N·m, where `torque_model` must tolerate 21 N·m of sensor bias, friction "
+    "and model error. The arm stands off by the error. Only a second encoder or an outer measurement shows it; here it "
+    "is seen from {seen} on (`position_step`)."
+)
+_FORCE = (
+    "Until {harm} the joint torques cannot contradict the sensor: their own estimate of the force is off by up to half "
+    "of `force_max` (20 N) in free motion and at impacts, by friction, model and differentiated speed. In contact the "
+    "arm presses by as much too hard or too soft; a tare with nothing touching shows it."
+)
+UNSEEN = {
+    ("iiwa", "ramp: position of A4, 20 mrad/s"): _OFFSET.format(seen="a jump of 1.6 mrad in a tick"),
+    ("iiwa", "bias: position of A4, 5 mrad"): "As above: an offset that comes in over half a second.",
+    ("ft", "step: Fz, 5 N"): _FORCE.format(harm="20 N (`wrench_mismatch`)"),
+    ("ft", "bias: Fz, 5 N"): "As above.",
+}
+"""Why a fault of the campaign cannot be seen, by group and name of its case."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One row of the table."""

@@ -63,6 +63,11 @@ class CobotDevice:
         self._out: list[list[Frame]] = [[] for _ in self.buses]
 
     @property
+    def command_age(self) -> float:
+        """See :class:`sim_mocks.arm_device.ArmDevice`."""
+        return -1.0
+
+    @property
     def overlay(self) -> Array:
         """Joint torque that the drives believe to produce, (n,) N·m."""
         return self.sensing.nominal_torque(self._torques)

@@ -42,6 +42,11 @@ class PiperDevice:
         self._out: list[Frame] = []
 
     @property
+    def command_age(self) -> float:
+        """See :class:`sim_mocks.arm_device.ArmDevice`."""
+        return -1.0
+
+    @property
     def overlay(self) -> Array:
         """Motor torque, (6,) N·m."""
         return self.controller.tau
