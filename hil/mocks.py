@@ -24,13 +24,14 @@ from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from drivers.ticks import WallClock
 from hil.cell import Cell
-from hil.cell.devices import CobotRobot, Robot
+from hil.cell.devices import CobotRobot, PiperRobot, Robot
 from hil.cell.fri import FriLink
 from hil.telemetry.channel import has_ended
 from sim_mocks.cobot.config import CobotMockConfig
 from sim_mocks.config import FtConfig, IiwaConfig, IoConfig, MockConfig
 from sim_mocks.control_plane import Control, ControlError, LockstepTicks, SocketControl
 from sim_mocks.faults import Fault
+from sim_mocks.piper.config import PiperMockConfig
 from sim_mocks.world import Plate, WorldConfig
 
 __all__ = [
@@ -102,7 +103,7 @@ def mock_config(
         plate=plate,
         dt=1e-3,  # whatever the send period: the robot's own controller, and stiff contact, need a millisecond
         substeps=mock.substeps,
-        device="cobot" if isinstance(robot, CobotRobot) else "iiwa",
+        device={"fri": "iiwa"}.get(robot.driver, robot.driver),
         profile=mock.profile,
         contact_profile=mock.contact,
         seed=seed,
@@ -113,6 +114,7 @@ def mock_config(
         seed=seed,
         iiwa=_iiwa(robot.fri) if isinstance(robot, Robot) else None,
         cobot=_cobot(robot) if isinstance(robot, CobotRobot) else None,
+        piper=_piper(robot) if isinstance(robot, PiperRobot) else None,
         ft=FtConfig(profile=mock.profile) if cell.sensors else None,
         faults=(*planned, *faults),
         paced=paced,
@@ -145,6 +147,18 @@ def _cobot(robot: CobotRobot) -> CobotMockConfig:
         bitrate=can.buses[0].bitrate,
         period_ms=robot.can.cycle_ms,
         brakes=robot.can.brakes,
+    )
+
+
+def _piper(robot: PiperRobot) -> PiperMockConfig:
+    """An arm with the first firmware of the cell file, held by its own controller as a run finds a real one."""
+    interface = robot.can.channel.interface
+    return PiperMockConfig(
+        transport=interface,
+        channel=f"piper-{os.getpid()}" if interface == "virtual" else "",
+        bitrate=robot.can.channel.bitrate,
+        firmware=next(iter(robot.firmware)),
+        held=True,
     )
 
 

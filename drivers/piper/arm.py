@@ -148,8 +148,8 @@ class PiperArm:
             now = self._ticks.now_ns()
         if heard.set_ns < 0:
             raise ConnectError(
-                f"CAN {bus.name}: no feedback of a PiPER-type arm within {_OPEN_NS * 1e-9:g} s ({heard.frames} frames); "
-                "check its supply, the cable and 1 Mbit/s; an arm that was made a master is silent"
+                f"CAN {bus.name}: no feedback of a PiPER-type arm within {_OPEN_NS * 1e-9:g} s ({heard.frames} "
+                "frames); check its supply, the cable and 1 Mbit/s; an arm that was made a master is silent"
             )
         if version is None:
             raise ConnectError(f"CAN {bus.name}: the arm does not state its firmware; expected an answer on 0x4AF")

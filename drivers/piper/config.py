@@ -9,7 +9,7 @@ import numpy as np
 
 from drivers.cobot.bus import BusConfig
 from drivers.contract import Array
-from drivers.piper.codec import N, T_MAX, TORQUE_STEP
+from drivers.piper.codec import T_MAX, TORQUE_STEP, N
 
 PERIOD = 0.005
 """Period of the arm's feedback, s; it is fixed."""

@@ -105,7 +105,7 @@ class Supervision:
         if heard.commands_seen > self._commands and not self._bus.echoes:
             self._foreign_ns = now_ns
         self._commands = heard.commands_seen
-        if 0 <= self._foreign_ns and now_ns - self._foreign_ns <= MEMORY_NS:
+        if self._foreign_ns >= 0 and now_ns - self._foreign_ns <= MEMORY_NS:
             text = "commands to the arm that this program did not send"
             remedy = "end the other program that drives this arm"
             found.append(DeviceProblem(ProblemKind.BUS, "another master", text, remedy))

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hil.cell import Cell, CellError, load_cell, shipped_cells
-from hil.cell.devices import CobotRobot, Robot
+from hil.cell.devices import CobotRobot, PiperRobot, Robot
 from hil.cell.limits import PRESETS
 
 # Paths and figures must not be wrapped by a guess at a pipe's width.
@@ -90,7 +90,7 @@ def describe(cell: Cell) -> Panel:
     return Panel(Group(facts, "", limits_table(cell)), title=f"{cell.name}: no faults", expand=False)
 
 
-def _link(robot: Robot | CobotRobot) -> str:
+def _link(robot: Robot | CobotRobot | PiperRobot) -> str:
     """The arm and the wire it speaks, in one line."""
     if isinstance(robot, CobotRobot):
         can = robot.can
@@ -98,6 +98,10 @@ def _link(robot: Robot | CobotRobot) -> str:
         nodes = ", ".join(str(drive.node) for drive in can.drives)
         brakes = "" if can.brakes else ", no brakes"
         return f"{robot.model}, CiA 402 drives (nodes {nodes}) on {channels}, every {can.cycle_ms} ms{brakes}"
+    if isinstance(robot, PiperRobot):
+        bus, versions = robot.can.channel, ", ".join(robot.firmware)
+        wire = f"PiPER protocol V2 on {bus.interface} {bus.channel}, every {robot.period * 1e3:g} ms"
+        return f"{robot.model}, {wire}, firmware {versions}, no brakes; EXPERIMENTAL: never tried on a real arm"
     fri = robot.fri
     link = f"FRI {fri.version}, {fri.host}:{fri.port or 'any port'}, every {fri.send_period_ms} ms"
     if fri.receive_multiplier > 1:
