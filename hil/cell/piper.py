@@ -24,7 +24,9 @@ class Firmware(Section):
     torque_per_ampere: Six = Field(
         default=SDK_TORQUE_PER_AMPERE, description="joint torque over measured motor current, N·m/A"
     )
-    signs: SixSigns = Field(default=(1, 1, 1, 1, 1, 1), description="-1 where a positive torque pushes the joint backwards")
+    signs: SixSigns = Field(
+        default=(1, 1, 1, 1, 1, 1), description="-1 where a positive torque pushes the joint backwards"
+    )
 
     @property
     def scale(self) -> FirmwareScale:
