@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drivers.cobot.bus import Bus, BusConfig, Frame, open_bus
+from drivers.cobot.bus import Bus, BusConfig, open_bus
 from drivers.cobot.log import FrameLog
 from drivers.contract import (
     ArmState,
@@ -35,17 +35,15 @@ from drivers.contract import (
 )
 from drivers.errors import ConnectError, RefusedError
 from drivers.piper import codec
-from drivers.piper.config import PERIOD, FirmwareScale, PiperConfig
+from drivers.piper.config import FirmwareScale, PiperConfig
 from drivers.piper.feedback import Feedback
+from drivers.piper.link import PERIOD_NS, Link
 from drivers.piper.measurement import Measurement
 from drivers.piper.session import STANDING, Phase, Session
 from drivers.piper.supervision import Supervision
+from drivers.piper.telling import tell
 from drivers.piper.torque import TorqueFrames
 
-_PERIOD_NS = round(1e9 * PERIOD)
-_OPEN_NS = 2_000_000_000
-"""How long the arm may take to tell its firmware and posture."""
-_ASK_NS = 200_000_000
 _FATAL = frozenset(
     {ProblemKind.NODE_LOST, ProblemKind.NODE_RESTARTED, ProblemKind.NODE_STATE, ProblemKind.ADAPTER_LOST}
 )
@@ -90,25 +88,23 @@ class PiperArm:
         self._ticks, self._differentiator, self._opener = ticks, differentiator, opener
         self._figures = (q_min, q_max, qd_max, tau_max)
         self._log_folder = log
-        self._frame_log: FrameLog | None = None
-        self._bus: Bus | None = None
+        self._log: FrameLog | None = None
+        self._link: Link | None = None
         self._idle_fd = -1
         self._opened = self._reopen_wanted = False
+        self._nothing = Feedback()
         self._reset(FirmwareScale())
 
     def _reset(self, scale: FirmwareScale) -> None:
         self._scale = scale
-        self.heard = Feedback()
         self._measured = Measurement(scale, self._differentiator, *self._figures)
         self._frames = TorqueFrames(scale)
         self._session = Session(self.config.hold_speed_percent)
         self._health = LinkHealth()
         self._watch: Supervision | None = None
-        self._scratch: list[Frame] = []
         self._t_ns = self._ticks.now_ns()
         self._seq, self._sample_ns = -1, -1
         self._pending = False
-        self._lo = self._hi = np.zeros(codec.N)
         self._q_ref: Array | None = None
         self._gaps = 0
         self._rejected: dict[str, int] = {}
@@ -130,29 +126,11 @@ class PiperArm:
             raise
 
     def _connect(self) -> None:
-        bus = self._bus = self._opener(self.config.bus)
-        now = self._ticks.now_ns()
-        if self._log_folder is not None and self._frame_log is None:
-            self._frame_log = FrameLog(self._log_folder, now)
-        self._reset(FirmwareScale())
-        heard, deadline, ask = self.heard, now + _OPEN_NS, now
-        while True:
-            self._receive(now)
-            version = codec.firmware_in(heard.text)
-            if (version is not None and heard.set_ns >= 0 and None not in heard.drivers) or now >= deadline or bus.lost:
-                break
-            if now >= ask and version is None:
-                self._send([codec.encode_firmware_query()])
-                ask += _ASK_NS
-            self._ticks.wait(bus.fileno(), min(deadline - now, bus.poll_ns, _PERIOD_NS))
-            now = self._ticks.now_ns()
-        if heard.set_ns < 0:
-            raise ConnectError(
-                f"CAN {bus.name}: no feedback of a PiPER-type arm within {_OPEN_NS * 1e-9:g} s ({heard.frames} "
-                "frames); check its supply, the cable and 1 Mbit/s; an arm that was made a master is silent"
-            )
-        if version is None:
-            raise ConnectError(f"CAN {bus.name}: the arm does not state its firmware; expected an answer on 0x4AF")
+        bus = self._opener(self.config.bus)
+        if self._log_folder is not None and self._log is None:
+            self._log = FrameLog(self._log_folder, self._ticks.now_ns())
+        self._link = Link(bus, self._ticks, self._log, self._idle_fd)
+        version = self._link.identify()
         scale = self.config.firmware.get(version)
         if scale is None:
             raise ConnectError(
@@ -161,26 +139,26 @@ class PiperArm:
             )
         self.firmware = version
         self._reset(scale)
+        self._link = Link(bus, self._ticks, self._log, self._idle_fd)
         self._watch = Supervision(bus, round(self.config.silent_ms * 1e6), self._ticks.now_ns())
 
     def close(self) -> None:
         """Hand the arm back to its own control, and let go of the channel; legal more than once."""
-        if self._bus is not None:
-            if self._session.enabled:
-                self.off()
-            self._let_go()
-        if self._frame_log is not None:
-            self._frame_log.close(self._ticks.now_ns())
-            self._frame_log = None
+        if self._session.enabled:
+            self.off()
+        self._let_go()
+        if self._log is not None:
+            self._log.close(self._ticks.now_ns())
+            self._log = None
         if self._idle_fd >= 0:
             os.close(self._idle_fd)
             self._idle_fd = -1
         self._opened = self._reopen_wanted = False
 
     def _let_go(self) -> None:
-        if self._bus is not None:
-            self._bus.close()
-        self._bus = None
+        if self._link is not None:
+            self._link.bus.close()
+        self._link = None
         self._pending = False
 
     def reopen(self) -> None:
@@ -206,6 +184,11 @@ class PiperArm:
             self._let_go()
 
     # Permission
+
+    @property
+    def heard(self) -> Feedback:
+        """All that the arm has said since it was opened."""
+        return self._nothing if self._link is None else self._link.heard
 
     @property
     def enabled(self) -> bool:
@@ -242,11 +225,11 @@ class PiperArm:
     def _withdraw(self, why: str = "") -> None:
         self._pending = False
         measured, now = self._measured, self._ticks.now_ns()
-        known = self._seq >= 0 and measured.valid and now - self._sample_ns <= 3 * _PERIOD_NS
+        known = self._seq >= 0 and measured.valid and now - self._sample_ns <= 3 * PERIOD_NS
         standing = bool(known and np.abs(measured.qd).max() <= STANDING)
         if standing:
             self._session.at(measured.q)
-        self._send(self._session.withdraw(standing, why))
+        self._send(self._session.withdraw(standing, now, why))
 
     # The cycle
 
@@ -257,12 +240,12 @@ class PiperArm:
             raise RefusedError("read() on an arm that is not open; open() it first")
         if self._reopen_wanted:
             self._open_anew()
-        bus, watch = self._bus, self._watch
-        if bus is None or watch is None:
-            self._ticks.wait(self._idle_fd, _PERIOD_NS)
+        link, watch = self._link, self._watch
+        if link is None or watch is None:
+            self._ticks.wait(self._idle_fd, PERIOD_NS)
             self._t_ns = self._ticks.now_ns()
             return self._sample(False)
-        fresh = self._await_set(bus)
+        fresh = link.await_set(self._t_ns)
         now = self._t_ns = self._ticks.now_ns()
         session, measured = self._session, self._measured
         self._pending = False
@@ -293,50 +276,18 @@ class PiperArm:
                 self._q_ref = measured.q
         else:
             self._q_ref = None
-        if self._frame_log is not None:
-            self._frame_log.flush(now)
+        link.flush(now)
         return self._sample(fresh)
-
-    def _await_set(self, bus: Bus) -> bool:
-        ticks = self._ticks
-        deadline = self._t_ns + _PERIOD_NS + _PERIOD_NS // 2
-        now = ticks.now_ns()
-        while not self._receive(now):
-            if bus.lost:
-                ticks.wait(self._idle_fd, _PERIOD_NS)
-                return False
-            if now >= deadline:
-                return False
-            before = now
-            ticks.wait(bus.fileno(), min(deadline - now, bus.poll_ns))
-            now = ticks.now_ns()
-            if now - before >= _PERIOD_NS:
-                # A whole tick has passed in one wait: in lockstep that was it, whatever it brought.
-                return self._receive(now)
-        return True
-
-    def _receive(self, now: int) -> bool:
-        frames, bus = self._scratch, self._bus
-        assert bus is not None
-        frames.clear()
-        bus.drain(frames)
-        if not frames:
-            return False
-        if self._frame_log is not None:
-            self._frame_log.received(now, 0, frames)
-        return self.heard.take(frames, now)
 
     def _mirror(self, before: Phase) -> None:
         """While torque takes over, the torque that held the arm goes on; before that it is what acts."""
-        session, measured = self._session, self._measured
-        if session.phase is Phase.MIRRORING:
+        phase, tau, frames = self._session.phase, self._measured.tau, self._frames
+        if phase is Phase.MIRRORING:
             if before is not Phase.MIRRORING:
-                self._lo = self._hi = measured.tau
-            self._torque(TorqueCommand(self._lo, measured.q))
-        elif session.phase is Phase.ENABLING:
-            self._lo = self._hi = measured.tau
-        elif session.phase is not Phase.COMMANDED:
-            self._lo = self._hi = np.zeros(codec.N)
+                frames.known(tau)
+            self._torque(TorqueCommand(frames.lo, self._measured.q))
+        elif phase is not Phase.COMMANDED:
+            frames.known(tau if phase is Phase.ENABLING else None)
 
     def command(self, passed: PassedCommand) -> bool:
         """Send the torques that the gate passed; False if the adapter did not take them all.
@@ -367,28 +318,16 @@ class PiperArm:
 
     def _torque(self, command: TorqueCommand | MitCommand) -> bool:
         taken = self._send(self._frames.encode(command, self._measured.q, self._measured.qd))
-        acting = self._frames.acting
-        if taken:
-            self._lo = self._hi = acting
-        else:
-            self._lo, self._hi = np.minimum(self._lo, acting), np.maximum(self._hi, acting)
-            self._health.unanswered += 1
+        self._frames.sent(taken)
+        self._health.unanswered += not taken
         return taken
 
     def _send(self, frames: list[codec.Outgoing]) -> bool:
-        bus = self._bus
-        if bus is None or not frames:
-            return not frames
-        if self._frame_log is not None:
-            self._frame_log.sent(self._ticks.now_ns(), 0, frames)
-        taken = bus.send(frames)
-        if not taken:
-            self._rejected["send"] = self._rejected.get("send", 0) + 1
-        return taken
+        return self._link is not None and self._link.send(frames)
 
     def _state(self) -> ArmState:
-        watch = self._watch
-        if self._bus is None or watch is None or self._seq < 0 or self._bus.lost:
+        link, watch = self._link, self._watch
+        if link is None or watch is None or self._seq < 0 or link.bus.lost:
             return ArmState.DISCONNECTED
         if any(problem.kind is ProblemKind.NODE_LOST and problem.part == "arm" for problem in watch.problems):
             return ArmState.DISCONNECTED
@@ -410,8 +349,8 @@ class PiperArm:
             measured.tau,
             nan,
             nan,
-            self._lo,
-            self._hi,
+            self._frames.lo,
+            self._frames.hi,
             nan if self._q_ref is None else self._q_ref,
             self._state(),
         )
@@ -421,30 +360,15 @@ class PiperArm:
     def send_gripper(self, stroke: float, torque: float) -> None:
         """Order the gripper to an opening (m) with a bounding torque (N·m); see :class:`drivers.piper.gripper`. Raises
         RefusedError while the arm is not open."""
-        if self._bus is None or not self._send([codec.encode_gripper(stroke, torque)]):
+        if not self._send([codec.encode_gripper(stroke, torque)]):
             raise RefusedError("the gripper cannot be commanded: the arm's CAN channel is not open or takes no frames")
 
     def health(self) -> LinkHealth:
         """The driver's own record, updated in place: copy what must last."""
-        health, heard, watch, session = self._health, self.heard, self._watch, self._session
-        health.frames, health.gaps, health.late = heard.frames, self._gaps, heard.late
-        health.duplicates, health.quality = heard.duplicates, self._quality
-        health.rejected = {**self._rejected, **heard.rejected}
-        garbled = 0 if self._bus is None else self._bus.garbled
-        for reason, count in (
-            ("foreign", heard.foreign), ("garbled", garbled), ("torque_clamped", self._frames.clamped)
-        ):  # fmt: skip
-            if count:
-                health.rejected[reason] = count
-        health.drives_on = all(heard.enabled) if None not in heard.drivers else None
-        health.problems = () if watch is None else watch.problems
-        found = {f"{problem.part}: {problem.text}; {problem.remedy}" for problem in health.problems}
-        if session.off:
-            found.add("off: not commanded until release()")
-        if session.phase is Phase.STOPPED:
-            found.add(
-                "emergency stop: a person must support the arm and resume it with its maker's tool; it drops then"
-            )
-        found.update(text for text in (session.refusal, self.trouble) if text)
-        health.flags = frozenset(found)
+        health = self._health
+        tell(health, self.heard, self._link, self._watch, self._session, self.trouble)
+        health.gaps, health.quality = self._gaps, self._quality
+        health.rejected |= self._rejected
+        if self._frames.clamped:
+            health.rejected["torque_clamped"] = self._frames.clamped
         return health

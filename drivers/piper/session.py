@@ -19,6 +19,7 @@ import enum
 from drivers.contract import ArmState, Array
 from drivers.piper import codec
 from drivers.piper.feedback import Feedback
+from drivers.piper.supervision import EMERGENCY_STOP
 
 HOLD_TICKS = 20
 """Ticks for which the arm's own position control holds before torque takes over: its torque settles."""
@@ -28,7 +29,7 @@ REPEAT_TICKS = 20
 ENABLE_TICKS = 400
 """Ticks after which an arm that did not come to COMMANDED is handed back."""
 INSIST_TICKS = 10
-"""For so many ticks the hand-back or the emergency stop is sent anew: frames may be lost."""
+"""For so many ticks at least, and until the arm reports it, the hand-back or the emergency stop is sent anew."""
 UNCOMMANDED_TICKS = 3
 """Ticks in a row without a command after which the arm is handed back: it has no time-out of its own."""
 STANDING = 0.05
@@ -56,6 +57,7 @@ class Session:
         """Why the last enable came to nothing; empty if it did not."""
         self._speed = hold_speed_percent
         self._ticks = self._held = self._insist = self._idle = 0
+        self._since_ns, self._obeyed = -1, True
         self._hold: list[float] = []
 
     @property
@@ -74,13 +76,13 @@ class Session:
         self._ticks = self._held = 0
         self._hold = q.tolist()
 
-    def withdraw(self, standing: bool, why: str = "") -> list[codec.Outgoing]:
+    def withdraw(self, standing: bool, now_ns: int, why: str = "") -> list[codec.Outgoing]:
         """End the permission; what to send now. ``standing``: fresh feedback says that the arm stands."""
         was = self.phase
         self.refusal = why or self.refusal
         if was in (Phase.HOLDING, Phase.REST, Phase.STOPPED) and (standing or was is Phase.STOPPED):
             return []
-        self._insist = INSIST_TICKS
+        self._insist, self._since_ns, self._obeyed = INSIST_TICKS, now_ns, False
         self.phase = Phase.HOLDING if standing else Phase.STOPPED
         return self._insisted()
 
@@ -96,8 +98,9 @@ class Session:
         """One tick: what to send besides torques."""
         phase = self.phase
         if phase in (Phase.HOLDING, Phase.STOPPED):
-            if self._insist:
-                self._insist -= 1
+            self._insist = max(0, self._insist - 1)
+            self._obeyed = self._obeyed or (heard.status_ns > self._since_ns and self._obeys(heard))
+            if self._insist or not self._obeyed:
                 return self._insisted()
             if phase is Phase.STOPPED and not self.off and heard.status is not None and heard.status.arm == 0:
                 self.phase = Phase.REST
@@ -137,12 +140,20 @@ class Session:
             return ArmState.COMMANDED
         if self.enabled:
             return ArmState.SYNCHRONISING
-        if self.off or not fit or self.phase is Phase.STOPPED:
+        if self.off or not fit or self.phase is Phase.STOPPED or not self._obeyed:
             return ArmState.MONITORING
         return ArmState.READY
 
     def _own_hold(self) -> list[codec.Outgoing]:
         return [codec.encode_mode(codec.MOVE_JOINTS, self._speed), *codec.encode_joint_targets(self._hold)]
+
+    def _obeys(self, heard: Feedback) -> bool:
+        status = heard.status
+        if status is None:
+            return False
+        if self.phase is Phase.STOPPED:
+            return status.arm == EMERGENCY_STOP
+        return status.control == codec.CONTROL_CAN and status.move == codec.MOVE_JOINTS
 
     def _insisted(self) -> list[codec.Outgoing]:
         return self._own_hold() if self.phase is Phase.HOLDING else [codec.encode_emergency_stop()]

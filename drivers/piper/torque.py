@@ -18,6 +18,10 @@ class TorqueFrames:
         self._signs = np.array(scale.signs, dtype=np.float64)
         self.acting: Array = np.zeros(codec.N)
         """Joint torque that the frames of the last :meth:`encode` make at the posture given there, (6,) N·m."""
+        self.lo: Array = self.acting
+        """Lower bound of the torque that acts on the arm, N·m."""
+        self.hi: Array = self.acting
+        """Upper bound of it."""
         self.clamped = 0
         """Joint torques that did not fit into a frame."""
 
@@ -43,6 +47,17 @@ class TorqueFrames:
             sent = sent + held[:, 0] * (p - q) + held[:, 1] * (v - qd)
         self.acting = sent
         return frames
+
+    def sent(self, taken: bool) -> None:
+        """The frames of the last :meth:`encode` left, all or not all ``taken``: some joints may act on the old ones."""
+        if taken:
+            self.lo = self.hi = self.acting
+        else:
+            self.lo, self.hi = np.minimum(self.lo, self.acting), np.maximum(self.hi, self.acting)
+
+    def known(self, tau: Array | None) -> None:
+        """What acts is not ours: the arm's own ``tau`` (6,) N·m, or None where nothing is to be said of it."""
+        self.lo = self.hi = np.zeros(codec.N) if tau is None else tau
 
     @staticmethod
     def _vector(name: str, value: object) -> Array:

@@ -65,11 +65,11 @@ def test_every_read_is_one_period_and_one_set(rig: PiperRig) -> None:
 
 
 def test_a_foreign_firmware_or_a_silent_bus_is_refused_with_a_remedy(make: Make) -> None:
-    with pytest.raises(ConnectError, match="firmware is 1.8-5.*knows the torque scale of 1.6-3.*docs/piper"):
+    with pytest.raises(ConnectError, match=r"firmware is 1.8-5.*knows the torque scale of 1.6-3.*docs/piper"):
         make(version="1.6-3").arm.open()
     silent = make()
     silent.host.arm.port.unplug()  # type: ignore[attr-defined]
-    with pytest.raises(ConnectError, match="no feedback.*check its supply"):
+    with pytest.raises(ConnectError, match=r"no feedback.*check its supply"):
         silent.arm.open()
     with pytest.raises(RefusedError, match="not open"):
         silent.arm.read()
