@@ -113,8 +113,7 @@ class PiperArm:
     # Opening and closing
 
     def open(self) -> None:
-        """Open the channel, ask for the firmware and hear one set of feedback; nothing is enabled. Raises
-        ConnectError."""
+        """Open the channel, ask for the firmware, hear all feedback once; nothing is enabled. Raises ConnectError."""
         if self._opened:
             raise ConnectError("this arm is open already; close() it first")
         self._idle_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -131,12 +130,7 @@ class PiperArm:
             self._log = FrameLog(self._log_folder, self._ticks.now_ns())
         self._link = Link(bus, self._ticks, self._log, self._idle_fd)
         version = self._link.identify()
-        scale = self.config.firmware.get(version)
-        if scale is None:
-            raise ConnectError(
-                f"the arm's firmware is {version}; the cell knows the torque scale of "
-                f"{', '.join(sorted(self.config.firmware))}: measure it (docs/piper.md) and add it to robot.firmware"
-            )
+        scale = self.config.scale_of(version)
         self.firmware = version
         self._reset(scale)
         self._link = Link(bus, self._ticks, self._log, self._idle_fd)

@@ -9,6 +9,7 @@ import numpy as np
 
 from drivers.cobot.bus import BusConfig
 from drivers.contract import Array
+from drivers.errors import ConnectError
 from drivers.piper.codec import T_MAX, TORQUE_STEP, N
 
 PERIOD = 0.005
@@ -66,3 +67,12 @@ class PiperConfig:
             raise ValueError(f"hold_speed_percent {self.hold_speed_percent}: 1 … 100")
         if not 10.0 <= self.silent_ms <= 100.0:
             raise ValueError(f"silent_ms {self.silent_ms}: 10 … 100 ms, two to twenty periods of the feedback")
+
+    def scale_of(self, version: str) -> FirmwareScale:
+        """Of the firmware that the arm states. Raises ConnectError for one that nobody has measured."""
+        if version not in self.firmware:
+            raise ConnectError(
+                f"the arm's firmware is {version}; the cell knows the torque scale of "
+                f"{', '.join(sorted(self.firmware))}: measure it (docs/piper.md) and add it to robot.firmware"
+            )
+        return self.firmware[version]

@@ -420,3 +420,43 @@ def test_kinds_of_frames_that_are_no_data_are_counted(rig: PiperRig) -> None:
     for _ in range(10):
         rig.arm.read()
     assert [problem.part for problem in rig.arm.health().problems] == ["error frames"]
+
+
+def test_a_stop_that_is_lost_on_the_way_is_sent_until_the_arm_reports_it(rig: PiperRig) -> None:
+    sample = rig.commanded()
+    for _ in range(10):
+        rig.answer(sample, -WEIGHT + np.array([2.0, 0, 0, 0, 0, 0]))
+        sample = rig.arm.read()
+    port = rig.host.arm.port  # type: ignore[attr-defined]
+    port.unplug()
+    rig.arm.off()
+    for _ in range(30):
+        rig.arm.read()
+    assert not rig.controller.stopped
+    port.plug()
+    for _ in range(5):
+        rig.arm.read()
+    assert rig.controller.stopped
+    rig.commands()
+    for _ in range(20):
+        sample = rig.arm.read()
+    assert rig.commands() == []
+    assert sample.state is ArmState.MONITORING
+
+
+def test_after_a_person_has_resumed_the_arm_it_is_ready_and_off(rig: PiperRig) -> None:
+    rig.commanded()
+    rig.tap.filter = lambda frames: []
+    for _ in range(6):
+        rig.arm.read()
+    rig.tap.filter = lambda frames: frames
+    for _ in range(30):
+        rig.arm.read()
+    assert rig.arm.phase is Phase.STOPPED
+    rig.world.load = np.zeros(6)  # supported
+    rig.controller._emergency(2)
+    sample = rig.until(ArmState.READY)
+    assert not any(rig.controller.enabled)
+    assert rig.arm.phase is Phase.REST
+    assert rig.arm.health().drives_on is False
+    assert sample.tau == pytest.approx(np.zeros(6), abs=1e-6)
