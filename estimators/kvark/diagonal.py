@@ -94,40 +94,47 @@ def advance(
     return nu, nis
 
 
+def prepare(params: RecursionParams) -> tuple[Array, float, Array, Array, npt.NDArray[np.int64]]:
+    """What :func:`advance` begins with: state, ν, start, numbers (ρ and λ_R still zero), rules."""
+    p, m0 = params, params.pseudo_samples
+    state = np.vstack((np.zeros(p.q_rate.size), p.r_empirical, m0 * p.q_rate, p.r_empirical))
+    numbers = np.array([p.weight, 0.0, 0.0, *p.q_clip, *p.r_clip])
+    rules = np.array([_RULES[p.adapt_q], _RULES[p.adapt_r]])
+    return state, m0, np.vstack((p.q_rate, p.r_empirical)), numbers, rules
+
+
 class DiagonalRecursion:
     """See :class:`estimators.kvark.recursion.Recursion`; ``P``, ``Q`` and ``R_emp`` are (n,) here."""
 
     def __init__(self, params: RecursionParams) -> None:
-        self.params = p = params
-        self.n = p.q_rate.size
-        self._start = np.vstack((p.q_rate, p.r_empirical))
-        self._numbers = np.array([p.weight, 0.0, 0.0, *p.q_clip, *p.r_clip])
-        self._rules = np.array([_RULES[p.adapt_q], _RULES[p.adapt_r]])
+        self.params = params
+        self.n = params.q_rate.size
         self._dt = math.nan
         self.reset()
 
     def reset(self) -> None:
         """Start anew at zero torque, with P = R_emp as at start."""
-        p = self.params
-        m0 = p.pseudo_samples
-        self._state = np.vstack((np.zeros(self.n), p.r_empirical, m0 * p.q_rate, p.r_empirical))
-        self._nu = m0
+        self._state, self._nu, self._start, self._numbers, self._rules = prepare(self.params)
+        self._dt = math.nan
         self.nis = math.nan
 
     @property
     def x(self) -> Array:
         """External torque (n,) N·m."""
-        return self._state[X].copy()
+        value: Array = self._state[X].copy()
+        return value
 
     @property
     def P(self) -> Array:
         """Its variance (n,) (N·m)², without that of the residual model."""
-        return self._state[P].copy()
+        value: Array = self._state[P].copy()
+        return value
 
     @property
     def R_emp(self) -> Array:
         """Measurement noise beside the residual model's variance (n,) (N·m)²."""
-        return self._state[R_EMP].copy()
+        value: Array = self._state[R_EMP].copy()
+        return value
 
     @property
     def q_rate(self) -> Array:
@@ -147,4 +154,5 @@ class DiagonalRecursion:
         self._nu, self.nis = advance(
             self._state, self._nu, y, sigma, dt, self._start, self._numbers, self._rules
         )
-        return self._state[X].copy()
+        value: Array = self._state[X].copy()
+        return value

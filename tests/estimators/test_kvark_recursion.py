@@ -174,7 +174,13 @@ def test_a_measurement_that_is_not_finite_only_makes_it_less_sure(kind: type, ba
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("q_rate", [1.0, -1.0]), ("r_empirical", [math.nan, 1.0]), ("colour", 0.0), ("window_q", math.inf), ("q_clip", (2.0, 3.0))],
+    [
+        ("q_rate", [1.0, -1.0]),
+        ("r_empirical", [math.nan, 1.0]),
+        ("colour", 0.0),
+        ("window_q", math.inf),
+        ("q_clip", (2.0, 3.0)),
+    ],
 )
 def test_parameters_out_of_range_are_refused(name: str, value: object) -> None:
     values: dict[str, object] = {"q_rate": np.ones(2), "r_empirical": np.ones(2), name: value}
