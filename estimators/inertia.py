@@ -53,3 +53,18 @@ def inertia_problem(inertia: Array) -> str:
     if low + mid < high * (1.0 - 1e-3):
         return f"principal moments {low:.3g}, {mid:.3g}, {high:.3g} break the triangle inequality"
     return ""
+
+
+def pseudo_inertia(parameters: Array) -> Array:
+    """The 4×4 matrix of m, m c (3), Ixx, Ixy, Iyy, Ixz, Iyz, Izz, positive definite exactly for a real body of mass.
+
+    Wensing, Kim, Slotine: Linear matrix inequalities for physically consistent inertial parameter identification (2018).
+    """
+    m, moment = parameters[0], parameters[1:4]
+    xx, xy, yy, xz, yz, zz = parameters[4:]
+    inertia = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    J = np.empty((4, 4))
+    J[:3, :3] = 0.5 * np.trace(inertia) * np.eye(3) - inertia
+    J[:3, 3] = J[3, :3] = moment
+    J[3, 3] = m
+    return J

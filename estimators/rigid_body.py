@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pinocchio as pin
 
 from estimators.errors import ModelError
-from estimators.inertia import BodyInertia
+from estimators.inertia import BodyInertia, pseudo_inertia
 from estimators.pose import checked_pose
 from estimators.urdf import build_model
 
@@ -161,6 +161,34 @@ class RigidBodyModel:
         np.dot(self._Ct, qd, out=dyn.beta)
         dyn.beta -= dyn.g
         return dyn
+
+    def inertial_regressor(self, q: Array, qd: Array, qdd: Array) -> Array:
+        """∂RNEA/∂π (n, 11 n), fresh: ten parameters a link (mass, first moments, inertia about the joint), armatures.
+
+        Order of a link's ten: m, m c (3), Ixx, Ixy, Iyy, Ixz, Iyz, Izz, in the frame of its joint.
+        """
+        links = pin.computeJointTorqueRegressor(self.model, self._aux, q, qd, qdd)
+        return np.hstack((links, np.diag(qdd)))
+
+    def inertial_parameters(self) -> Array:
+        """π (11 n,), in the order of :meth:`inertial_regressor`."""
+        links = [inertia.toDynamicParameters() for inertia in self.model.inertias[1:]]
+        return np.concatenate((*links, self.model.armature))
+
+    def adjust(self, parameters: Array) -> None:
+        """Take ``parameters`` π (11 n,) from now on. Raises ModelError, and changes nothing, if no real body has them."""
+        n = self.n
+        if parameters.shape != (11 * n,) or not np.isfinite(parameters).all():
+            raise ModelError(f"inertial parameters have shape {parameters.shape}; expected {11 * n} finite values")
+        links, armature = parameters[: 10 * n].reshape(n, 10), parameters[10 * n :]
+        if (armature < 0.0).any():
+            raise ModelError(f"armature is {armature}; expected {n} values >= 0 kg m²")
+        for j, link in enumerate(links):
+            if not np.linalg.eigvalsh(pseudo_inertia(link))[0] > 0.0:
+                raise ModelError(f"the parameters of link {j + 1} are those of no real body: {link.tolist()}")
+        for j, link in enumerate(links):
+            self.model.inertias[j + 1] = pin.Inertia.FromDynamicParameters(link)
+        self.model.armature = armature.copy()
 
     def gravity(self, q: Array) -> Array:
         """Gravity torque g(q), (n,) N·m, tool included; a fresh array."""

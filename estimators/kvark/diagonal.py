@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +22,14 @@ _F = TypeVar("_F", bound=Callable[..., object])
 try:
     from numba import njit
 
-    def _compiled(function: _F) -> _F:
-        made: _F = njit(cache=True, fastmath=False)(function)
-        return made
+    def compiled(function: _F) -> _F:
+        """Machine code where numba is installed, the function itself elsewhere; the same numbers either way."""
+        return cast(_F, njit(cache=True, fastmath=False)(function))
 
     COMPILED = True
 except ImportError:  # pragma: no cover - depends on what is installed
 
-    def _compiled(function: _F) -> _F:
+    def compiled(function: _F) -> _F:
         return function
 
     COMPILED = False
@@ -41,9 +41,9 @@ X, P, PSI, R_EMP = 0, 1, 2, 3
 """Rows of the state (4, n): torque, its variance, Ψ per second, R_emp."""
 
 
-@_compiled
+@compiled
 def advance(
-    state: Array, nu: float, y: Array, sigma: Array, dt: float, start: Array, numbers: Array, rules: Array
+    state: Array, nu: float, y: Array, sigma: Array, dt: float, start: Array, numbers: Array, rules: npt.NDArray[Any]
 ) -> tuple[float, float]:
     """One step in place; the new ν and the NIS (NaN for a step without measurement).
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from estimators.kvark.diagonal import _compiled, advance, prepare
+from estimators.kvark.diagonal import advance, compiled, prepare
 from estimators.kvark.recursion import RecursionParams
 
 Array = npt.NDArray[np.float64]
 
 
-@_compiled
+@compiled
 def _run(
-    y: Array, sigma: Array, dt: float, state: Array, nu: float, start: Array, numbers: Array, rules: Array, out: Array
+    y: Array, sigma: Array, dt: float, state: Array, nu: float, start: Array, numbers: Array,
+    rules: npt.NDArray[Any], out: Array,
 ) -> int:
     """Rows of ``out`` (m, 2n + 1): x, P, NIS after each row of ``y``."""
     n = state.shape[1]

@@ -84,7 +84,10 @@ def fit_arm(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> list[JointFit]:
-    """:func:`fit_joint` for each column of ``s``, ``tau`` (m, n) and of the held-out pairs; ``progress(joint)`` after each."""
+    """:func:`fit_joint` for each column of ``s``, ``tau`` (m, n) and of the held-out pairs.
+
+    ``progress(joint)`` is called after each joint.
+    """
     fits = []
     for j in range(s.shape[1]):
         fits.append(fit_joint(s[:, j], tau[:, j], s_held_out[:, j], tau_held_out[:, j], components, seed))
