@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
-from estimators.errors import ModelError, ParameterError
+from estimators.errors import ParameterError
 from estimators.kvark import momentum
 from estimators.kvark.memory import MemoryFeatures, MemoryParams
+from estimators.inertia import pseudo_inertia
 from estimators.rigid_body import RigidBodyModel
 
 Array = npt.NDArray[np.float64]
@@ -48,8 +49,10 @@ class Prior:
     """m: of the centres of mass."""
     inertia: float = 0.05
     armature: float = 0.05
-    weight: float = 30.0
+    weight: float = 1.0
     """Of a feature's share in the residual's standard deviation."""
+    repeats: float = 300.0
+    """Labels that say one thing between them: neighbours of a trajectory are no independent witnesses."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,10 +82,20 @@ def fit(
     Y = np.concatenate([part[0] for part in parts])  # (k, n, 11 n)
     Phi = np.concatenate([part[1] for part in parts])  # (k, n, F)
     b = np.concatenate([part[2] for part in parts])  # (k, n)
+    delta, _, _ = _solve(Y, Phi, b, _sigma(model, prior), prior)
+    delta = _real(model, delta)
+    # Anew: the weights belong to the parameters that are used, not to those that were wanted.
+    _, weights, error = _solve(Y, Phi, b - Y @ delta, np.zeros_like(delta), prior)
+    return SemiParametric(
+        memory, weights, model.inertial_parameters() + delta, np.sqrt(np.mean(error**2, axis=0))
+    )
+
+
+def _solve(Y: Array, Phi: Array, b: Array, sigma_pi: Array, prior: Prior) -> tuple[Array, Array, Array]:
+    """δπ (11 n,), weights (n, F) and what remains of ``b`` (k, n), by iteratively reweighted least squares."""
     k, n, F = Phi.shape
     scale = np.sqrt(np.mean(Phi**2, axis=0)) + 1e-12
     Phi = Phi / scale
-    sigma_pi = _sigma(model, prior)
     tau_sigma = b.std(axis=0)
     # Unknowns: δπ in its prior's units, then the joints' weights in units of the residual's spread.
     size = 11 * n + n * F
@@ -93,7 +106,7 @@ def fit(
         A = np.zeros((size, size))
         rhs = np.zeros(size)
         for j in range(n):
-            w = trust[:, j] / noise[j] ** 2
+            w = trust[:, j] / (prior.repeats * noise[j] ** 2)
             G = np.hstack((Y[:, j] * sigma_pi, Phi[:, j] * tau_sigma[j]))
             at = np.concatenate((np.arange(11 * n), 11 * n + j * F + np.arange(F)))
             WG = G * w[:, None]
@@ -106,8 +119,7 @@ def fit(
         error = b - Y @ delta - np.einsum("kjf,jf->kj", Phi, weights)
         noise = np.maximum(1.4826 * np.median(np.abs(error), axis=0), 1e-3 * tau_sigma)
         trust = 1.0 / np.maximum(1.0, np.abs(error) / (_HUBER * noise))
-    parameters = _real(model, delta)
-    return SemiParametric(memory, weights / scale, parameters, np.sqrt(np.mean(error**2, axis=0)))
+    return delta, weights / scale, error
 
 
 def predict(fitted: SemiParametric, run: Run) -> Array:
@@ -147,16 +159,16 @@ def _sigma(model: RigidBodyModel, prior: Prior) -> Array:
 
 
 def _real(model: RigidBodyModel, delta: Array) -> Array:
-    """Nominal parameters plus as much of ``delta`` as leaves every link a real body."""
+    """As much of ``delta`` (11 n,), link by link, as leaves every link a real body."""
+    n = model.n
     nominal = model.inertial_parameters()
-    part = 1.0
-    while part > 1e-3:
-        try:
-            model.adjust(nominal + part * delta)
-        except ModelError:
-            part *= 0.8
-            continue
-        model.adjust(nominal)
-        found: Array = nominal + part * delta
-        return found
-    return nominal
+    kept = delta.copy()
+    for j in range(n):
+        link = slice(10 * j, 10 * j + 10)
+        while not np.linalg.eigvalsh(pseudo_inertia(nominal[link] + kept[link]))[0] > 0.0:
+            kept[link] *= 0.8
+            if np.abs(kept[link]).max() < 1e-9:
+                kept[link] = 0.0
+                break
+    kept[10 * n :] = np.maximum(kept[10 * n :], -0.5 * nominal[10 * n :])
+    return kept
