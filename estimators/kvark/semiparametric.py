@@ -19,9 +19,9 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
 from estimators.errors import ParameterError
+from estimators.inertia import pseudo_inertia
 from estimators.kvark import momentum
 from estimators.kvark.memory import MemoryFeatures, MemoryParams
-from estimators.inertia import pseudo_inertia
 from estimators.rigid_body import RigidBodyModel
 
 Array = npt.NDArray[np.float64]
