@@ -176,7 +176,7 @@ class RigidBodyModel:
         return np.concatenate((*links, self.model.armature))
 
     def adjust(self, parameters: Array) -> None:
-        """Take ``parameters`` π (11 n,) from now on. Raises ModelError, and changes nothing, if no real body has them."""
+        """Take ``parameters`` π (11 n,) from now on. Raises ModelError and changes nothing if no real body has them."""
         n = self.n
         if parameters.shape != (11 * n,) or not np.isfinite(parameters).all():
             raise ModelError(f"inertial parameters have shape {parameters.shape}; expected {11 * n} finite values")
