@@ -58,7 +58,8 @@ def inertia_problem(inertia: Array) -> str:
 def pseudo_inertia(parameters: Array) -> Array:
     """The 4×4 matrix of m, m c (3), Ixx, Ixy, Iyy, Ixz, Iyz, Izz, positive definite exactly for a real body of mass.
 
-    Wensing, Kim, Slotine: Linear matrix inequalities for physically consistent inertial parameter identification (2018).
+    Wensing, Kim, Slotine: Linear matrix inequalities for physically consistent inertial parameter identification,
+    2018.
     """
     m, moment = parameters[0], parameters[1:4]
     xx, xy, yy, xz, yz, zz = parameters[4:]

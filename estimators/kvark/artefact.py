@@ -91,7 +91,7 @@ def load(path: Path) -> TrainedKvark:
                 f"{path}: format {about['format']} of kind {about['kind']!r}; expected {FORMAT} of kvark: train it anew"
             )
         tables = Tables(arrays["low"], arrays["step"], arrays["mean"], arrays["variance"])
-        options = {key: tuple(value) if isinstance(value, list) else value for key, value in about["filter"].items()}
+        options: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in about["filter"].items()}
         params = RecursionParams(arrays["q_rate"], arrays["r_empirical"], **options)
         trained = TrainedKvark(
             tables, params, about["robot"], float(about["scale"]), float(about["level"]), about["provenance"]
@@ -113,8 +113,8 @@ def require_fit(trained: TrainedKvark, n: int, robot: str, path: Path) -> None:
         raise ModelError(f"{path} is for {trained.n} joints, the cell's robot has {n}: name the model of this robot")
     if trained.robot != robot:
         raise ModelError(
-            f"{path} was trained with another rigid-body model (URDF {trained.robot[:12]}…, the cell has {robot[:12]}…): "
-            "train it anew with this cell"
+            f"{path} was trained with another rigid-body model (URDF {trained.robot[:12]}…, "
+            f"the cell has {robot[:12]}…): train it anew with this cell"
         )
 
 
