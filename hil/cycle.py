@@ -11,6 +11,7 @@ import numpy.typing as npt
 from drivers.contract import Array, LinkHealth, RobotSample, WrenchSample
 from estimators.rigid_body import Dynamics
 from hil.motion import Reference
+from hil.realtime.skips import TickCount
 from safety.states import SafetyMachine
 
 
@@ -50,6 +51,8 @@ class CycleView(Protocol):
     dyn: Dynamics | None
     reference: Reference | None
     stop_category: int
+    skips: TickCount
+    late_ns: int
 
     @property
     def health(self) -> LinkHealth: ...

@@ -130,7 +130,9 @@ class TelemetryWriter:
         if sensor is not None:
             s["ft_gaps"][()] = sensor.gaps
             s["ft_rejected"][()] = _refused(sensor)
+        s["skipped"][()] = cycle.skips.skipped
         s["wall_wake_ns"][()] = woke
+        s["wall_late_ns"][()] = cycle.late_ns
         s["wall_read_ns"][()] = read_ns
         # 0 is left out of the figures: a cycle that commands nothing has nothing to write.
         s["wall_write_ns"][()] = read_ns + write_ns if decision.sent else 0

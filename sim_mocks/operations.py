@@ -72,7 +72,8 @@ class Operations:
             "ft_path": cell.ft_path,
             "profile": cell.config.world.profile,
             "seed": cell.config.seed,
-            "paced": cell.config.paced,
+            "paced": cell.config.paced or cell.config.realtime,
+            "realtime": cell.config.realtime,
         }
 
     def _state(self) -> dict[str, Any]:
@@ -99,6 +100,8 @@ class Operations:
             "ios": dict(controller.ios.values),
             "foreign": cell.udp.foreign,
             "problems": list(cell.problems),
+            "skipped": cell.skipped,
+            "late_max_ns": cell.late_max_ns,
         }
 
     def _push(self, wrench: list[float] | None = None) -> None:

@@ -84,8 +84,6 @@ class Context:
     since: str = ""
     """Time of day at which the fault was latched, or the present state was entered."""
     stop_category: int = -1
-    standing: bool = False
-    """The stop under way has seen the arm stand."""
     log: str = ""
     """Name of the log that is being written, empty for none."""
     motions: tuple[str, ...] = ()
@@ -93,6 +91,8 @@ class Context:
     q_min: tuple[float, ...] = ()
     """Bounds for the target of a jog."""
     q_max: tuple[float, ...] = ()
+    standing: bool = False
+    """The stop under way has seen the arm stand."""
 
     @property
     def situation(self) -> Situation:

@@ -92,10 +92,12 @@ FIELDS: tuple[Field, ...] = (
     Field("rejected", None, "i8", "", "frames or datagrams of the arm refused so far"),
     Field("ft_gaps", None, "i8", "", "F/T frames missing so far"),
     Field("ft_rejected", None, "i8", "", "F/T frames refused so far"),
+    Field("skipped", None, "i8", "", "ticks of the arm that passed without a cycle of ours so far"),
     Field("wall_wake_ns", None, "i8", "ns", "monotonic time at which the cycle woke", TIMING),
     Field("wall_read_ns", None, "i8", "ns", "wake to sample decoded", TIMING),
     Field("wall_write_ns", None, "i8", "ns", "wake to command written; 0 where none was", TIMING),
     Field("wall_cycle_ns", None, "i8", "ns", "all of the cycle's work, without waiting", TIMING),
+    Field("wall_late_ns", None, "i8", "ns", "packet in the kernel to wake; 0 where not known (lockstep)", TIMING),
     Field("wall_pub_ns", None, "i8", "ns", "publishing the row before this one (set by the publisher)", TIMING),
 )
 
