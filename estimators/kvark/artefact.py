@@ -91,7 +91,9 @@ def load(path: Path) -> TrainedKvark:
                 f"{path}: format {about['format']} of kind {about['kind']!r}; expected {FORMAT} of kvark: train it anew"
             )
         tables = Tables(arrays["low"], arrays["step"], arrays["mean"], arrays["variance"])
-        options: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in about["filter"].items()}
+        options: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in about["filter"].items()
+        }
         params = RecursionParams(arrays["q_rate"], arrays["r_empirical"], **options)
         trained = TrainedKvark(
             tables, params, about["robot"], float(about["scale"]), float(about["level"]), about["provenance"]
