@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from drivers.fri.arm import FriArm
 from drivers.fri.traits import iiwa_traits
 from drivers.ft.sensor import BotaSensor
 from estimators.differentiator import FadingMemoryDifferentiator
+from estimators.errors import ModelError
+from estimators.kvark.artefact import load as load_kvark
+from estimators.kvark.artefact import require_fit
+from estimators.kvark.observer import KvarkObserver
 from estimators.momentum import MomentumObserver
 from estimators.observer import Observer
 from estimators.rigid_body import BodyInertia, RigidBodyModel
@@ -183,6 +188,8 @@ def build_controllers(cell: Cell, adds: frozenset[str]) -> dict[str, Controller]
 def build_observer(cell: Cell, qd_sigma: float) -> Observer:
     """The observer of external torque; ``qd_sigma``: noise of the joint velocities, rad/s. Raises PluginError."""
     described, n = cell.observer, cell.robot.joint_limits.n
+    if described.kind == "kvark":
+        return _build_kvark(cell)
     if described.kind != "momentum":
         return plugins.build_observer(described.kind, n, described.params)
     return MomentumObserver(
@@ -194,6 +201,26 @@ def build_observer(cell: Cell, qd_sigma: float) -> Observer:
         qd_sigma=np.full(n, qd_sigma),
         delay_ticks=described.delay_ticks,
     )
+
+
+def _build_kvark(cell: Cell) -> KvarkObserver:
+    """K-VARK with the model that the cell names, a path from the cell file's folder. Raises ModelError, OSError."""
+    assert cell.observer.model is not None
+    path = cell.path.parent / cell.observer.model
+    try:
+        trained = load_kvark(path)
+    except OSError as error:
+        raise ModelError(
+            f"observer.model: {path} cannot be read ({error.strerror}); `hil train residual LOG --cell CELL` makes one"
+        ) from error
+    robot = hashlib.sha256(cell.urdf_xml.encode()).hexdigest()
+    require_fit(trained, cell.robot.joint_limits.n, robot, path)
+    if trained.lag != cell.observer.delay_ticks:
+        raise ModelError(
+            f"{path} was trained with torques that lag by {trained.lag} ticks, observer.delay_ticks says "
+            f"{cell.observer.delay_ticks}: train it anew"
+        )
+    return KvarkObserver(trained.tables, trained.params, scale=trained.scale, level=trained.level, lag=trained.lag)
 
 
 def build_motion(name: str, cell: Cell) -> Motion:

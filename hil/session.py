@@ -304,8 +304,10 @@ class Session:
         if not held():
             raise SessionError("the enabling key is not held: nothing gives way")
         guided = Guided()
-        qd_max = self.cell.robot.joint_limits.qd_max
-        return guided, self._follow(guiding.free_drive(self.supervisor, held, guided, qd_max, params, cap))
+        limits = self.cell.robot.joint_limits
+        params = params or self.cell.free_drive.params(limits.tau_max)
+        cap = cap or self.cell.free_drive.cap()
+        return guided, self._follow(guiding.free_drive(self.supervisor, held, guided, limits.qd_max, params, cap))
 
     def stop(self, category: StopCategory = StopCategory.STOP_THEN_OFF) -> Trace:
         """Stop and wait for standstill. Category 2 leaves the arm held under power; the others close the brakes."""

@@ -35,6 +35,8 @@ class TrainedKvark:
     scale: float = 1.0
     """Factor on the reported standard deviation, see :class:`estimators.kvark.observer.KvarkObserver`."""
     level: float = 0.0
+    lag: int = 0
+    """Ticks by which the measured torque lagged in training, 0 or 1."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """What it was trained on, when, with which versions: anything that JSON can say."""
 
@@ -54,6 +56,7 @@ def save(trained: TrainedKvark, path: Path) -> None:
         "robot": trained.robot,
         "scale": trained.scale,
         "level": trained.level,
+        "lag": trained.lag,
         "filter": options,
         "provenance": dict(trained.provenance),
     }
@@ -96,7 +99,13 @@ def load(path: Path) -> TrainedKvark:
         }
         params = RecursionParams(arrays["q_rate"], arrays["r_empirical"], **options)
         trained = TrainedKvark(
-            tables, params, about["robot"], float(about["scale"]), float(about["level"]), about["provenance"]
+            tables,
+            params,
+            about["robot"],
+            float(about["scale"]),
+            float(about["level"]),
+            int(about["lag"]),
+            about["provenance"],
         )
     except OSError:
         raise

@@ -27,10 +27,17 @@ LABEL_RATE = 100.0
 
 
 class VirtualMeasurement:
-    """Keeps the sample before; :meth:`step` gives y of the step that ended with this one."""
+    """Keeps the sample before; :meth:`step` gives y of the step that ended with this one.
 
-    def __init__(self, n: int) -> None:
+    ``lag``: 0 where a sample's torque acts from the sample on, 1 where it is that of the tick that ended with it.
+    Raises ParameterError for another one.
+    """
+
+    def __init__(self, n: int, lag: int = 0) -> None:
+        if lag not in (0, 1):
+            raise ParameterError(f"measured torque lags by {lag} ticks; this observer takes 0 or 1")
         self.n = n
+        self._lag = lag
         self.reset()
 
     def reset(self) -> None:
@@ -42,21 +49,25 @@ class VirtualMeasurement:
 
         ``tau`` (n,) N·m measured and ``dyn`` of the same sample; ``dt`` s since the sample before.
         """
-        y: Array = (dyn.p - self._p) / dt - self._tau - self._beta if dt > 0.0 else np.full(self.n, math.nan)
+        acted = tau if self._lag else self._tau
+        y: Array = (dyn.p - self._p) / dt - acted - self._beta if dt > 0.0 else np.full(self.n, math.nan)
         self._p, self._beta, self._tau = dyn.p.copy(), dyn.beta.copy(), tau.copy()
         if not math.isfinite(float(y.dot(y))):
             y = np.full(self.n, math.nan)
         return y
 
 
-def replay(model: RigidBodyModel, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, Array]:
+def replay(
+    model: RigidBodyModel, q: Array, qd: Array, tau: Array, dt: float, lag: int = 0
+) -> tuple[Array, Array]:
     """y (m, n) N·m of a whole run, its first row NaN, and the TCP Jacobians (m, 6, n), base axes.
 
-    ``q`` rad, ``qd`` rad/s and ``tau`` N·m: (m, n), sampled every ``dt`` s. Raises ParameterError for other shapes.
+    ``q`` rad, ``qd`` rad/s and ``tau`` N·m: (m, n), sampled every ``dt`` s; ``lag``: see
+    :class:`VirtualMeasurement`. Raises ParameterError for other shapes.
     """
     if not (q.shape == qd.shape == tau.shape) or q.ndim != 2 or q.shape[1] != model.n:
         raise ParameterError(f"q, qd, tau have shapes {q.shape}, {qd.shape}, {tau.shape}; expected (m, {model.n}) each")
-    measurement = VirtualMeasurement(model.n)
+    measurement = VirtualMeasurement(model.n, lag)
     y, J = np.empty(q.shape), np.empty((len(q), 6, model.n))
     q, qd, tau = (np.ascontiguousarray(part, dtype=np.float64) for part in (q, qd, tau))
     for k in range(len(q)):

@@ -33,21 +33,28 @@ class KvarkObserver:
 
     ``residual``: mean and variance of what the rigid-body model lacks. ``scale``: calibrated factor on the standard
     deviation that is reported (conformal: the 95 % quantile of |error|/σ on calibration runs, by 1.96). ``level``: part
-    by which friction may have drifted since the model was learnt; it adds (level · mean)² to the variance.
+    by which friction may have drifted since the model was learnt; it adds (level · mean)² to the variance. ``lag``: of
+    the measured torque, see :class:`estimators.kvark.momentum.VirtualMeasurement`.
 
     The covariance is that of the filter *and* of the residual model: the filter's own knows nothing of a model that is
     wrong for a second, and covered 5 to 50 % instead of 95 %.
     """
 
     def __init__(
-        self, residual: VelocityModel, params: RecursionParams, *, scale: float = 1.0, level: float = 0.0
+        self,
+        residual: VelocityModel,
+        params: RecursionParams,
+        *,
+        scale: float = 1.0,
+        level: float = 0.0,
+        lag: int = 0,
     ) -> None:
         if not (math.isfinite(scale) and scale > 0.0 and math.isfinite(level) and level >= 0.0):
             raise ParameterError(f"scale {scale}, level {level}: expected finite, scale above 0, level 0 or more")
         self.n = n = params.q_rate.size
         self._residual = residual
         self._filter = DiagonalRecursion(params)
-        self._measure = VirtualMeasurement(n)
+        self._measure = VirtualMeasurement(n, lag)
         self._scale2, self._level2 = scale * scale, level * level
         self._offset = np.zeros(n)
         self._nothing = (np.full(n, math.nan), np.full((n, n), math.nan))

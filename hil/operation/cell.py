@@ -332,10 +332,11 @@ class OperatedCell:
                 if not result.accepted:
                     return Verdict(False, result.reason)
             self._guided = Guided()
-            drive, qd_max = self.cell.free_drive, self.limits.qd_max
+            drive, limits = self.cell.free_drive, self.limits
+            params = drive.params(limits.tau_max)
             self._begin(
                 GUIDE,
-                guiding.free_drive(supervisor, self._key.held, self._guided, qd_max, drive.params(), drive.cap()),
+                guiding.free_drive(supervisor, self._key.held, self._guided, limits.qd_max, params, drive.cap()),
                 "guided",
             )
             self.events.event("verb", f"guide accepted: {verdict.sentence}", verb="guide")

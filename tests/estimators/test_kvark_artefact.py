@@ -19,7 +19,7 @@ def trained(n: int = 2) -> TrainedKvark:
     rng = np.random.default_rng(0)
     tables = Tables(-rng.random(n), 0.01 + rng.random(n), rng.standard_normal((n, 50)), 0.1 + rng.random((n, 50)))
     params = RecursionParams(1.0 + rng.random(n), 0.1 + rng.random(n), colour=30.0, adapt_r="off", q_clip=(0.01, 50.0))
-    return TrainedKvark(tables, params, "ab" * 32, 1.3, 0.08, {"logs": ["run.mcap"], "cell": "iiwa14_polish"})
+    return TrainedKvark(tables, params, "ab" * 32, 1.3, 0.08, 1, {"logs": ["run.mcap"], "cell": "iiwa14_polish"})
 
 
 def test_a_file_holds_every_bit(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_file_holds_every_bit(tmp_path: Path) -> None:
     assert (after.params.r_empirical == before.params.r_empirical).all()
     for name in ("colour", "adapt_q", "adapt_r", "q_clip", "r_clip", "window_q"):
         assert getattr(after.params, name) == getattr(before.params, name)
-    assert (after.robot, after.scale, after.level) == (before.robot, before.scale, before.level)
+    assert (after.robot, after.scale, after.level, after.lag) == ("ab" * 32, 1.3, 0.08, 1)
     assert after.provenance == before.provenance
     assert [entry.name for entry in (tmp_path / "deeper").iterdir()] == ["model.npz"], "nothing half-written stays"
 
