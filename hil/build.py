@@ -16,9 +16,6 @@ from drivers.fri.traits import iiwa_traits
 from drivers.ft.sensor import BotaSensor
 from estimators.differentiator import FadingMemoryDifferentiator
 from estimators.errors import ModelError
-from estimators.kvark.artefact import load as load_kvark
-from estimators.kvark.artefact import require_fit
-from estimators.kvark.observer import KvarkObserver
 from estimators.momentum import MomentumObserver
 from estimators.observer import Observer
 from estimators.rigid_body import BodyInertia, RigidBodyModel
@@ -203,12 +200,16 @@ def build_observer(cell: Cell, qd_sigma: float) -> Observer:
     )
 
 
-def _build_kvark(cell: Cell) -> KvarkObserver:
+def _build_kvark(cell: Cell) -> Observer:
     """K-VARK with the model that the cell names, a path from the cell file's folder. Raises ModelError, OSError."""
+    # Numba takes a second to import: only the cells that use it wait for it.
+    from estimators.kvark.artefact import load, require_fit
+    from estimators.kvark.observer import KvarkObserver
+
     assert cell.observer.model is not None
     path = cell.path.parent / cell.observer.model
     try:
-        trained = load_kvark(path)
+        trained = load(path)
     except OSError as error:
         raise ModelError(
             f"observer.model: {path} cannot be read ({error.strerror}); `hil train residual LOG --cell CELL` makes one"
