@@ -46,7 +46,7 @@ class Control(abc.ABC):
         return self.call("hello")
 
     def state(self) -> dict[str, Any]:
-        """Session, quality, brakes, errors and counters of the robot controller; true q and TCP position."""
+        """Session, quality, brakes, errors and counters of the robot controller; true q, TCP and loose object."""
         return self.call("state")
 
     def fri_peer(self, host: str, port: int) -> None:

@@ -77,7 +77,7 @@ class Operations:
 
     def _state(self) -> dict[str, Any]:
         cell, controller = self._cell, self._cell.controller
-        quality, position = controller.quality, cell.world.pose()[0]
+        quality, position, loose = controller.quality, cell.world.pose()[0], cell.world.object_pose()
         return {
             "tick": cell.ticks,
             "t_ns": cell.t_ns,
@@ -97,6 +97,7 @@ class Operations:
             },
             "rejected": dict(controller.rejected),
             "ios": dict(controller.ios.values),
+            "object": None if loose is None else loose[0].tolist(),
             "foreign": cell.udp.foreign,
             "problems": list(cell.problems),
         }
