@@ -11,6 +11,7 @@ from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from drivers.fri.traits import iiwa_traits
 from drivers.ft.sensor import BotaSensor
+from drivers.gripper import IoGripper
 from estimators.differentiator import FadingMemoryDifferentiator
 from estimators.momentum import MomentumObserver
 from estimators.observer import Observer
@@ -24,6 +25,7 @@ from hil.cell.plugin import OwnMotion
 from hil.control.base import Controller
 from hil.control.computed_torque import ComputedTorque
 from hil.control.impedance import CartesianImpedance
+from hil.gripping import Grip
 from hil.motion import Motion, check_joint_motion
 from hil.supervisor import Parts
 from hil.timing import TimedTicks
@@ -89,6 +91,7 @@ def build_parts(cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_p
         sensor=sensor,
         wrist=wrist,
         consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
+        grip=build_grip(cell, arm, timed, model, wrist),
     )
 
 
@@ -119,6 +122,27 @@ def build_arm(
         moment_order=fri.moment_order,
         outputs=fri.output_types,
     )
+
+
+def build_grip(
+    cell: Cell, arm: FriArm, ticks: Ticks, model: RigidBodyModel, wrist: WristWrench | None
+) -> Grip | None:
+    """The gripper of ``cell`` on the inputs and outputs of ``arm``; None where there is none."""
+    described = cell.gripper
+    if described is None:
+        return None
+    gripper = IoGripper(
+        "the gripper",
+        arm,
+        ticks,
+        close=described.close,
+        opened=described.opened,
+        holding=described.holding,
+        travel_time=described.travel_time,
+    )
+    held = described.payload
+    payload = None if held is None else BodyInertia(held.mass, array(held.com), held.inertia_matrix)
+    return Grip(gripper, model, wrist, payload)
 
 
 def build_gate(cell: Cell) -> CommandGate:

@@ -24,10 +24,12 @@ from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from hil.cell import Cell
 from hil.cell.fri import FriLink
-from sim_mocks.config import FtConfig, IiwaConfig, IoConfig, MockConfig
+from hil.cell.gripper import MockObject
+from hil.cell.parts import array
+from sim_mocks.config import FtConfig, GripperConfig, IiwaConfig, IoConfig, MockConfig
 from sim_mocks.control_plane import Control, ControlError, LockstepTicks, SocketControl
 from sim_mocks.faults import Fault
-from sim_mocks.world import Plate, WorldConfig
+from sim_mocks.world import LooseObject, Plate, WorldConfig
 
 __all__ = [
     "Control",
@@ -43,6 +45,8 @@ __all__ = [
     "point_at",
 ]
 
+MOCK_TRAVEL = 0.5
+"""Share of a gripper's stated travel time that its mock takes."""
 READY_TIMEOUT = 30.0
 """How long a mock process may take to say hello, s; a cold disk makes PyBullet slow to load."""
 
@@ -88,6 +92,7 @@ def mock_config(
         tcp_pos=tool.tcp.xyz,
         tcp_rpy=tool.tcp.rpy,
         plate=plate,
+        loose=_loose(mock.object),
         dt=1e-3,  # whatever the send period: the robot's own controller, and stiff contact, need a millisecond
         substeps=mock.substeps,
         profile=mock.profile,
@@ -98,17 +103,45 @@ def mock_config(
     return MockConfig(
         world=world,
         seed=seed,
-        iiwa=_iiwa(robot.fri),
+        iiwa=_iiwa(robot.fri, None if cell.gripper is None else cell.gripper.opened),
         ft=FtConfig(profile=mock.profile) if cell.sensors else None,
         faults=(*planned, *faults),
         paced=paced,
         control_dir=control_dir,
+        gripper=_gripper(cell),
     )
 
 
-def _iiwa(fri: FriLink) -> IiwaConfig:
-    """The robot application that the cell file describes."""
-    inputs = [IoConfig(name, kind, "input") for name, kind in fri.inputs.items()]
+def _loose(described: MockObject | None) -> LooseObject | None:
+    """The object that lies about; in the exact-test form it has no body."""
+    if described is None or described.grasp == "mass":
+        return None
+    return LooseObject(
+        described.mass, described.size, described.xyz, described.rpy, described.com, described.reach
+    )
+
+
+def _gripper(cell: Cell) -> GripperConfig | None:
+    grip, tcp = cell.gripper, cell.tool.tcp
+    if grip is None or cell.mock is None:
+        return None
+    found, mass, x, y, z = cell.mock.object, 0.0, 0.0, 0.0, 0.0
+    if found is not None and found.grasp == "mass":
+        mass, (x, y, z) = found.mass, (tcp.position + tcp.rotation @ array(found.com)).tolist()
+    return GripperConfig(
+        grip.close,
+        grip.opened,
+        grip.holding,
+        MOCK_TRAVEL * grip.travel_time,
+        object_mass=mass,
+        object_com=(x, y, z),
+        grasp="mass" if found is None else found.grasp,
+    )
+
+
+def _iiwa(fri: FriLink, opened: str | None) -> IiwaConfig:
+    """The robot application that the cell file describes; ``opened``: input of a gripper whose jaws are open."""
+    inputs = [IoConfig(name, kind, "input", float(name == opened)) for name, kind in fri.inputs.items()]
     outputs = [IoConfig(name, kind, "output") for name, kind in fri.outputs.items()]
     return IiwaConfig(
         wire_version=fri.version,

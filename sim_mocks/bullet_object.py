@@ -105,7 +105,7 @@ class BulletObject:
             self._contacts.add(pb.getContactPoints(self._body, body, physicsClientId=self._client))
 
     def end(self, dt: float) -> tuple[Array, Array]:
-        """The tick of ``dt`` s is over. What the object does to the arm, about the world's origin, base axes, (6,) each:
+        """The tick of ``dt`` s is over. What the object does to the arm about the world's origin, base axes, (6,) each:
         its weight and inertia, and, summed over the sub-steps, what it touches. Zeros while it is not held."""
         com, R, v, w = self._com, self._R, self._v, self._w
         self._read()

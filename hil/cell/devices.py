@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from hil.cell.fri import FriLink
+from hil.cell.gripper import MockObject
 from hil.cell.limits import joint_limits
 from hil.cell.parts import Joints, NotNegative, NotNegativeJoints, Pose, Positive, PositiveJoints, Section, Vec3
 from safety.limits import JointLimits
@@ -191,5 +192,6 @@ class Mock(Section):
     seed: int = Field(default=0, ge=0, description="draws the plant, noise and probabilities; same seed, same run")
     substeps: int = Field(default=1, ge=1, le=16, description="physics steps in a tick; 4 where impact forces matter")
     plate: MockPlate | None = Field(default=None, description="a plate to press on")
+    object: MockObject | None = Field(default=None, description="an object that the gripper can grasp")
     contact: str = Field(default="plate", description="contact entry of the physics profiles")
     faults: tuple[MockFault, ...] = Field(default=(), description="what goes wrong on purpose")

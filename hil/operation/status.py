@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from drivers.contract import LinkHealth, RobotSample, WrenchSample
 from hil.cell import Cell
+from hil.gripping import Grip
 from hil.operation.events import RememberingWriter
 from hil.operation.tasks import Task
 from hil.operation.verbs import Context, describe
@@ -70,9 +71,20 @@ def tell(operated: Operated, context: Context, events_after: int) -> dict[str, A
             "estimated": estimate.wrench.tolist(),
             "measured": estimate.wrench_ft.tolist() if wrench is not None else None,
         },
+        "gripper": None if parts.grip is None else _grip(parts.grip),
         "devices": _devices(parts.arm.traits.name, sample, parts.arm.health())
         + ([] if parts.sensor is None else _sensor(parts.sensor.name, wrench, parts.sensor.health())),
         "events": operated.events.after(events_after),
+    }
+
+
+def _grip(grip: Grip) -> dict[str, Any]:
+    carried = grip.carried
+    return {
+        "state": grip.state.name.lower(),
+        "sentence": grip.state.value,
+        "holding": grip.holding,
+        "payload": None if carried is None else carried.mass,
     }
 
 

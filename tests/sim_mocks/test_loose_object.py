@@ -13,7 +13,7 @@ from test_world import CROOKED, DT, Q_DOWN, STRAIGHT, Twin, in_sensor
 from drivers.contract import Array
 from sim_mocks.bullet_world import BulletWorld
 from sim_mocks.errors import WorldError
-from sim_mocks.plant_urdf import PAYLOAD_RADIUS
+from sim_mocks.plant_urdf import PAYLOAD_RADIUS, combine, payload_body
 from sim_mocks.world import LooseObject, Plate, WorldConfig
 
 MASS = 0.8
@@ -200,7 +200,8 @@ def follow(world: BulletWorld, twin: Twin, aim: Callable[[float], Array], ticks:
     for k in range(ticks):
         M, J = pin.crba(twin.model, twin.data, world.q), twin.jacobian(world.q)
         tcp, _ = twin.frames(world.q)
-        pull = np.concatenate([3000.0 * (aim(k * DT) - tcp.translation), 30.0 * pin.log3(start.rotation @ tcp.rotation.T)])
+        turn = pin.log3(start.rotation @ tcp.rotation.T)
+        pull = np.concatenate([3000.0 * (aim(k * DT) - tcp.translation), 30.0 * turn])
         world.step(twin.gravity(world.q) - M @ (60.0 * world.qd) + J.T @ pull, False)
 
 
@@ -214,13 +215,8 @@ def test_a_held_object_pressed_on_the_plate_is_contact(worlds: Worlds) -> None:
     force = world.wrench_contact[2]
     assert force > 10.0
     tcp, sensor = twin.frames(world.q)
-    carried = Twin(config, (MASS, com_in_flange(config)))
-    body = pin.Inertia(MASS, com_in_flange(config), np.eye(3) * 0.4 * MASS * PAYLOAD_RADIUS**2)
-    tool = carried.tool
-    carried.tool = type(tool)(
-        tool.mass + MASS, (tool.mass * tool.com + MASS * body.lever) / (tool.mass + MASS), tool.inertia
-    )
-    load = world.wrench_sensor - carried.tool_load(world.q, np.zeros(7), np.zeros(7))
+    twin.tool = combine(twin.tool, payload_body(MASS, com_in_flange(config)))
+    load = world.wrench_sensor - twin.tool_load(world.q, np.zeros(7), np.zeros(7))
     np.testing.assert_allclose(load, in_sensor(world.wrench_contact, tcp, sensor), atol=0.02 * force)
     np.testing.assert_allclose(world.tau_ext, twin.jacobian(world.q).T @ world.wrench_contact, atol=1e-6)
 
