@@ -379,6 +379,7 @@ class OperatedCell:
             q_min=self._q_min,
             q_max=self._q_max,
             grip=None if supervisor.grip is None else supervisor.grip.state,
+            load_unknown="" if supervisor.grip is None else supervisor.grip.why_unknown(),
         )
 
     def status(self, events_after: int = -1) -> dict[str, Any]:

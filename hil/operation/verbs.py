@@ -97,6 +97,8 @@ class Context:
     q_max: tuple[float, ...] = ()
     grip: GripState | None = None
     """The jaws of the gripper; None in a cell without one."""
+    load_unknown: str = ""
+    """Why nobody knows what the jaws hold; empty where it is known."""
 
     @property
     def situation(self) -> Situation:
@@ -155,10 +157,10 @@ def decide(request: Request, context: Context) -> Verdict:
             return Verdict(True, "hands off for half a second, then the arm gives way while the key is held")
         case Grip():
             return _grip(request, context)
-        case Tare() if situation is Situation.READY and context.grip is GripState.MOVING:
-            return Verdict(False, _JAWS_MOVE)
+        case Tare() if situation is Situation.READY and context.load_unknown:
+            return Verdict(False, context.load_unknown)
         case Start() | Home() | Jog() if situation is Situation.HOLDING and context.grip is GripState.MOVING:
-            return Verdict(False, _JAWS_MOVE)
+            return Verdict(False, "the jaws of the gripper are on their way; wait until they are there")
         case Tare() if situation is Situation.READY:
             return Verdict(True, "checking and taring; touch neither arm nor tool for a second")
         case Tare() if situation in _ENABLED:
@@ -173,7 +175,6 @@ def decide(request: Request, context: Context) -> Verdict:
             return Verdict(False, describe(context) + _ADVICE[situation])
 
 
-_JAWS_MOVE = "the jaws of the gripper are on their way; wait until they are there"
 _ENABLED = (Situation.STARTING, Situation.HOLDING, Situation.MOVING, Situation.GUIDING)
 _ADVICE = {
     Situation.OFFLINE: "; bring the device back",
