@@ -32,6 +32,7 @@ from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
 from safety.gate import CommandGate, GateParams
 from safety.monitors import StateMonitor
+from safety.poses import PoseLimits
 from safety.saturation import Saturation
 from safety.stops import StopController
 
@@ -153,6 +154,7 @@ def build_gate(cell: Cell) -> CommandGate:
         force_max=robot.limits.force_max,
         moment_max=robot.limits.moment_max,
         moment_order_verified=robot.fri.moment_order is not None,
+        poses=PoseLimits(robot.limits.reach_max, robot.limits.pose_speed_max, robot.limits.pose_turn_max),
     )
     return CommandGate(robot.joint_limits, build_traits(cell), array(robot.stiffness), params)
 

@@ -22,6 +22,7 @@ from typing import Protocol
 from drivers.contract import RobotArm, Ticks
 from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
+from drivers.fri.modes import MODES
 from hil.cell import Cell
 from hil.cell.fri import FriLink
 from hil.cell.gripper import MockObject
@@ -330,7 +331,7 @@ def overlay_starter(control: Control, cell: Cell) -> Callable[[], None]:
 
     def start() -> None:
         try:
-            control.start_overlay(robot.fri.command_mode.upper(), robot.stiffness, robot.damping)
+            control.start_overlay(MODES[robot.fri.command_mode].wire.name, robot.stiffness, robot.damping)
         except ControlError as error:
             raise RefusedError(f"the robot refuses to start the overlay: {error}") from error
 

@@ -58,6 +58,11 @@ class Limits(Section):
     moment_max: NotNegative = Field(
         default=0.0, description="largest element of a commanded moment, N·m; needs fri.moment_order"
     )
+    reach_max: NotNegative = Field(
+        default=0.0, le=5.0, description="largest distance of a commanded pose from its frame's origin, m (pose mode)"
+    )
+    pose_speed_max: NotNegative = Field(default=0.0, description="largest speed of a commanded pose, m/s (pose mode)")
+    pose_turn_max: NotNegative = Field(default=0.0, description="largest angular speed of one, rad/s (pose mode)")
     overrides: Overrides = Field(default=Overrides(), description="tighter limits of one's own")
 
     def joint_limits(self) -> JointLimits:
