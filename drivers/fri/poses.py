@@ -46,17 +46,17 @@ def from_wire(numbers: Array) -> PoseCommand:
 
 
 def to_wire(command: PoseCommand) -> Array:
-    """A command as set-point (8,). Raises ValueError for a matrix that is no rotation; NaN passes and is refused by the
-    codec."""
+    """A command as set-point (8,). Raises ValueError for one that is not finite, or whose matrix is no rotation."""
     R = np.array(command.R, dtype=float)
     x = np.array(command.x, dtype=float)
     if R.shape != (3, 3) or x.shape != (3,):
         raise ValueError(f"a pose of shapes {x.shape} and {R.shape}, expected (3,) and (3, 3)")
-    if np.isfinite(R).all():
-        off = float(np.abs(R.T @ R - np.eye(3)).max())
-        if off > _ROTATION_TOLERANCE or np.linalg.det(R) < 0.0:
-            raise ValueError(f"R is no rotation matrix: {R.tolist()}")
-    return np.concatenate([1e3 * x, _quaternion(R), [float(command.redundancy)]])
+    redundancy = float(command.redundancy)
+    if not (np.isfinite(R).all() and np.isfinite(x).all() and math.isfinite(redundancy)):
+        raise ValueError(f"a pose is not finite: x {x.tolist()}, R {R.tolist()}, redundancy {redundancy}")
+    if float(np.abs(R.T @ R - np.eye(3)).max()) > _ROTATION_TOLERANCE or np.linalg.det(R) < 0.0:
+        raise ValueError(f"R is no rotation matrix: {R.tolist()}")
+    return np.concatenate([1e3 * x, _quaternion(R), [redundancy]])
 
 
 def entry_problem(reference: Array, entry: Array) -> str:
