@@ -9,17 +9,9 @@ import time
 class WallClock:
     """:class:`drivers.contract.Ticks` on the monotonic clock."""
 
-    def __init__(self) -> None:
-        self._poll = select.poll()
-        self._fd = -1
-
     def now_ns(self) -> int:
         return time.monotonic_ns()
 
     def wait(self, fd: int, timeout_ns: int) -> bool:
-        if fd != self._fd:
-            if self._fd >= 0:
-                self._poll.unregister(self._fd)
-            self._poll.register(fd, select.POLLIN)
-            self._fd = fd
-        return bool(self._poll.poll(max(0.0, timeout_ns / 1e6)))
+        # select(2) takes microseconds; poll(2) would round a deadline of 1.5 ms up to 2.
+        return bool(select.select((fd,), (), (), max(0, timeout_ns) * 1e-9)[0])

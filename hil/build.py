@@ -55,11 +55,14 @@ def tool_inertia(cell: Cell) -> BodyInertia | None:
     return BodyInertia(tool.mass, array(tool.com), tool.inertia_matrix) if tool.mass > 0.0 else None
 
 
-def build_parts(cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_path: str | None = None) -> Parts:
+def build_parts(
+    cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_path: str | None = None, *, stamps: bool = False
+) -> Parts:
     """All that the supervisor of ``cell`` is made of; no device is opened yet.
 
     ``ticks``: where time and waiting come from. ``start_motion``: see :class:`hil.supervisor.Parts`. ``ft_path``:
-    serial port of a mock sensor, for cells that name it ``mock``. Raises ConnectError; RefusedError for another command
+    serial port of a mock sensor, for cells that name it ``mock``. ``stamps``: measure how long packets wait for us
+    (:class:`hil.timing.TimedTicks`). Raises ConnectError; RefusedError for another command
     mode than torque.
     """
     robot, safety = cell.robot, cell.safety
@@ -68,7 +71,7 @@ def build_parts(cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_p
             f"a supervised run moves and brakes the arm by torques, and robot.fri.command_mode is "
             f"{robot.fri.command_mode!r}: set it to torque, or command the arm through build_arm and build_gate"
         )
-    timed = TimedTicks(ticks)
+    timed = TimedTicks(ticks, stamps)
     limits = robot.joint_limits
     stiffness = array(robot.stiffness)
     model = build_model(cell)
@@ -91,6 +94,7 @@ def build_parts(cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_p
         start_motion=start_motion,
         sensor=sensor,
         wrist=wrist,
+        frames_per_tick=robot.fri.receive_multiplier,
         consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
         grip=build_grip(cell, arm, timed, model, wrist),
     )

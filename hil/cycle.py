@@ -12,6 +12,7 @@ from drivers.contract import Array, LinkHealth, RobotSample, WrenchSample
 from estimators.rigid_body import Dynamics
 from hil.gripping import Grip
 from hil.motion import Reference
+from hil.realtime.skips import TickCount
 from safety.states import SafetyMachine
 
 
@@ -51,6 +52,8 @@ class CycleView(Protocol):
     dyn: Dynamics | None
     reference: Reference | None
     stop_category: int
+    skips: TickCount
+    late_ns: int
 
     @property
     def health(self) -> LinkHealth: ...

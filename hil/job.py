@@ -33,6 +33,8 @@ class Job:
     """Process whose end ends the run: the arm stops in order."""
     operated: bool = False
     """Keep the cell running and take verbs, instead of doing ``motions`` and ending."""
+    realtime: bool = False
+    """By the wall clock, as on a real robot, instead of in lockstep with the mock cell."""
     recording: bool = True
     """Of an operated cell: record from the beginning."""
 

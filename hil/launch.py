@@ -75,23 +75,33 @@ def launch(
     *,
     seed: int | None = None,
     paced: bool = True,
+    realtime: bool = False,
     faults: Sequence[dict[str, Any]] = (),
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Run:
     """Run ``motions`` of a mocked ``cell`` and return when everything has ended.
 
-    ``paced``: tie the lockstep to real time; otherwise it runs as fast as the machine allows. ``faults``: on top of
+    ``paced``: tie the lockstep to real time; otherwise it runs as fast as the machine allows. ``realtime``: no
+    lockstep; the mock keeps the wall clock's time, as a robot does, and waits for nobody. ``faults``: on top of
     the cell's own, in ticks of the mock. ``progress`` is called with what the supervisor says about ten times a
     second of its own time. Raises ConnectError, OSError where nothing could be started.
     """
     folder = run_folder(base)
     (folder / CELL_NAME).write_text(cell.dump(), encoding="utf-8")
-    mock = MockProcess(mock_config(cell, seed=seed, paced=paced))
+    mock = MockProcess(mock_config(cell, seed=seed, paced=paced, realtime=realtime))
     notes: list[str] = []
     try:
         if faults:
             mock.control.faults_add(faults)
-        job = Job(str(cell.path), tuple(motions), str(folder), str(mock.control_dir), cell.digest(), os.getpid())
+        job = Job(
+            str(cell.path),
+            tuple(motions),
+            str(folder),
+            str(mock.control_dir),
+            cell.digest(),
+            os.getpid(),
+            realtime=realtime,
+        )
         with _Patience() as patience:
             outcome = _follow(job, folder, progress, patience, notes)
             state = _last_word(mock, folder, notes)
@@ -107,6 +117,7 @@ def operate(
     *,
     seed: int | None = None,
     paced: bool = True,
+    realtime: bool = False,
     recording: bool = True,
     faults: Sequence[dict[str, Any]] = (),
     progress: Callable[[dict[str, Any]], None] | None = None,
@@ -118,7 +129,7 @@ def operate(
     """
     folder = run_folder(base)
     (folder / CELL_NAME).write_text(cell.dump(), encoding="utf-8")
-    mock = MockProcess(mock_config(cell, seed=seed, paced=paced))
+    mock = MockProcess(mock_config(cell, seed=seed, paced=paced, realtime=realtime))
     notes: list[str] = []
 
     def watch() -> None:
@@ -136,6 +147,7 @@ def operate(
             cell.digest(),
             os.getpid(),
             operated=True,
+            realtime=realtime,
             recording=recording,
         )
         with _Patience() as patience:

@@ -23,10 +23,12 @@ from drivers.contract import RobotArm, Ticks
 from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from drivers.fri.modes import MODES
+from drivers.ticks import WallClock
 from hil.cell import Cell
 from hil.cell.fri import FriLink
 from hil.cell.gripper import MockObject
 from hil.cell.parts import array
+from hil.telemetry.channel import has_ended
 from sim_mocks.config import FtConfig, GripperConfig, IiwaConfig, IoConfig, MockConfig
 from sim_mocks.control_plane import Control, ControlError, LockstepTicks, SocketControl
 from sim_mocks.faults import Fault
@@ -67,9 +69,17 @@ class MockHost(Protocol):
 
 
 def mock_config(
-    cell: Cell, *, seed: int | None = None, paced: bool = False, control_dir: str = "", faults: Sequence[Fault] = ()
+    cell: Cell,
+    *,
+    seed: int | None = None,
+    paced: bool = False,
+    realtime: bool = False,
+    control_dir: str = "",
+    faults: Sequence[Fault] = (),
 ) -> MockConfig:
     """What the ``mock`` section of ``cell`` asks for; ``seed`` and further ``faults`` on top of it.
+
+    ``paced``: lockstep that is never faster than real time; ``realtime``: no lockstep, the wall clock moves it on.
 
     Raises ValueError for a cell without mocks: no real cell lands on a mock by accident.
     """
@@ -108,6 +118,7 @@ def mock_config(
         ft=FtConfig(profile=mock.profile) if cell.sensors else None,
         faults=(*planned, *faults),
         paced=paced,
+        realtime=realtime,
         control_dir=control_dir,
         gripper=_gripper(cell),
     )
@@ -288,18 +299,33 @@ def connect_mock(control_dir: str | Path) -> tuple[LockstepTicks, SocketControl]
 
 
 class MockLink:
-    """Token and control plane of a mock process that may die and be started anew in the same directory."""
+    """Time and control plane of a mock process that may die and be started anew in the same directory."""
 
-    def __init__(self, control_dir: str | Path) -> None:
-        """Raises ConnectError."""
-        self.ticks, self.control = connect_mock(control_dir)
+    def __init__(self, control_dir: str | Path, *, realtime: bool = False) -> None:
+        """``realtime``: time is the wall clock's and the mock gives no token. Raises ConnectError, ControlError."""
+        self._token = None if realtime else LockstepTicks(control_dir)
+        self.ticks: Ticks = WallClock() if self._token is None else self._token
+        self.control = SocketControl(control_dir)
         self.processes: dict[str, int] = {}
         """Processes to be named to the mock, by name."""
+        self._pidfd = -1
+        self._meet()
+
+    def _meet(self) -> None:
+        self.pid = int(self.control.hello()["pid"])
+        """The mock's process."""
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            raise ConnectError("the mock process has ended") from None
 
     @property
     def lost(self) -> bool:
-        """The mock process is gone; time goes on by itself."""
-        return self.ticks.lost
+        """The mock process is gone; time goes on by itself. A system call in wall-clock time."""
+        return self._token.lost if self._token is not None else self._pidfd < 0 or has_ended(self._pidfd)
 
     def register(self, **processes: int) -> None:
         """Name processes to this mock and to every later one."""
@@ -311,9 +337,11 @@ class MockLink:
         """Try to find the mock again and tell it all that the first one was told; whether it is there."""
         try:
             self.control.reconnect()
+            self._meet()
             self.register(**self.processes)
             point_at(self.control, arm)
-            self.ticks.reconnect()
+            if self._token is not None:
+                self._token.reconnect()
         except (ConnectError, ControlError):
             return False
         return True

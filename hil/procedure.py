@@ -172,6 +172,10 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
     offset = result.torque_tare
     parts.observer.tare(-offset.mean, offset.sd / math.sqrt(offset.n))
     supervisor.checked = True
+    if not supervisor.healthy:
+        # By the wall clock all this took time, in which the robot got no answers: its link must recover first.
+        ready = lambda: supervisor.state is State.READY and supervisor.healthy  # noqa: E731
+        yield from _until(supervisor, ready, CONNECT_TIMEOUT, lambda: why_not_ready(supervisor))
 
 
 def _weigh(supervisor: Supervisor, cell: Cell, reading: Array, payload: BodyInertia) -> None:

@@ -133,12 +133,14 @@ class TelemetryWriter:
         if sensor is not None:
             s["ft_gaps"][()] = sensor.gaps
             s["ft_rejected"][()] = _refused(sensor)
+        s["skipped"][()] = cycle.skips.skipped
         grip = cycle.grip
         if grip is not None:
             s["grip"][()] = GRIP_NUMBERS[grip.state]
         carried = None if grip is None else grip.carried
         s["payload"][()] = 0.0 if carried is None else carried.mass
         s["wall_wake_ns"][()] = woke
+        s["wall_late_ns"][()] = cycle.late_ns
         s["wall_read_ns"][()] = read_ns
         # 0 is left out of the figures: a cycle that commands nothing has nothing to write.
         s["wall_write_ns"][()] = read_ns + write_ns if decision.sent else 0

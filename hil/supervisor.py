@@ -42,6 +42,7 @@ from hil.cycle import Decision, Estimate, RowWriter
 from hil.gripping import Grip
 from hil.motion import JointHold, Motion, Reference
 from hil.plugins import check_estimate
+from hil.realtime.skips import TickCount
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
 from safety.faults import FaultCode, FaultReport, Findings, severest
@@ -72,6 +73,8 @@ class Parts:
     """Makes the robot begin to take commands (on a real iiwa: the operator starts the overlay application)."""
     sensor: WrenchSensor | None = None
     wrist: WristWrench | None = None
+    frames_per_tick: int = 1
+    """By how much the arm's counter grows from tick to tick."""
     consistency: ConsistencyMonitor | None = None
     """Compares the signals with one another; None: nothing does."""
     grip: Grip | None = None
@@ -99,6 +102,10 @@ class Supervisor:
         """The standstill check was passed, and neither a fault nor a lost device has made it void since."""
         self.writer_failures = 0
         """Rows and events that could not be recorded because the recording itself failed."""
+        self.skips = TickCount(parts.arm.traits.period, parts.frames_per_tick)
+        """Ticks of the arm that passed without a cycle of ours."""
+        self.late_ns = 0
+        """How long this tick's packet had lain in the kernel when we woke, ns; 0 where it is not known."""
         n = parts.model.n
         self._writer = writer
         unknown = np.full(n, math.nan)
@@ -131,6 +138,7 @@ class Supervisor:
             "motion": self.motion.name if self.moving and self.motion is not None else "",
             "elapsed": elapsed,
             "duration": duration if math.isfinite(duration) else 0.0,
+            "skipped": self.skips.skipped,
             "force": float(np.linalg.norm(self.estimate.wrench_ft[:3])),
         }
 
@@ -279,6 +287,7 @@ class Supervisor:
         sample = parts.arm.read()
         woke = parts.ticks.woke_ns
         read = time.monotonic_ns()
+        self.skips.take(sample)
         self._since = (sample.t_ns - self._last_ns) * 1e-9 if self._last_ns >= 0 else parts.arm.traits.period
         self._last_ns = now_ns = sample.t_ns
         self.sample = sample
@@ -297,6 +306,7 @@ class Supervisor:
             self.fault(FaultCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
             decision = self._brake_or_off(sample, now_ns)
         written = time.monotonic_ns()
+        self.late_ns = parts.ticks.late_ns()
         self._record(decision, woke, read - woke, written - read)
         self.tick += 1
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import os
 import signal
 import subprocess
@@ -41,6 +40,8 @@ from hil.operation.run import LogFiles, run_operated  # noqa: E402
 from hil.operation.server import OperationServer  # noqa: E402
 from hil.plugins import PluginError  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
+from hil.realtime import Placement, describe  # noqa: E402
+from hil.realtime.collector import collector_off  # noqa: E402
 from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
 from hil.supervisor import Supervisor  # noqa: E402
 from hil.telemetry.channel import has_ended  # noqa: E402
@@ -82,33 +83,48 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
     if cell.digest() != job.digest:
         raise DriverError(f"{job.cell} was changed while the run was being started; start it again")
     run_dir = Path(job.run_dir)
-    link = MockLink(job.control_dir)
+    link = MockLink(job.control_dir, realtime=job.realtime)
     hello = link.control.hello()
-    parts = build_parts(cell, link.ticks, overlay_starter(link.control, cell), hello["ft_path"])
+    starter = overlay_starter(link.control, cell)
+    parts = build_parts(cell, link.ticks, starter, hello["ft_path"], stamps=job.realtime)
     motions = [build_motion(name, cell) for name in job.motions]
     with contextlib.ExitStack() as stack:
         claim = stack.enter_context(Claim(cell.name)) if job.operated else None
+        placement = Placement(cell.realtime) if job.realtime else None
+        if placement is not None:
+            placement.enter(link.pid)
         endpoint = f"ipc://{job.control_dir}/telemetry" if claim is None else claim.cell.telemetry
-        publisher = Publisher(endpoint, parts.model.n, lockstep=True)
+        publisher = Publisher(endpoint, parts.model.n, lockstep=not job.realtime)
         stack.callback(publisher.close)
         meta = Path(job.control_dir) / "meta.json"
-        _write_meta(meta, job, cell, hello)
+        _write_meta(meta, job, cell, hello, placement)
         recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta)
         stack.callback(_end, recorder, publisher)
         if not publisher.wait_for_recorder(RECORDER_TIMEOUT):
             raise DriverError(f"the recorder did not start within {RECORDER_TIMEOUT:.0f} s; look for its message above")
+        if placement is not None:
+            placement.place_recorder(recorder.pid)
         link.register(supervisor=os.getpid(), recorder=recorder.pid)
         writer = RememberingWriter(TelemetryWriter(publisher, array(cell.robot.stiffness)))
         supervisor = Supervisor(parts, writer)
+        if placement is not None:
+            writer.event("realtime", f"by the wall clock: {describe(placement.grants)}")
         result = RunResult()
+        stack.enter_context(collector_off())
+
+        def reconnect() -> bool:
+            if not link.lost:
+                return True
+            found = link.reconnect(parts.arm)
+            if found and placement is not None:
+                placement.place_mock(link.pid)
+            return found
+
         try:
             if parts.sensor is not None:
                 parts.sensor.open()
             parts.arm.open()
             point_at(link.control, parts.arm)
-            gc.collect()
-            gc.freeze()
-            gc.disable()
             if claim is None:
                 _cycles(supervisor, cell, motions, result, request, progress)
             else:
@@ -117,21 +133,21 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
                     cell,
                     writer,
                     recording=LogFiles(publisher, run_dir / LOG_NAME, job.recording),
-                    reconnect=lambda: not link.lost or link.reconnect(parts.arm),
+                    reconnect=reconnect,
+                    grants=None if placement is None else placement.grants,
                 )
                 result = operated.result
                 server = OperationServer(claim.cell.control, operated.handle)
                 stack.callback(server.close)
                 run_operated(operated, server, link, request.look, progress)
         finally:
-            gc.enable()
             parts.arm.off()
             parts.arm.close()
             if parts.sensor is not None:
                 parts.sensor.close()
         alive = publisher.recorder_alive
         recorded = publisher.close() and alive
-        return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, link.lost))
+        return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, link.lost, placement))
 
 
 def _end(process: subprocess.Popen[bytes], publisher: Publisher) -> None:
@@ -147,9 +163,9 @@ def _end(process: subprocess.Popen[bytes], publisher: Publisher) -> None:
             continue
 
 
-def _problems(supervisor: Supervisor, recorded: bool, mock_lost: bool) -> list[str]:
+def _problems(supervisor: Supervisor, recorded: bool, mock_lost: bool, placement: Placement | None) -> list[str]:
     """What went wrong beside what the faults say."""
-    problems = []
+    problems = [] if placement is None else [str(grant) for grant in placement.grants if not grant.granted]
     if mock_lost:
         problems.append("the mock cell's process ended during the run; the faults follow from that")
     if not recorded:
@@ -189,18 +205,19 @@ def _cycles(
     progress.send(**supervisor.progress())
 
 
-def _write_meta(path: Path, job: Job, cell: Cell, hello: dict[str, Any]) -> None:
+def _write_meta(path: Path, job: Job, cell: Cell, hello: dict[str, Any], placement: Placement | None) -> None:
     limits = cell.robot.joint_limits
     write_meta(
         path,
         n=limits.n,
-        lockstep=True,
+        lockstep=placement is None,
         metadata={
             "run": {
                 "cell": cell.name,
                 "digest": cell.digest(),
                 "mock": cell.mocks,
                 "paced": hello["paced"],
+                "realtime": placement is not None,
                 "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
                 "motions": list(job.motions),
                 "mock_profile": hello["profile"],
@@ -216,6 +233,9 @@ def _write_meta(path: Path, job: Job, cell: Cell, hello: dict[str, Any]) -> None
                 "safety_state": {state.value: number for state, number in STATE_NUMBERS.items()},
                 "fault": {code.value: number for code, number in FAULT_NUMBERS.items()},
             },
+            "realtime": {}
+            if placement is None
+            else {"asked": cell.realtime.model_dump(mode="json"), "grants": [g.to_mapping() for g in placement.grants]},
             "versions": versions(),
         },
         files=[(CELL_NAME, "application/yaml", cell.dump())],

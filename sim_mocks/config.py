@@ -124,6 +124,9 @@ class MockConfig:
     faults: tuple[Fault, ...] = ()
     paced: bool = False
     """Tie virtual time to the wall clock: never faster, and after a stall later rather than in a burst."""
+    realtime: bool = False
+    """The wall clock moves the world on, whether or not anybody answers: there is no time token, and ticks for which
+    the host comes too late are skipped."""
     truth: str = "full"
     """``"full"`` keeps each tick's truth, ``"summary"`` only the extremes (long campaigns)."""
     control_dir: str = ""

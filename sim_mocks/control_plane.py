@@ -7,7 +7,8 @@ Two unix sockets in the cell's control directory, apart from the wires:
 ``token.sock``    sequenced packets; one holder. On connection the cell sends :data:`GREETING` (tick, t_ns, period).
                   From then on the holder sends one byte, the cell runs one send period (a tick of the arm, often
                   also one of the world) and returns :data:`TOKEN` (world ticks so far, t_ns). When the holder's
-                  end closes, the cell runs on alone until the arm stands.
+                  end closes, the cell runs on alone until the arm stands. A cell in wall-clock time has no token
+                  to give and closes the connection at once.
 """
 
 from __future__ import annotations
@@ -42,11 +43,13 @@ class Control(abc.ABC):
         """Carry out an operation by name; its result. Raises :class:`ControlError`."""
 
     def hello(self) -> dict[str, Any]:
-        """``pid``, ``n``, ``dt``, ``tick``, ``fri`` (host, port), ``ft_path``, ``profile``, ``seed``, ``paced``."""
+        """``pid``, ``n``, ``dt``, ``tick``, ``fri`` (host, port), ``ft_path``, ``profile``, ``seed``, ``paced``,
+        ``realtime``."""
         return self.call("hello")
 
     def state(self) -> dict[str, Any]:
-        """Session, quality, brakes, errors and counters of the robot controller; true q, TCP and loose object."""
+        """Session, quality, brakes, errors and counters of the robot controller; true q, TCP and loose object; in
+        wall-clock time the periods ``skipped`` and the largest delay ``late_max_ns``."""
         return self.call("state")
 
     def fri_peer(self, host: str, port: int) -> None:
@@ -197,7 +200,10 @@ class LockstepTicks:
         greeting = self._socket.recv(GREETING.size)
         if len(greeting) != GREETING.size:
             self._socket.close()
-            raise ConnectError("the mock cell gives the time token to one client at a time; another one holds it")
+            raise ConnectError(
+                "the mock cell gives the time token to one client at a time, and another one holds it; or it runs in "
+                "wall-clock time and has none"
+            )
         self.tick, t_ns, self.dt_ns = GREETING.unpack(greeting)
         # A cell that was started anew counts from zero; for its client time never goes back.
         self._offset_ns = self._t_ns - t_ns if self._t_ns >= 0 else 0

@@ -1,4 +1,7 @@
-"""Server side of the control plane: who moves virtual time on, and who is served in between."""
+"""Server side of the control plane: who moves virtual time on, and who is served in between.
+
+In lockstep it is the holder of the time token; in wall-clock time it is the clock, and nobody is waited for.
+"""
 
 from __future__ import annotations
 
@@ -8,56 +11,37 @@ import os
 import select
 import shutil
 import socket
-import time
 from pathlib import Path
 
 from sim_mocks.control_plane import CONTROL_SOCKET, GREETING, TOKEN, TOKEN_SOCKET, ControlError
 from sim_mocks.errors import MockError
 from sim_mocks.host import MockCell
 from sim_mocks.operations import Operations
+from sim_mocks.pacing import Pacer, WallPacer, sharpen_timers
 
 _LINE_MAX = 1 << 20
 _PATH_MAX = 107
 """Longest path of a unix socket that Linux takes, bytes."""
 
 
-class Pacer:
-    """Ties ticks to the wall clock at absolute times. After an overrun the schedule moves: late, never in a burst."""
-
-    def __init__(self, dt_ns: int) -> None:
-        self._dt_ns = dt_ns
-        self._due = 0
-        self.skipped_ns = 0
-        """Wall-clock time by which the schedule has been moved, ns."""
-
-    def wait(self) -> None:
-        """Sleep until the next tick is due."""
-        now = time.monotonic_ns()
-        if self._due == 0:
-            self._due = now
-        if now < self._due:
-            time.sleep((self._due - now) * 1e-9)
-        elif now - self._due > self._dt_ns:
-            self.skipped_ns += now - self._due
-            self._due = now
-        self._due += self._dt_ns
-
-
 class ControlServer:
     """Serves a cell until someone says ``quit``.
 
     While the token is out, everything waits for it in one ``poll``; a control request is carried out there, between
-    two ticks, so that its effect falls on a definite tick.
+    two ticks, so that its effect falls on a definite tick. With a :class:`WallPacer` the world goes on by itself and
+    there is no token: requests are looked for once in every tick.
     """
 
     def __init__(
-        self, cell: MockCell, control_dir: Path, pacer: Pacer | None = None, parent: int | None = None
+        self, cell: MockCell, control_dir: Path, pacer: Pacer | WallPacer | None = None, parent: int | None = None
     ) -> None:
         """Bind both sockets in ``control_dir``. Raises MockError for a path too long, OSError.
 
         ``parent``: process whose end also ends the serving, as soon as nobody holds the token and the arm stands.
         """
-        self._cell, self._pacer = cell, pacer
+        self._cell = cell
+        self._pacer = pacer if isinstance(pacer, Pacer) else None
+        self._wall = pacer if isinstance(pacer, WallPacer) else None
         self._operations = Operations(cell)
         self._poll = select.poll()
         self._token: socket.socket | None = None
@@ -74,27 +58,45 @@ class ControlServer:
 
     def serve(self) -> None:
         """Serve until ``quit``."""
+        if self._wall is not None:
+            self._serve_wall(self._wall)
+            return
         while not self._quit:
-            for fd, _ in self._poll.poll():
-                if fd == self._parent_fd:
-                    self._orphan = True
-                    self._poll.unregister(fd)
-                    os.close(fd)
-                    self._parent_fd = -1
-                elif self._token is not None and fd == self._token.fileno():
-                    self._serve_token(self._token)
-                elif fd == self._control_listener.fileno():
-                    connection, _ = self._control_listener.accept()
-                    connection.settimeout(5.0)  # for replies; requests are only read when they are there
-                    self._poll.register(connection, select.POLLIN)
-                    self._clients[connection.fileno()] = (connection, bytearray())
-                elif fd == self._token_listener.fileno():
-                    self._accept_token()
-                elif fd in self._clients:
-                    self._serve_client(fd)
+            self._look(None)
             if self._orphan and self._token is None:
                 self._cell.run_out()
                 self._quit = True
+
+    def _serve_wall(self, pacer: WallPacer) -> None:
+        cell = self._cell
+        sharpen_timers()
+        while not self._quit:
+            pacer.wait()
+            cell.cycle()
+            cell.skipped, cell.late_max_ns = pacer.skipped, pacer.late_max_ns
+            self._look(0)
+            # Whoever drives the arm sees the same death and stops; until then nobody else moves the time on.
+            self._quit = self._quit or (self._orphan and cell.standing())
+
+    def _look(self, timeout_ms: int | None) -> None:
+        """Serve what has come, waiting for it at most that long (None: for ever)."""
+        for fd, _ in self._poll.poll(timeout_ms):
+            if fd == self._parent_fd:
+                self._orphan = True
+                self._poll.unregister(fd)
+                os.close(fd)
+                self._parent_fd = -1
+            elif self._token is not None and fd == self._token.fileno():
+                self._serve_token(self._token)
+            elif fd == self._control_listener.fileno():
+                connection, _ = self._control_listener.accept()
+                connection.settimeout(5.0)  # for replies; requests are only read when they are there
+                self._poll.register(connection, select.POLLIN)
+                self._clients[connection.fileno()] = (connection, bytearray())
+            elif fd == self._token_listener.fileno():
+                self._accept_token()
+            elif fd in self._clients:
+                self._serve_client(fd)
 
     def close(self) -> None:
         """Close and remove the sockets."""
@@ -124,7 +126,7 @@ class ControlServer:
         connection, _ = self._token_listener.accept()
         if self._token is not None and _hung_up(self._token):  # the old holder left before the new one came
             self._serve_token(self._token)
-        if self._token is not None:
+        if self._token is not None or self._wall is not None:
             connection.close()
             return
         self._token = connection

@@ -42,6 +42,9 @@ class MockCell:
     Order within a tick: faults of processes and devices, reception, controller, world, F/T bytes onto their line,
     FRI datagram, truth log.
     Tick k begins at virtual time ``k dt``; what leaves at its end carries ``(k + 1) dt``.
+
+    By the wall clock it leaves before the world moves, so that the client has the whole period for its answer, as
+    from a real controller, and not what the simulation leaves of it: what the client sees is one tick older.
     """
 
     def __init__(self, config: MockConfig, world: ArmWorld | None = None, model: GravityModel | None = None) -> None:
@@ -69,6 +72,10 @@ class MockCell:
         self.log = TruthLog(config.world.dt, config.truth == "full")
         self.ticks = 0
         """Ticks completed, which is also the number of the next one."""
+        self.skipped = 0
+        """Periods that the host of a cell in wall-clock time came too late for; the world stood still meanwhile."""
+        self.late_max_ns = 0
+        """Its largest delay, ns."""
         self.problems: list[str] = []
         """What the host itself could not do (a kill of a process that nobody registered)."""
         self._processes: dict[str, int] = {"mock": os.getpid()}
@@ -134,16 +141,13 @@ class MockCell:
         if self.gripper is not None:
             self.gripper.tick(t_ns)
         tau, braked = controller.control(t_ns, world.q, world.qd)
-        world.step(tau, braked)
+        if self.config.realtime:
+            self._emit(tick, t_ns + self.dt_ns, quiet)
+            world.step(tau, braked)
+        else:
+            world.step(tau, braked)
+            self._emit(tick, t_ns + self.dt_ns, quiet)
         self._braked = braked
-        t_ns += self.dt_ns
-        self._tick_ft(tick, t_ns, quiet)
-        packet = controller.emit(t_ns, world.q, world.tau_link, None if quiet else self._iiwa_values)
-        if not quiet:
-            for data in faults.outgoing("iiwa", tick, packet):
-                self.udp.send(data)
-        elif packet is not None:
-            self.udp.send(packet)
         self.log.append(
             tau,
             controller.joints.overlay,
@@ -184,6 +188,17 @@ class MockCell:
         if self.pty is not None:
             self.pty.close()
             self.pty = None
+
+    def _emit(self, tick: int, t_ns: int, quiet: bool) -> None:
+        """Send what the sensors see at ``t_ns``, the F/T bytes first."""
+        faults, controller, world = self.faults, self.controller, self.world
+        self._tick_ft(tick, t_ns, quiet)
+        packet = controller.emit(t_ns, world.q, world.tau_link, None if quiet else self._iiwa_values)
+        if not quiet:
+            for data in faults.outgoing("iiwa", tick, packet):
+                self.udp.send(data)
+        elif packet is not None:
+            self.udp.send(packet)
 
     def _tick_ft(self, tick: int, t_ns: int, quiet: bool) -> None:
         if self.ft is None or self.pty is None:

@@ -72,7 +72,8 @@ class Operations:
             "ft_path": cell.ft_path,
             "profile": cell.config.world.profile,
             "seed": cell.config.seed,
-            "paced": cell.config.paced,
+            "paced": cell.config.paced or cell.config.realtime,
+            "realtime": cell.config.realtime,
         }
 
     def _state(self) -> dict[str, Any]:
@@ -100,6 +101,8 @@ class Operations:
             "object": None if loose is None else loose[0].tolist(),
             "foreign": cell.udp.foreign,
             "problems": list(cell.problems),
+            "skipped": cell.skipped,
+            "late_max_ns": cell.late_max_ns,
         }
 
     def _push(self, wrench: list[float] | None = None) -> None:

@@ -19,10 +19,11 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 from sim_mocks.config import MockConfig, MockConfigError  # noqa: E402
-from sim_mocks.control_server import ControlServer, Pacer  # noqa: E402
+from sim_mocks.control_server import ControlServer  # noqa: E402
 from sim_mocks.errors import MockError  # noqa: E402
 from sim_mocks.host import MockCell  # noqa: E402
 from sim_mocks.operations import Operations  # noqa: E402
+from sim_mocks.pacing import Pacer, WallPacer  # noqa: E402
 
 
 def serve(config: MockConfig, parent: int | None = None) -> None:
@@ -34,7 +35,7 @@ def serve(config: MockConfig, parent: int | None = None) -> None:
         raise MockConfigError("control_dir: empty; a cell in its own process needs a directory for its sockets")
     cell = MockCell(config)
     try:
-        server = ControlServer(cell, Path(config.control_dir), Pacer(cell.cycle_ns) if config.paced else None, parent)
+        server = ControlServer(cell, Path(config.control_dir), _pacer(config, cell), parent)
         try:
             print(json.dumps(Operations(cell)("hello", {})), flush=True)
             gc.collect()
@@ -44,6 +45,12 @@ def serve(config: MockConfig, parent: int | None = None) -> None:
             server.close()
     finally:
         cell.close()
+
+
+def _pacer(config: MockConfig, cell: MockCell) -> Pacer | WallPacer | None:
+    if config.realtime:
+        return WallPacer(cell.cycle_ns)
+    return Pacer(cell.cycle_ns) if config.paced else None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,18 +11,25 @@ from hil.bench.run import bench
 from hil.bench.text import render
 
 CYCLES = 60_000
+WALL_CYCLES = 20_000
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and end with 0 whatever the figures are; with 1 where nothing could be measured."""
     parser = argparse.ArgumentParser(
-        prog="python -m hil.bench", description="How long a cycle takes, in lockstep with the mock cell."
+        prog="python -m hil.bench", description="How long a cycle takes, in lockstep and by the wall clock."
     )
-    parser.add_argument("--cycles", type=_count, default=CYCLES, help=f"cycles to measure (default {CYCLES})")
+    parser.add_argument("--cycles", type=_count, default=CYCLES, help=f"cycles in lockstep (default {CYCLES})")
+    parser.add_argument(
+        "--wall-cycles",
+        type=_count_or_none,
+        default=WALL_CYCLES,
+        help=f"cycles by the wall clock, 1 ms each (default {WALL_CYCLES}; 0: none)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     given = parser.parse_args(arguments)
     try:
-        figures = bench(given.cycles)
+        figures = bench(given.cycles, given.wall_cycles)
         if given.json is not None:
             given.json.write_text(figures.to_json() + "\n", encoding="utf-8")
     except (DriverError, OSError) as error:
@@ -30,6 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(render(figures))
     return 0
+
+
+def _count_or_none(text: str) -> int:
+    return 0 if text == "0" else _count(text)
 
 
 def _count(text: str) -> int:

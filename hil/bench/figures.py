@@ -6,13 +6,13 @@ import dataclasses
 import json
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hil.report.timing import Quantiles, longest_run, quantiles
+from hil.report.timing import FAIR_MISSED, GOOD_SHARE, Quantiles, longest_run, quantiles
 
 PERIOD = 1e-3
 """Tick of the benchmarked cell, s."""
@@ -39,6 +39,16 @@ class Drive:
     """CPU time by process, s."""
     stages: dict[str, npt.NDArray[np.float64]]
     """Duration of each stage, (cycles,) s; empty where they were not measured."""
+    late: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """Packet in the kernel to awake, (cycles,) s; 0 where it is not known."""
+    skipped: int = 0
+    """Ticks of the robot that passed without a cycle of ours."""
+    most: int = 0
+    """Most of them in a row."""
+    granted: str = ""
+    """By the wall clock: what the system granted, in words."""
+    ended: str = ""
+    """Why the drive ended before its time; empty if it did not."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,13 @@ class Mode:
     """Most of these in a row."""
     cycles_per_second: float
     cpu_per_cycle: dict[str, float]
+    wake: Quantiles | None
+    """Packet in the kernel to awake."""
+    skipped: int
+    """Ticks of the robot that passed without a cycle of ours."""
+    skipped_in_a_row: int
+    granted: str
+    """By the wall clock: what the system granted, in words; empty in lockstep."""
     histogram: list[tuple[float, float, int]]
     """Bins of ``answer``: from, to, count; the empty ones at both ends left out."""
 
@@ -76,6 +93,11 @@ class Figures:
     cycles: int
     alone: Mode
     recorded: Mode
+    wall: Mode | None
+    """By the wall clock, with a recorder; None where it was not, or could not be, measured."""
+    wall_note: str
+    """Why the wall clock's run ended before its time; empty if it did not."""
+    wall_verdict: str
     recorder_share: float
     """Of a core, at 1 kHz in real time."""
     recorder_share_lockstep: float
@@ -95,6 +117,7 @@ def mode(drive: Drive) -> Mode:
     """Figures of one drive."""
     late = drive.cycle > PERIOD
     n = len(drive.answer)
+    known = drive.late[drive.late > 0.0]
     return Mode(
         answer=quantiles(drive.answer),
         cycle=quantiles(drive.cycle),
@@ -102,6 +125,10 @@ def mode(drive: Drive) -> Mode:
         longest_run=longest_run(late),
         cycles_per_second=n / drive.wall,
         cpu_per_cycle={name: used / n for name, used in drive.cpu.items()},
+        wake=quantiles(known) if len(known) else None,
+        skipped=drive.skipped,
+        skipped_in_a_row=drive.most,
+        granted=drive.granted,
         histogram=histogram(drive.answer),
     )
 
@@ -137,6 +164,15 @@ def judge(alone: Mode, recorded: Mode, recorder_share: float) -> tuple[str, str]
     if p999 <= 0.5 * PERIOD:
         return "fair", "Close other programs and run it again; `uptime` tells how busy the machine is."
     return "poor", "Close other programs; fix the CPU's clock (cpupower frequency-set -g performance); run it again."
+
+
+def judge_wall(wall: Mode | None, cycles: int) -> str:
+    """One word for the run by the wall clock, of which ``cycles`` were asked."""
+    if wall is None or wall.answer.n < cycles:
+        return "poor"
+    if wall.skipped == 0 and wall.answer.p999 <= GOOD_SHARE * PERIOD:
+        return "good"
+    return "fair" if wall.skipped <= FAIR_MISSED * cycles else "poor"
 
 
 def machine() -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from drivers.errors import DriverError
 from hil.bench.codec import codec_costs
 from hil.bench.drive import CELL
-from hil.bench.figures import Drive, Figures, judge, machine, mode, stage_figures
+from hil.bench.figures import Drive, Figures, judge, judge_wall, machine, mode, stage_figures
 from hil.bench.recorder import recorder_share
 from hil.cell import load_cell
 from hil.mocks import MockProcess, mock_config
@@ -24,13 +24,22 @@ STAGE_CYCLES = 10_000
 RECORDER_ROWS = 5_000
 
 
-def bench(cycles: int) -> Figures:
-    """Measure ``cycles`` cycles alone and as many with a recorder. Raises DriverError where it cannot be done."""
+def bench(cycles: int, wall_cycles: int) -> Figures:
+    """Measure ``cycles`` cycles in lockstep alone and as many with a recorder, and ``wall_cycles`` (0: none) by the
+    wall clock with a recorder. Raises DriverError where lockstep cannot be measured; where the wall clock cannot, the
+    figures say why."""
     before = machine()
     alone = drive(cycles)
     recorded = drive(cycles, "--recorder")
     staged = drive(min(cycles, STAGE_CYCLES), "--recorder", "--stages")
     alone_mode, recorded_mode = mode(alone), mode(recorded)
+    wall, wall_note = None, ""
+    if wall_cycles:
+        try:
+            by_wall = drive(wall_cycles, "--recorder", "--realtime", realtime=True)
+            wall, wall_note = mode(by_wall), by_wall.ended
+        except DriverError as error:
+            wall_note = str(error)
     share = recorder_share(min(cycles, RECORDER_ROWS))
     verdict, advice = judge(alone_mode, recorded_mode, share)
     return Figures(
@@ -38,6 +47,9 @@ def bench(cycles: int) -> Figures:
         cycles=cycles,
         alone=alone_mode,
         recorded=recorded_mode,
+        wall=wall,
+        wall_note=wall_note,
+        wall_verdict=judge_wall(wall, wall_cycles) if wall_cycles else "",
         recorder_share=share,
         recorder_share_lockstep=recorded.cpu["recorder"] / cycles * 1e3,
         stages=stage_figures(staged),
@@ -48,10 +60,10 @@ def bench(cycles: int) -> Figures:
     )
 
 
-def drive(cycles: int, *options: str) -> Drive:
+def drive(cycles: int, *options: str, realtime: bool = False) -> Drive:
     """One mock cell, driven for ``cycles`` cycles by a process of its own. Raises DriverError with what it said."""
     # The mock keeps extremes only: nobody asks for its truth.
-    config = dataclasses.replace(mock_config(load_cell(CELL)), truth="summary")
+    config = dataclasses.replace(mock_config(load_cell(CELL), realtime=realtime), truth="summary")
     mock = MockProcess(config)
     try:
         with tempfile.TemporaryDirectory(prefix="hil-bench-") as folder:
@@ -71,4 +83,16 @@ def _read(path: Path) -> Drive:
     with np.load(path, allow_pickle=False) as data:
         cpu = {name.removeprefix("cpu_"): float(data[name]) for name in data if name.startswith("cpu_")}
         stages = {name.removeprefix("stage_"): data[name] * 1e-9 for name in data if name.startswith("stage_")}
-        return Drive(data["answer_ns"] * 1e-9, data["cycle_ns"] * 1e-9, cpu.pop("wall"), cpu, stages)
+        skipped, most = data["skipped"].tolist()
+        return Drive(
+            answer=data["answer_ns"] * 1e-9,
+            cycle=data["cycle_ns"] * 1e-9,
+            wall=cpu.pop("wall"),
+            cpu=cpu,
+            stages=stages,
+            late=data["late_ns"] * 1e-9,
+            skipped=skipped,
+            most=most,
+            granted=str(data["granted"]),
+            ended=str(data["ended"]),
+        )

@@ -18,32 +18,47 @@ def bar(count: int, most: int) -> str:
 def render(figures: Figures) -> str:
     """The whole report."""
     lines = [
-        f"{figures.cell}: {figures.cycles} cycles of polishing in lockstep with the mock cell, in two processes",
+        f"{figures.cell}: polishing on the mock cell, in two processes: {figures.cycles} cycles in lockstep"
+        + (f", {figures.wall.answer.n} by the wall clock" if figures.wall is not None else ""),
         f"{figures.machine['processor']}, {figures.machine['cores']} cores, load {figures.machine['load']:.1f}, "
         f"Python {figures.machine['python']}",
         "",
         *_modes(figures),
-        *_histogram("read to write, alone", figures.alone),
-        *_histogram("read to write, with the recorder", figures.recorded),
-        *_stages(figures),
-        *_rest(figures),
-        f"verdict: {figures.verdict}",
+        *_histogram("read to write, lockstep, alone", figures.alone),
+        *_histogram("read to write, lockstep, with the recorder", figures.recorded),
     ]
+    if figures.wall is not None:
+        lines += _histogram("read to write, wall clock, with the recorder", figures.wall)
+    lines += [*_stages(figures), *_rest(figures), f"verdict: {figures.verdict}"]
     if figures.advice:
         lines.append(figures.advice)
+    if figures.wall_verdict:
+        lines.append(f"verdict, wall clock: {figures.wall_verdict}")
+    if figures.wall_note:
+        lines.append(f"The run by the wall clock ended before its time: {figures.wall_note}")
+    if figures.wall_verdict not in ("", "good"):
+        lines.append("docs/realtime.md says what to set on the computer, and what each setting is good for.")
     return "\n".join(lines)
 
 
 def _modes(figures: Figures) -> list[str]:
-    lines = [f"{'µs':24}{'p50':>8}{'p99':>8}{'p99.9':>8}{'max':>9}{'mean':>8}   over 1 ms   cycles/s"]
-    for name, m in (("alone", figures.alone), ("with recorder", figures.recorded)):
-        for what, q in (("read to write", m.answer), ("whole cycle", m.cycle)):
-            lines.append(
-                f"{f'{what}, {name}':29}"[:29]
-                + f"{q.p50 * 1e6:3.0f}{q.p99 * 1e6:8.0f}{q.p999 * 1e6:8.0f}{q.max * 1e6:9.0f}{q.mean * 1e6:8.0f}"
-                + (f"{m.missed:8} ({m.longest_run} in a row){m.cycles_per_second:9.0f}" if q is m.cycle else "")
-            )
-    lines.append(f"{'aim, read to write':29}{P50_AIM * 1e6:3.0f}{'':8}{P999_AIM * 1e6:8.0f}")
+    lines = [f"{'µs':26}{'p50':>8}{'p99':>8}{'p99.9':>8}{'max':>9}{'mean':>8}"]
+    modes = {"lockstep, alone": figures.alone, "lockstep, with the recorder": figures.recorded}
+    if figures.wall is not None:
+        modes["wall clock, with the recorder"] = figures.wall
+    for name, m in modes.items():
+        lines.append(name)
+        for what, q in (("packet to wake-up", m.wake), ("read to write", m.answer), ("whole cycle", m.cycle)):
+            if q is not None:
+                five = f"{q.p50 * 1e6:8.0f}{q.p99 * 1e6:8.0f}{q.p999 * 1e6:8.0f}{q.max * 1e6:9.0f}{q.mean * 1e6:8.0f}"
+                lines.append(f"{f'  {what}':26}{five}")
+        lines.append(
+            f"  {m.missed} cycles over 1 ms ({m.longest_run} in a row); {m.skipped} ticks skipped "
+            f"({m.skipped_in_a_row} in a row); {m.cycles_per_second:.0f} cycles/s"
+        )
+        if m.granted:
+            lines.append(f"  {m.granted}")
+    lines.append(f"{'aim in lockstep':26}{P50_AIM * 1e6:8.0f}{'':8}{P999_AIM * 1e6:8.0f}")
     return [*lines, ""]
 
 
@@ -66,7 +81,10 @@ def _stages(figures: Figures) -> list[str]:
 
 def _rest(figures: Figures) -> list[str]:
     lines = ["CPU time a cycle, µs"]
-    for name, m in (("alone", figures.alone), ("with recorder", figures.recorded)):
+    modes = {"lockstep, alone": figures.alone, "lockstep, with the recorder": figures.recorded}
+    if figures.wall is not None:
+        modes["wall clock, with the recorder"] = figures.wall
+    for name, m in modes.items():
         spent = ", ".join(f"{process} {used * 1e6:.0f}" for process, used in m.cpu_per_cycle.items())
         lines.append(f"  {name}: {spent}")
     lines.append(

@@ -8,7 +8,7 @@ import types
 
 import typer
 
-from hil.cli import cells, guide, log, mock, operate, run
+from hil.cli import cells, guide, log, mock, monitor, operate, run
 
 app = typer.Typer(
     help="Drive a torque-controlled arm safely from Python, on mocks or (later) for real.",
@@ -22,6 +22,7 @@ app.command("mock")(mock.mock)
 app.command("cells")(cells.cells)
 app.command("check")(cells.check)
 operate.add_to(app)
+app.command("monitor")(monitor.monitor)
 app.command("guide")(guide.guide)
 app.add_typer(log.app, name="log")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from hil.telemetry.export import channel_names, export_csv, header, is_replaceable
 from hil.telemetry.log import Log, LogError, read_log
+from hil.telemetry.parquet import MissingPackageError, export_parquet
 from hil.telemetry.schema import Event
 
 app = typer.Typer(help="Look into recorded runs (also into cut and damaged ones).", no_args_is_help=True)
@@ -78,26 +80,33 @@ def plot(
             _fail(f"{file} holds no rows to draw: the run ended before the first cycle was recorded")
 
 
+class Format(StrEnum):
+    """What ``hil log export`` writes."""
+
+    csv = "csv"
+    parquet = "parquet"
+
+
 @app.command()
 def export(
     file: FileArgument,
-    out: Annotated[Path | None, typer.Option(help="CSV file, - for standard output (default: beside the log).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; - for CSV on standard output (default: beside the log).")
+    ] = None,
     channel: Annotated[str, typer.Option(help="/cycle, /timing or /events.")] = "/cycle",
     every: Annotated[int, typer.Option(min=1, help="Keep each N-th row only.")] = 1,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="csv or parquet (default: by the ending of --out, else csv).")
+    ] = None,
 ) -> None:
-    """Write one channel as CSV, with units in the header."""
+    """Write one channel as CSV or Parquet, with units in the column names."""
+    if form is None:
+        form = Format.parquet if out is not None and out.suffix == ".parquet" else Format.csv
+    channel = channel if channel.startswith("/") else f"/{channel}"
+    target = out if out is not None else file.with_name(f"{file.stem}-{channel.strip('/')}.{form}")
     with _plain_errors():
-        log = _open(file, every)
-        channel = channel if channel.startswith("/") else f"/{channel}"
-        if channel not in channel_names(log):
-            _fail(f"{file} has no channel {channel}; it has {', '.join(channel_names(log))}")
-        target = out if out is not None else file.with_name(f"{file.stem}-{channel.strip('/')}.csv")
-        total = len(log.events) if channel == "/events" else len(log.channels[channel])
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-        with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True) as progress:
-            task = progress.add_task("writing CSV", total=total)
-            rows = export_csv(log, channel, target, lambda done: progress.advance(task, done))
-        count = f"{rows} rows of {len(header(log, channel))} columns"
+        rows, width = (_csv if form is Format.csv else _parquet)(file, channel, target, every)
+        count = f"{rows} rows of {width} columns"
         if is_replaceable(target):
             size = f"{target.stat().st_size / 1e6:.1f} MB, every number exact to its last bit"
             console.print(f"{target}: {count}, {size}; --every N thins it out", soft_wrap=True, markup=False)
@@ -105,14 +114,59 @@ def export(
             errors.print(count, markup=False)  # standard output may be where the rows went
 
 
+def _csv(file: Path, channel: str, target: Path, every: int) -> tuple[int, int]:
+    """Rows and columns written."""
+    log = _open(file, every)
+    if channel not in channel_names(log):
+        _fail(f"{file} has no channel {channel}; it has {', '.join(channel_names(log))}")
+    total = len(log.events) if channel == "/events" else len(log.channels[channel])
+    with _bar("writing CSV", total) as advance:
+        return export_csv(log, channel, target, advance), len(header(log, channel))
+
+
+def _parquet(file: Path, channel: str, target: Path, every: int) -> tuple[int, int]:
+    """Rows and columns written."""
+    if not is_replaceable(target):
+        _fail(f"{target} is no regular file, and Parquet is no format for a pipe: name a file, or take --format csv")
+    reached = 0.0
+    with _bar("writing Parquet", 1.0) as advance:
+
+        def tell(share: float) -> None:
+            nonlocal reached
+            advance(share - reached)
+            reached = share
+
+        try:
+            rows, width, log = export_parquet(file, channel, target, every=every, progress=tell)
+        except MissingPackageError as error:
+            _fail(str(error))
+        except KeyError:
+            _fail(f"{file} has no channel {channel}; it has {', '.join(channel_names(read_log(file, every=1000)))}")
+    _warn(log)
+    return rows, width
+
+
+@contextmanager
+def _bar(what: str, total: float) -> Iterator[Callable[[float], None]]:
+    """A bar of progress on standard error; what is given is called with each advance."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
 def _open(file: Path, every: int = 1) -> Log:
     log = read_log(file, every=every)
+    _warn(log)
+    return log
+
+
+def _warn(log: Log) -> None:
     if log.truncated:
         errors.print(f"[yellow]This log is cut:[/] {escape(log.note)}. What stands before the cut is shown.")
     if log.damaged:
         spots = "1 spot was" if log.damaged == 1 else f"{log.damaged} spots were"
         errors.print(f"[yellow]This log is damaged:[/] {spots} skipped; what stands around is shown.")
-    return log
 
 
 @contextmanager

@@ -19,10 +19,14 @@ def mock(
     client: Annotated[
         str, typer.Option(help="address:port of the FRI client that the robot's packets go to")
     ] = "127.0.0.1:30200",
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="the wall clock moves the world on, for clients without the time token")
+    ] = False,
 ) -> None:
     """Serve the mock devices of a cell until Ctrl-C: FRI on UDP, the F/T sensor on a pseudo-terminal.
 
-    Virtual time is moved on by whoever holds the token of the control plane; this command tells where it is.
+    Virtual time is moved on by whoever holds the token of the control plane, and this command tells where it is; with
+    --realtime it follows the wall clock, as a real robot's.
     """
     out = console()
     host, _, port = client.rpartition(":")
@@ -31,7 +35,7 @@ def mock(
         raise typer.Exit(2)
     try:
         loaded = load_cell(cell)
-        served = MockProcess(mock_config(loaded, seed=seed))
+        served = MockProcess(mock_config(loaded, seed=seed, realtime=realtime))
     except CellError as error:
         show_faults(error)
         raise typer.Exit(2) from error
@@ -44,7 +48,7 @@ def mock(
         out.print(f"[bold]{loaded.name}[/]: mock devices, profile {hello['profile']}, seed {hello['seed']}")
         out.print(f"  FRI      robot at {hello['fri'][0]}:{hello['fri'][1]}, client at {client}", markup=False)
         out.print(f"  F/T      {hello['ft_path']}", markup=False)
-        out.print(f"  control  {served.control_dir} (control.sock, token.sock)", markup=False)
+        out.print(f"  control  {served.control_dir} (control.sock{'' if realtime else ', token.sock'})", markup=False)
         out.print("Ctrl-C ends it.")
         signal.pause()
     except KeyboardInterrupt:

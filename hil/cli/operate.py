@@ -221,6 +221,13 @@ def _panel(told: dict[str, Any]) -> Panel:
         table.add_row("gripper", "gripper", told["gripper"]["state"], "", _jaws(told["gripper"]))
     log = told["log"] or "off"
     parts += [Text(""), table, Text(""), Text(f"recording: {log}    motions: {', '.join(told['motions'])}")]
+    if told["realtime"] is not None:
+        granted = [grant["what"] for grant in told["realtime"] if grant["granted"]]
+        refused = [grant["what"] for grant in told["realtime"] if not grant["granted"]]
+        words = ", ".join(granted) or "no privileges"
+        words += f"; refused: {', '.join(refused)}" if refused else ""
+        skipped = f"{told['skipped']} ticks skipped, at most {told['skipped_in_a_row']} in a row"
+        parts.append(Text(f"real time: {words}; {skipped}"))
     events = [e for e in told["events"] if e["kind"] != "phase"][-_EVENTS_SHOWN:]
     if events:
         parts.append(Text(""))

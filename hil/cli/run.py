@@ -29,6 +29,11 @@ CellArgument = Annotated[str, typer.Argument(help="name of a shipped cell (`hil 
 SeedOption = Annotated[int | None, typer.Option(min=0, help="seed of the simulated world; the cell file's by default")]
 FastOption = Annotated[bool, typer.Option("--fast", help="as fast as the machine allows, not tied to real time")]
 
+RealTimeOption = Annotated[
+    bool,
+    typer.Option("--realtime", help="by the wall clock, as on a real robot, and with the cell file's realtime section"),
+]
+
 
 def run(
     cell: CellArgument,
@@ -39,14 +44,16 @@ def run(
     real: Annotated[bool, typer.Option("--real", help="drive the real robot of a cell without mocks")] = False,
     seed: SeedOption = None,
     fast: FastOption = False,
+    realtime: RealTimeOption = False,
     record: Annotated[
         bool, typer.Option("--record/--no-record", help="in operation: record from the beginning (some 0.7 MB/s)")
     ] = True,
 ) -> None:
     """Run motions of a cell, then report; or, without --motion, keep the cell in operation and take verbs."""
     loaded = _load(cell, real)
+    _check_clock(fast, realtime)
     if not motion:
-        _operate(loaded, seed, fast, record)
+        _operate(loaded, seed, fast, realtime, record)
         return
     unknown = [name for name in motion if name not in loaded.motions]
     if unknown:
@@ -55,17 +62,24 @@ def run(
         check_plugins(loaded, motion)
     except (PluginError, MotionError) as error:
         _fail(str(error))
-    _drive(loaded, motion, seed, fast)
+    _drive(loaded, motion, seed, fast, realtime)
 
 
 def demo(
     cell: Annotated[str, typer.Option(help="a cell on mocks: a shipped one or a path")] = DEMO_CELL,
     seed: SeedOption = None,
     fast: FastOption = False,
+    realtime: RealTimeOption = False,
 ) -> None:
     """Show a whole supervised run on simulated devices: every motion of the cell, in the order of its file."""
     loaded = _load(cell, real=False)
-    _drive(loaded, list(loaded.motions), seed, fast)
+    _check_clock(fast, realtime)
+    _drive(loaded, list(loaded.motions), seed, fast, realtime)
+
+
+def _check_clock(fast: bool, realtime: bool) -> None:
+    if fast and realtime:
+        _fail("--fast and --realtime exclude each other: as fast as the machine allows, or by the wall clock")
 
 
 def _load(cell: str, real: bool) -> Cell:
@@ -85,12 +99,20 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def _drive(cell: Cell, motions: list[str], seed: int | None, fast: bool) -> None:
+def _drive(cell: Cell, motions: list[str], seed: int | None, fast: bool, realtime: bool) -> None:
     out = console()
     out.print(f"[bold]{cell.name}[/]: {cell.description or 'no description'}. Simulated devices, no hardware moves.")
     with _Bars(out, motions) as bars:
         try:
-            ended = launch(cell, motions, Path(cell.recording.dir), seed=seed, paced=not fast, progress=bars.update)
+            ended = launch(
+                cell,
+                motions,
+                Path(cell.recording.dir),
+                seed=seed,
+                paced=not fast,
+                realtime=realtime,
+                progress=bars.update,
+            )
         except ConnectError as error:
             bars.stop()
             _fail(str(error))
@@ -103,7 +125,7 @@ def _drive(cell: Cell, motions: list[str], seed: int | None, fast: bool) -> None
         raise typer.Exit(1)
 
 
-def _operate(cell: Cell, seed: int | None, fast: bool, record: bool) -> None:
+def _operate(cell: Cell, seed: int | None, fast: bool, realtime: bool, record: bool) -> None:
     out = console()
     try:
         if any(other.name == cell.name for other in running()):
@@ -116,6 +138,7 @@ def _operate(cell: Cell, seed: int | None, fast: bool, record: bool) -> None:
                 Path(cell.recording.dir),
                 seed=seed,
                 paced=not fast,
+                realtime=realtime,
                 recording=record,
                 progress=lambda said: sentence.update(str(said["sentence"])),
             )

@@ -10,7 +10,7 @@ by itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -48,6 +48,7 @@ from hil.operation.status import tell
 from hil.operation.tasks import Progress, Task, until_finished
 from hil.operation.verbs import GUIDE, Context, Verdict, decide
 from hil.procedure import Procedure, RunResult, StepFailedError, why_not_ready
+from hil.realtime import Grant
 from hil.supervisor import Supervisor
 from safety.faults import FaultCode
 from safety.states import State
@@ -92,17 +93,20 @@ class OperatedCell:
         *,
         recording: Recording | None = None,
         reconnect: Callable[[], bool] | None = None,
+        grants: Sequence[Grant] | None = None,
         clock: Callable[[], datetime] = datetime.now,
     ) -> None:
         """Builds every motion of ``cell``, so that a bad one is told at the start. Raises MotionError.
 
-        ``events`` is the supervisor's writer; ``reconnect``: see :class:`hil.operation.mending.Mender`; ``clock``
-        gives the time of day for people.
+        ``events`` is the supervisor's writer; ``reconnect``: see :class:`hil.operation.mending.Mender`;
+        ``grants``: what a run by the wall clock was granted, None for lockstep; ``clock`` gives the time of day for
+        people.
         """
         self.supervisor = supervisor
         self.cell = cell
         self.events = events
         self.recording: Recording = recording or NoRecording()
+        self.grants = grants
         self.result = RunResult()
         self.over = False
         """The cell has gone down in order."""

@@ -35,6 +35,10 @@ class PlaceError(Exception):
     """No cell, several cells, or a directory that cannot be trusted; the message says what to do."""
 
 
+class SeveralCellsError(PlaceError):
+    """Which of several cells is meant was not said."""
+
+
 @dataclass(frozen=True)
 class RunningCell:
     """A cell that runs now."""
@@ -144,7 +148,7 @@ def find(name: str | None = None) -> RunningCell:
     if not cells:
         raise PlaceError("no cell is running; start one with `hil run CELL`")
     if name is None and len(cells) > 1:
-        raise PlaceError(f"{len(cells)} cells are running: {names}; say which with --cell NAME")
+        raise SeveralCellsError(f"{len(cells)} cells are running: {names}; say which with --cell NAME")
     found = [cell for cell in cells if name in (None, cell.name)]
     if not found:
         raise PlaceError(f"no cell {name!r} is running; running: {names}")

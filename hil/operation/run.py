@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +10,7 @@ from hil.job import ProgressPipe
 from hil.operation.cell import OperatedCell
 from hil.operation.server import OperationServer
 from hil.operation.verbs import describe
+from hil.realtime.collector import collect
 from hil.telemetry.publisher import Publisher
 
 LOOK_NS = 4_000_000
@@ -79,4 +79,4 @@ def run_operated(
             progress.send(**supervisor.progress(), sentence=describe(operated.context()))
         if idle and now >= next_collect:
             next_collect = now + COLLECT_NS
-            gc.collect()
+            collect()

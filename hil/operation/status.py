@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -11,7 +12,9 @@ from hil.gripping import Grip
 from hil.operation.events import RememberingWriter
 from hil.operation.tasks import Task
 from hil.operation.verbs import Context, describe
+from hil.realtime import Grant
 from hil.supervisor import Supervisor
+from safety.faults import SPECS, FaultReport
 from safety.limits import JointLimits
 
 
@@ -23,6 +26,7 @@ class Operated(Protocol):
     limits: JointLimits
     events: RememberingWriter
     task: Task | None
+    grants: Sequence[Grant] | None
 
     @property
     def checked(self) -> bool: ...
@@ -48,9 +52,10 @@ def tell(operated: Operated, context: Context, events_after: int) -> dict[str, A
         "phase": supervisor.phase,
         "tick": supervisor.tick,
         "t_ns": parts.ticks.now_ns(),
-        "faults": [
-            {"code": f.code.value, "headline": f.headline(), "explanation": f.explain()} for f in machine.faults
-        ],
+        "faults": [_fault(fault) for fault in machine.faults],
+        "realtime": None if operated.grants is None else [grant.to_mapping() for grant in operated.grants],
+        "skipped": supervisor.skips.skipped,
+        "skipped_in_a_row": supervisor.skips.most,
         "stop_category": supervisor.stop_category,
         "checked": operated.checked,
         "motion": context.motion,
@@ -85,6 +90,17 @@ def _grip(grip: Grip) -> dict[str, Any]:
         "sentence": grip.state.value,
         "holding": grip.holding,
         "payload": None if carried is None else carried.mass,
+    }
+
+
+def _fault(fault: FaultReport) -> dict[str, Any]:
+    spec = SPECS[fault.code]
+    return {
+        "code": fault.code.value,
+        "headline": fault.headline(),
+        "causes": list(spec.causes),
+        "remedy": spec.remedy,
+        "explanation": fault.explain(),
     }
 
 

@@ -86,8 +86,6 @@ class Context:
     since: str = ""
     """Time of day at which the fault was latched, or the present state was entered."""
     stop_category: int = -1
-    standing: bool = False
-    """The stop under way has seen the arm stand."""
     log: str = ""
     """Name of the log that is being written, empty for none."""
     motions: tuple[str, ...] = ()
@@ -95,6 +93,8 @@ class Context:
     q_min: tuple[float, ...] = ()
     """Bounds for the target of a jog."""
     q_max: tuple[float, ...] = ()
+    standing: bool = False
+    """The stop under way has seen the arm stand."""
     grip: GripState | None = None
     """The jaws of the gripper; None in a cell without one."""
     load_unknown: str = ""

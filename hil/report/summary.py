@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hil.report.clock import Clock, clock_of
 from hil.report.timing import TimingSummary, summarise_timing
 from hil.telemetry.log import Log
 from hil.telemetry.schema import Event
@@ -106,6 +107,9 @@ class Summary:
     """Rows without a new frame of the arm, from the first one on."""
     missed: int
     """Messages that never reached the recorder."""
+    skipped: int
+    """Ticks of the arm without a cycle of ours."""
+    clock: Clock
 
     @property
     def complete(self) -> bool:
@@ -145,6 +149,8 @@ def summarise(log: Log) -> Summary:
         ft_gaps=_last(log, "ft_gaps"),
         ft_rejected=_last(log, "ft_rejected"),
         stale=_stale(log),
+        skipped=_last(log, "skipped"),
+        clock=clock_of(log),
         missed=sum(e.data.get("missed", 0) for e in log.events if e.kind == "gap"),
     )
 

@@ -49,12 +49,12 @@ class TimingSummary:
 
 def answer_times(log: Log) -> npt.NDArray[np.float64]:
     """Read-to-write durations of the cycles that wrote a command, s."""
-    return _durations(log, "wall_write_ns")
+    return durations(log, "wall_write_ns")
 
 
 def cycle_times(log: Log) -> npt.NDArray[np.float64]:
     """Durations of the cycles' work, s."""
-    return _durations(log, "wall_cycle_ns")
+    return durations(log, "wall_cycle_ns")
 
 
 def summarise_timing(log: Log, period: float, *, paced: bool = True) -> TimingSummary | None:
@@ -82,7 +82,7 @@ def summarise_timing(log: Log, period: float, *, paced: bool = True) -> TimingSu
         verdict, advice = "fair", "Compare with `make bench` on an idle machine; other programs on it cost the most."
     else:
         verdict = "poor"
-        advice = "Close other programs, allow real-time priority (ulimit -r 80), then run `make bench`."
+        advice = "Close other programs, grant what docs/realtime.md names, then run `make bench`."
     sentence = (
         f"99.9 % of the answers left within {answered.p999 * 1e6:.0f} µs of a period of {period * 1e6:.0f} µs; "
         f"{missed} of {len(cycle)} cycles took longer than the period"
@@ -91,7 +91,8 @@ def summarise_timing(log: Log, period: float, *, paced: bool = True) -> TimingSu
     return TimingSummary(answered, quantiles(cycle), missed, longest_run(late), verdict, sentence, advice)
 
 
-def _durations(log: Log, name: str) -> npt.NDArray[np.float64]:
+def durations(log: Log, name: str) -> npt.NDArray[np.float64]:
+    """Field ``name`` of ``/timing`` in s, without rows in which it was not measured."""
     if name not in (log.timing.dtype.names or ()):
         return np.empty(0)
     ns = log.timing[name]

@@ -67,6 +67,7 @@ def verdict_rows(summary: Summary) -> list[VerdictRow]:
             rows.append(VerdictRow("observer against F/T", value, expected, pressing <= OBSERVER_TOLERANCE))
     if summary.timing is not None:
         rows.append(_timing(summary.timing))
+    rows += _clock(summary)
     rows.append(_frames(summary))
     return rows
 
@@ -115,6 +116,23 @@ def _timing(timing: TimingSummary) -> VerdictRow:
     poor = timing.verdict == "poor"
     # A slow PC is no fault of the run: it is told, and fails nothing.
     return VerdictRow("cycle time", f"{timing.verdict}: {value}", "good or fair", None if poor else True, warn=poor)
+
+
+def _clock(summary: Summary) -> list[VerdictRow]:
+    clock = summary.clock
+    if clock.realtime is None:
+        return []
+    rows = [VerdictRow("real time", clock.sentence, warn=bool(clock.refused))]
+    if not clock.realtime:
+        return rows
+    if clock.wake is not None:
+        wake = f"p50 {clock.wake.p50 * 1e6:.0f}, p99.9 {clock.wake.p999 * 1e6:.0f}, max {clock.wake.max * 1e6:.0f} µs"
+        rows.append(VerdictRow("packet to wake-up", wake))
+    value = f"{summary.skipped} of {summary.rows + summary.skipped}"
+    value += f", at most {clock.in_a_row} in a row" if summary.skipped else ""
+    # Which ones a PC misses is no fault of the run as long as no limit of age was passed: that would be a fault.
+    rows.append(VerdictRow("ticks skipped", value, "none", None if summary.skipped else True, warn=True))
+    return rows
 
 
 def _frames(summary: Summary) -> VerdictRow:

@@ -6,14 +6,18 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 from hil.telemetry.log import Log
 from hil.telemetry.row import EVENTS
 
 STDOUT = Path("-")
+EVENT_COLUMNS = ["tick", "t_ns [ns]", "kind", "text", "data"]
 _BLOCK = 2000  # rows between two reports of progress
 
 
@@ -25,17 +29,21 @@ def channel_names(log: Log) -> list[str]:
 def header(log: Log, channel: str) -> list[str]:
     """Column names with units, e.g. ``q_0 [rad]``; components are counted from 0."""
     if channel == EVENTS:
-        return ["tick", "t_ns [ns]", "kind", "text", "data"]
-    table, units = log.channels[channel], log.units.get(channel, {})
-    names = []
-    for name in table.dtype.names or ():
-        shape = table.dtype[name].shape
+        return EVENT_COLUMNS
+    return list(column_units(log.channels[channel].dtype, log.units.get(channel, {})))
+
+
+def column_units(dtype: np.dtype[Any], units: Mapping[str, str]) -> dict[str, str]:
+    """Unit by column name; one column for each scalar field and each component of a vector, in their order."""
+    columns = {}
+    for name in dtype.names or ():
+        shape = dtype[name].shape
         unit = units.get(name, "").split(",")
         for k in range(shape[0] if shape else 1):
             label = f"{name}_{k}" if shape else name
             one = unit[k] if len(unit) > 1 and k < len(unit) else unit[0]
-            names.append(f"{label} [{one}]" if one else label)
-    return names
+            columns[f"{label} [{one}]" if one else label] = one
+    return columns
 
 
 def export_csv(log: Log, channel: str, out: Path, progress: Callable[[int], None] = lambda rows: None) -> int:
@@ -54,17 +62,23 @@ def export_csv(log: Log, channel: str, out: Path, progress: Callable[[int], None
     if not is_replaceable(out):
         with out.open("w", encoding="utf-8", newline="") as file:
             return _write(log, channel, file, progress)
-    out = out.resolve()  # a link stays, what it points to is replaced
+    with replacing(out) as part, part.open("w", encoding="utf-8", newline="") as file:
+        return _write(log, channel, file, progress)
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """A path beside ``out`` to write to: what stands there takes the place of ``out`` when the block ends, and is
+    gone when it ends with an exception, Ctrl-C included. A link stays, what it points to is replaced."""
+    out = out.resolve()
     part = out.with_name(out.name + ".part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            count = _write(log, channel, file, progress)
-            file.flush()
-            os.fsync(file.fileno())
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
-    return count
 
 
 def is_replaceable(out: Path) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -118,6 +118,14 @@ class Log:
 
 def read_log(path: Path | str, *, every: int = 1) -> Log:
     """Read a log; with ``every`` = k keep each k-th row only. Raises LogError."""
+    scan = open_scan(path, every=every)
+    for _ in scan.walk():
+        pass
+    return scan.result()
+
+
+def open_scan(path: Path | str, *, every: int = 1, only: str = "") -> Scan:
+    """A walk through a log that has not begun; see :class:`Scan`. Raises LogError."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -126,16 +134,20 @@ def read_log(path: Path | str, *, every: int = 1) -> Log:
                 raise NotALogError(f"{path} is empty: nothing was recorded, or it is not a log")
             # Unmapped when the last view of it goes; closing it here would trip over views that an error still holds.
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return _Scan(path, content, every).log()
+        return Scan(path, content, every, only)
     except OSError as error:
         raise NotALogError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-class _Scan:
-    """One walk through a file."""
+class Scan:
+    """One walk through a file; :meth:`rows` between two steps of it keeps what is held in memory small."""
 
-    def __init__(self, path: Path, content: mmap.mmap, every: int) -> None:
+    def __init__(self, path: Path, content: mmap.mmap, every: int, only: str) -> None:
+        """``only``: the one channel whose rows are wanted; empty for all. Events are always read."""
         self._path = path
+        self._only = only
+        self.size = len(content)
+        """Bytes of the file."""
         self._content = content
         self._view = memoryview(content)
         self._every = max(1, every)
@@ -151,7 +163,8 @@ class _Scan:
         self._damaged = 0
         self._header = False
 
-    def log(self) -> Log:
+    def walk(self) -> Iterator[int]:
+        """Read on from record to record, giving the byte reached. Raises LogError."""
         view, at = self._view, len(_MAGIC)
         if bytes(view[:8]) != _MAGIC:
             raise NotALogError(f"{self._path} is no MCAP file: it starts with {bytes(view[:8])!r}")
@@ -164,9 +177,17 @@ class _Scan:
                 at = self._record(at)
             except (struct.error, ValueError, McapError) as error:
                 raise DamagedLogError(f"{self._path}: the record at byte {at} is damaged: {error}") from None
+            yield at if at >= 0 else len(view)
         if not self._header:
             raise NotALogError(f"{self._path} was cut within its first bytes: there is nothing in it to read")
-        return self._result()
+
+    def rows(self, topic: str) -> list[Table]:
+        """The rows of ``topic`` read since the last call; they are no longer part of :meth:`result`."""
+        found: list[Table] = []
+        for channel_id, channel in self._topics.items():
+            if channel.topic == topic:
+                found += self._tables.pop(channel_id, [])
+        return found
 
     def _record(self, at: int) -> int:
         """Take in the top-level record at byte ``at``; returns where the next one stands, -1 after the last."""
@@ -261,6 +282,8 @@ class _Scan:
         if channel.topic == EVENTS:
             self._events.extend(decoder.event(m) for m in messages)
             return
+        if self._only and channel.topic != self._only:
+            return
         done = self._counts.get(channel_id, 0)
         self._counts[channel_id] = done + len(messages)
         kept = messages[-done % self._every :: self._every]
@@ -283,7 +306,8 @@ class _Scan:
             TIMING: np.empty(0, dtype=layout.timing.packed_dtype),
         }
 
-    def _result(self) -> Log:
+    def result(self) -> Log:
+        """What has been read so far, without the rows that :meth:`rows` has given away."""
         tables = self._empty_tables()
         units: dict[str, dict[str, str]] = {}
         for channel_id, channel in self._topics.items():

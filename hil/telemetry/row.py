@@ -92,12 +92,14 @@ FIELDS: tuple[Field, ...] = (
     Field("rejected", None, "i8", "", "frames or datagrams of the arm refused so far"),
     Field("ft_gaps", None, "i8", "", "F/T frames missing so far"),
     Field("ft_rejected", None, "i8", "", "F/T frames refused so far"),
+    Field("skipped", None, "i8", "", "ticks of the arm that passed without a cycle of ours so far"),
     Field("grip", None, "i8", "", "drivers.gripper.GripState, counted from 0 in its order; -1 without a gripper"),
     Field("payload", None, "f8", "kg", "mass of the payload that the model carries; 0 for none"),
     Field("wall_wake_ns", None, "i8", "ns", "monotonic time at which the cycle woke", TIMING),
     Field("wall_read_ns", None, "i8", "ns", "wake to sample decoded", TIMING),
     Field("wall_write_ns", None, "i8", "ns", "wake to command written; 0 where none was", TIMING),
     Field("wall_cycle_ns", None, "i8", "ns", "all of the cycle's work, without waiting", TIMING),
+    Field("wall_late_ns", None, "i8", "ns", "packet in the kernel to wake; 0 where not known (lockstep)", TIMING),
     Field("wall_pub_ns", None, "i8", "ns", "publishing the row before this one (set by the publisher)", TIMING),
 )
 

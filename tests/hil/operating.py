@@ -15,6 +15,7 @@ from hil.operation.cell import OperatedCell
 from hil.operation.events import RememberingWriter
 from hil.operation.messages import Down, Enable, Guide, Reply, Request, Start, Stop
 from hil.operation.verbs import Situation
+from hil.recording import NoRecording
 from hil.supervisor import Supervisor
 
 NOON = datetime(2026, 1, 2, 14, 3, 12)
@@ -23,8 +24,10 @@ NOON = datetime(2026, 1, 2, 14, 3, 12)
 class Operating(Running):
     """Mock devices, drivers, supervisor and operation of one cell."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, writer: NoRecording | None = None) -> None:
+        """``writer`` gets the rows and events; they are kept nowhere by default."""
         super().__init__(cell)
+        self.writer = writer or self.writer
         # A session can be opened again after half a second instead of five: fewer ticks of waiting.
         controller = self.mock.controller
         controller._config = replace(controller._config, reopen_delay=0.5)

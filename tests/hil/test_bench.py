@@ -78,7 +78,7 @@ def test_stages_share_the_cycle() -> None:
 
 def test_a_short_run_of_the_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "figures.json"
-    assert main(["--cycles", "150", "--json", str(path)]) == 0
+    assert main(["--cycles", "150", "--wall-cycles", "0", "--json", str(path)]) == 0
     figures = json.loads(path.read_text(encoding="utf-8"))
     for name in ("alone", "recorded"):
         m = figures[name]

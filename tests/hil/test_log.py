@@ -340,7 +340,7 @@ def test_export_to_standard_output(run: Path) -> None:
     assert result.exit_code == 0, result.output
     assert len(result.stdout.splitlines()) == 4  # header and rows, nothing else
     assert result.stdout.startswith("tick,")
-    assert "3 rows of 7 columns" in result.stderr
+    assert "3 rows of 8 columns" in result.stderr
 
 
 def test_export_never_replaces_what_is_no_file(run: Path, tmp_path: Path) -> None:

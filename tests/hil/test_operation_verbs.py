@@ -49,13 +49,13 @@ def test_the_examples_of_the_table_are_what_they_are_called(situation: Situation
 
 def test_every_verb_has_an_answer_in_every_context() -> None:
     """Total over state, task, motion, health, faults, category and ending, also where these contradict each other."""
-    for state, task, motion, ending, healthy, fault, category, request in itertools.product(
+    for state, task, motion, ending, healthy, fault, category, standing, request in itertools.product(
         State, ("", "enable", "guide"), ("", "swing"), (False, True), (False, True), ("", "x"), (-1, 0, 1, 2),
-        REQUESTS.values(),
+        (False, True), REQUESTS.values(),
     ):  # fmt: skip
         context = Context(
             state, True, task, motion, "", ending, healthy, "m", fault, "t", category, "", ("swing",), (0.0,) * 7,
-            (-1.0,) * 7, (1.0,) * 7,
+            (-1.0,) * 7, (1.0,) * 7, standing,
         )  # fmt: skip
         verdict = decide(request, context)
         assert verdict.sentence
@@ -64,8 +64,9 @@ def test_every_verb_has_an_answer_in_every_context() -> None:
         if request.verb in ("start", "home", "jog"):
             assert verdict.accepted == (context.situation is S.HOLDING)
         if request.verb == "enable":
-            assert verdict.accepted == (context.situation is S.READY), "a stop that still brakes is not gone on from"
-            assert not (verdict.accepted and state is not State.READY)
+            held = context.situation is S.STOP_HOLDS and standing
+            assert verdict.accepted == (context.situation is S.READY or held), "not while a stop still brakes"
+            assert not (verdict.accepted and state not in (State.READY, State.STOPPING))
 
 
 def test_the_page_is_up_to_date() -> None:

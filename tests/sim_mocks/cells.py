@@ -22,6 +22,7 @@ def mock_config(
     control_dir: str = "",
     truth: str = "full",
     paced: bool = False,
+    realtime: bool = False,
 ) -> MockConfig:
     """A cell in free air with a tool of 1.2 kg."""
     world = WorldConfig(
@@ -36,5 +37,13 @@ def mock_config(
     )
     sensor = FtConfig(profile=profile) if ft else None
     return MockConfig(
-        world, seed, iiwa or IiwaConfig(), sensor, faults, paced=paced, truth=truth, control_dir=control_dir
+        world,
+        seed,
+        iiwa or IiwaConfig(),
+        sensor,
+        faults,
+        paced=paced,
+        realtime=realtime,
+        truth=truth,
+        control_dir=control_dir,
     )

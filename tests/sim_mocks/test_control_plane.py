@@ -20,10 +20,11 @@ import pytest
 from drivers.contract import Ticks
 from drivers.errors import ConnectError
 from sim_mocks.control_plane import ControlError, LockstepTicks, SocketControl
-from sim_mocks.control_server import ControlServer, Pacer
+from sim_mocks.control_server import ControlServer
 from sim_mocks.errors import MockError
 from sim_mocks.faults import Fault
 from sim_mocks.host import CooperativeHost
+from sim_mocks.pacing import Pacer
 from tests.sim_mocks.cells import mock_config
 from tests.sim_mocks.raw_fri import RawClient
 
