@@ -217,8 +217,6 @@ def _panel(told: dict[str, Any]) -> Panel:
         age = "" if device["age_ms"] is None else f"{device['age_ms']:.0f} ms"
         state = device["state"] if device["valid"] else f"{device['state']}, not valid"
         table.add_row(device["name"], device["kind"], state, age, ", ".join(device["flags"]))
-    if told["gripper"] is not None:
-        table.add_row("gripper", "gripper", told["gripper"]["state"], "", _jaws(told["gripper"]))
     log = told["log"] or "off"
     parts += [Text(""), table, Text(""), Text(f"recording: {log}    motions: {', '.join(told['motions'])}")]
     if told["realtime"] is not None:
