@@ -8,12 +8,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 RUN    := $(VENV)/.installed-run
 TEST   := $(VENV)/.installed-test
 PYTEST_ARGS ?=
+# Two processes, whole files at a time, the longest ones not last. With PYTEST_ARGS="-n 0" it is one.
+SHARED_OUT := -n 2 --dist loadgroup --no-loadscope-reorder
 
 # One thread for the linear algebra: 7x7 matrices gain nothing from more, and repeatable logs need it.
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help demo test coverage lint bench accept lock clean
+.PHONY: help demo test coverage lint bench accept campaign lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -23,11 +25,12 @@ demo: $(RUN)  ## run the mocked polishing cell from end to end and write runs/<t
 	@$(BIN)/hil demo
 
 test: lint  ## lint, then every deterministic test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS); \
+	@$(BIN)/python -m pytest $(SHARED_OUT) $(PYTEST_ARGS); \
 	status=$$?; echo $$status > $(VENV)/.pytest-status; exit $$status
 
 coverage: $(TEST)  ## the same tests with line and branch coverage (half as long again)
-	@$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(SHARED_OUT) --cov --cov-report=term $(PYTEST_ARGS)
+	@$(BIN)/python -m coverage report --include='safety/*' --fail-under=100
 
 lint: $(TEST)  ## ruff, mypy and the rule of floors
 	@rm -f $(VENV)/.pytest-status
@@ -37,9 +40,13 @@ lint: $(TEST)  ## ruff, mypy and the rule of floors
 
 bench: $(RUN)  ## read-to-write time of the cycle: quantiles, histogram, one verdict
 	@$(BIN)/python -m hil.bench
+	@$(BIN)/python -m hil.bench --can
 
 accept: $(TEST)  ## wall-clock kills and long campaigns (up to an hour)
 	@$(BIN)/python -m pytest -m accept $(PYTEST_ARGS)
+
+campaign: $(RUN)  ## every suspension and kill, about an hour; interrupted, it goes on where it was
+	@$(BIN)/python -m hil.campaigns.processes
 
 lock:  ## rewrite requirements/*.lock with the newest versions that setup.cfg allows (needs a network)
 	@PYTHON="$(PYTHON)" sh requirements/lock.sh

@@ -237,6 +237,32 @@ class ArmTraits:
     """Joint, counted from 0, whose position the redundancy parameter of a pose is; None: the arm has none."""
 
 
+class ProblemKind(enum.Enum):
+    """What may be wrong with a part of a device, or with the line to it."""
+
+    DRIVE_FAULT = "a drive reports a fault"
+    NODE_LOST = "a node does not answer"
+    NODE_RESTARTED = "a node started anew and lost its settings"
+    NODE_STATE = "a node is in a state that it should not be in"
+    NODE_CONFLICT = "two nodes answer for one"
+    BUS = "the line itself is disturbed"
+    ADAPTER_LOST = "the adapter is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProblem:
+    """One thing that keeps a device from being commanded, for as long as it lasts."""
+
+    kind: ProblemKind
+    part: str
+    """Which part, as a person finds it: ``node 3``, ``slcan /dev/ttyACM0``."""
+    text: str
+    """What was read and what was expected."""
+    remedy: str
+    joint: int | None = None
+    """Joint, counted from 0; None where it is not about one joint."""
+
+
 @dataclass(slots=True)
 class LinkHealth:
     """Counters and states of one device's link since it was opened; read at any time, costs nothing."""
@@ -261,6 +287,8 @@ class LinkHealth:
     mode: OperationMode = OperationMode.UNKNOWN
     drives_on: bool | None = None
     flags: frozenset[str] = frozenset()
+    problems: tuple[DeviceProblem, ...] = ()
+    """What is wrong with parts of the device now; each is a fault while commands are permitted."""
 
 
 @runtime_checkable

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from drivers.contract import ArmTraits, Differentiator, Ticks, WrenchSensor
+from drivers.contract import ArmTraits, Differentiator, RobotArm, Ticks, WrenchSensor
 from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from drivers.fri.traits import iiwa_traits
@@ -17,9 +19,9 @@ from estimators.momentum import MomentumObserver
 from estimators.observer import Observer
 from estimators.rigid_body import BodyInertia, RigidBodyModel
 from estimators.spatial import WristWrench
-from hil import plugins
+from hil import cobot, plugins
 from hil.cell import Cell
-from hil.cell.devices import MOCK_PORT
+from hil.cell.devices import MOCK_PORT, CobotRobot, Robot
 from hil.cell.parts import array
 from hil.cell.plugin import OwnMotion
 from hil.control.base import Controller
@@ -31,7 +33,7 @@ from hil.supervisor import Parts
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
 from safety.gate import CommandGate, GateParams
-from safety.monitors import StateMonitor
+from safety.monitors import MonitorParams, StateMonitor
 from safety.poses import PoseLimits
 from safety.saturation import Saturation
 from safety.stops import StopController
@@ -46,7 +48,9 @@ Q_SIGMA = 1.5e-5
 def build_model(cell: Cell) -> RigidBodyModel:
     """The nominal rigid-body model of robot and tool. Raises ModelError."""
     tool = cell.tool
-    return RigidBodyModel(cell.urdf_xml, tool_inertia(cell), tool.tcp.position, tool.tcp.rotation)
+    robot = cell.robot
+    armature = array(robot.armature) if isinstance(robot, CobotRobot) else None
+    return RigidBodyModel(cell.urdf_xml, tool_inertia(cell), tool.tcp.position, tool.tcp.rotation, armature=armature)
 
 
 def tool_inertia(cell: Cell) -> BodyInertia | None:
@@ -56,17 +60,25 @@ def tool_inertia(cell: Cell) -> BodyInertia | None:
 
 
 def build_parts(
-    cell: Cell, ticks: Ticks, start_motion: Callable[[], None], ft_path: str | None = None, *, stamps: bool = False
+    cell: Cell,
+    ticks: Ticks,
+    start_motion: Callable[[], None],
+    ft_path: str | None = None,
+    can: cobot.Where | None = None,
+    log: Path | None = None,
+    *,
+    stamps: bool = False,
 ) -> Parts:
     """All that the supervisor of ``cell`` is made of; no device is opened yet.
 
     ``ticks``: where time and waiting come from. ``start_motion``: see :class:`hil.supervisor.Parts`. ``ft_path``:
-    serial port of a mock sensor, for cells that name it ``mock``. ``stamps``: measure how long packets wait for us
+    serial port of a mock sensor, for cells that name it ``mock``; ``can``: the same of CAN channels. ``log``: folder
+    for a log of the arm's own wire. ``stamps``: measure how long packets wait for us
     (:class:`hil.timing.TimedTicks`). Raises ConnectError; RefusedError for another command
     mode than torque.
     """
     robot, safety = cell.robot, cell.safety
-    if robot.fri.command_mode != "torque":
+    if isinstance(robot, Robot) and robot.fri.command_mode != "torque":
         raise RefusedError(
             f"a supervised run moves and brakes the arm by torques, and robot.fri.command_mode is "
             f"{robot.fri.command_mode!r}: set it to torque, or command the arm through build_arm and build_gate"
@@ -76,9 +88,13 @@ def build_parts(
     stiffness = array(robot.stiffness)
     model = build_model(cell)
     differentiator = FadingMemoryDifferentiator(VELOCITY_BANDWIDTH)
-    arm = build_arm(cell, timed, model, differentiator)
+    arm: RobotArm
+    if isinstance(robot, CobotRobot):
+        arm = cobot.build(cell, robot, timed, model, differentiator, can, log)
+    else:
+        arm = build_arm(cell, timed, model, differentiator)
     traits = arm.traits
-    observer = build_observer(cell, differentiator.noise(Q_SIGMA, robot.fri.period)[0])
+    observer = build_observer(cell, differentiator.noise(Q_SIGMA, robot.period)[0])
     quiet = cell.mock is not None and cell.mock.profile == "ideal"
     sensor, wrist = _build_sensor(cell, timed, ft_path)
     return Parts(
@@ -89,12 +105,12 @@ def build_parts(
         controllers=build_controllers(cell, traits.adds),
         saturation=Saturation(limits, traits, stiffness),
         gate=build_gate(cell),
-        monitor=StateMonitor(limits, traits, safety.monitor_params()),
+        monitor=StateMonitor(limits, traits, monitor_params(cell)),
         stops=StopController(limits, traits, safety.stop_params()),
         start_motion=start_motion,
         sensor=sensor,
         wrist=wrist,
-        frames_per_tick=robot.fri.receive_multiplier,
+        frames_per_tick=robot.fri.receive_multiplier if isinstance(robot, Robot) else 1,
         consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
         grip=build_grip(cell, arm, timed, model, wrist),
     )
@@ -103,14 +119,25 @@ def build_parts(
 def build_traits(cell: Cell) -> ArmTraits:
     """What is fixed about the arm of ``cell``, its command mode included."""
     robot = cell.robot
+    if isinstance(robot, CobotRobot):
+        return cobot.traits(cell, robot)
     return iiwa_traits(cell.name, robot.fri.period, robot.terms, robot.fri.command_mode)
+
+
+def monitor_params(cell: Cell) -> MonitorParams:
+    """Tolerances of the state checks; drives on a bus have no cabinet that could state a mode or a safety state."""
+    params = cell.safety.monitor_params()
+    if isinstance(cell.robot, CobotRobot):
+        return dataclasses.replace(params, not_stated=frozenset({"safety", "mode"}))
+    return params
 
 
 def build_arm(
     cell: Cell, ticks: Ticks, model: RigidBodyModel | None = None, differentiator: Differentiator | None = None
 ) -> FriArm:
-    """The driver of the arm in the command mode of ``cell``, not open yet; ``model``: that of :func:`build_model`."""
-    fri = cell.robot.fri
+    """The FRI driver in the command mode of ``cell``, not open yet; ``model``: that of :func:`build_model`. Raises
+    TypeError for a cell with another arm."""
+    fri = cell.iiwa.fri
     model = model or build_model(cell)
     return FriArm(
         fri.host,
@@ -130,11 +157,11 @@ def build_arm(
 
 
 def build_grip(
-    cell: Cell, arm: FriArm, ticks: Ticks, model: RigidBodyModel, wrist: WristWrench | None
+    cell: Cell, arm: RobotArm, ticks: Ticks, model: RigidBodyModel, wrist: WristWrench | None
 ) -> Grip | None:
     """The gripper of ``cell`` on the inputs and outputs of ``arm``; None where there is none."""
     described = cell.gripper
-    if described is None:
+    if described is None or not isinstance(arm, FriArm):
         return None
     gripper = IoGripper(
         "the gripper",
@@ -157,7 +184,7 @@ def build_gate(cell: Cell) -> CommandGate:
         max_age=cell.safety.max_age_ms * 1e-3,
         force_max=robot.limits.force_max,
         moment_max=robot.limits.moment_max,
-        moment_order_verified=robot.fri.moment_order is not None,
+        moment_order_verified=isinstance(robot, Robot) and robot.fri.moment_order is not None,
         poses=PoseLimits(robot.limits.reach_max, robot.limits.pose_speed_max, robot.limits.pose_turn_max),
     )
     return CommandGate(robot.joint_limits, build_traits(cell), array(robot.stiffness), params)
@@ -216,7 +243,7 @@ def check_plugins(cell: Cell, motions: Sequence[str]) -> None:
 
     Raises PluginError, MotionError.
     """
-    build_controllers(cell, frozenset(cell.robot.adds))
+    build_controllers(cell, cell.robot.terms)
     if cell.observer.kind != "momentum":
         build_observer(cell, 0.0)
     for name in motions:

@@ -51,10 +51,10 @@ def check_connection(cell: Cell, arm: FriArm) -> list[Difference]:
     if strange is not None:
         seen = ", ".join(sorted(strange)) or "no version of FRI that is known here"
         mend = "set robot.fri.version to what is installed on the cabinet"
-        return [Difference("FRI version", seen, cell.robot.fri.version, mend)]
+        return [Difference("FRI version", seen, cell.iiwa.fri.version, mend)]
     m = arm.frame
     if m is None:
-        fri = cell.robot.fri
+        fri = cell.iiwa.fri
         mend = (
             "start the robot application; check that it sends to this address and port, the cable (KONI), the netmask "
             "and the firewall"
@@ -64,7 +64,7 @@ def check_connection(cell: Cell, arm: FriArm) -> list[Difference]:
 
 
 def _session(cell: Cell, m: Monitoring) -> Iterator[Difference]:
-    fri = cell.robot.fri
+    fri = cell.iiwa.fri
     if m.session_state == SessionState.IDLE:
         mend = "start the robot application, 5 s after the last session at least"
         yield Difference("session", "closed", "open", mend)
@@ -113,7 +113,7 @@ def _robot(cell: Cell, arm: FriArm, m: Monitoring) -> Iterator[Difference]:
 def _overlay(cell: Cell, m: Monitoring) -> Iterator[Difference]:
     if m.session_state < SessionState.COMMANDING_WAIT:
         return
-    mode = MODES[cell.robot.fri.command_mode]
+    mode = MODES[cell.iiwa.fri.command_mode]
     if m.client_command_mode != mode.wire:
         read = ClientCommandMode(m.client_command_mode).name if m.client_command_mode >= 0 else "nothing"
         mend = "change robot.fri.command_mode, or the FRIJointOverlay in the robot application"
@@ -125,7 +125,7 @@ def _overlay(cell: Cell, m: Monitoring) -> Iterator[Difference]:
 
 
 def _ios(cell: Cell, m: Monitoring) -> Iterator[Difference]:
-    fri = cell.robot.fri
+    fri = cell.iiwa.fri
     offered = {io.name: io for io in m.ios}
     for declared, direction in ((fri.inputs, IoDirection.INPUT), (fri.outputs, IoDirection.OUTPUT)):
         for name, kind in declared.items():

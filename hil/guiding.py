@@ -70,7 +70,7 @@ def free_drive(
     model = parts.model
     drive = FreeDrive(model.n, parts.arm.traits.adds, model.q_min, model.q_max, bias, params)
     motion = JointHold(FREE_DRIVE)
-    supervisor.start(motion, drive)
+    supervisor.start(motion, drive, touched="it is guided by hand")
     while supervisor.motion is motion:
         sample, dyn = supervisor.sample, supervisor.dyn
         if not held():

@@ -25,10 +25,12 @@ from drivers.fri.arm import FriArm
 from drivers.fri.modes import MODES
 from drivers.ticks import WallClock
 from hil.cell import Cell
+from hil.cell.devices import CobotRobot, Robot
 from hil.cell.fri import FriLink
-from hil.cell.gripper import MockObject
+from hil.cell.gripper import FriIoGripper, MockObject
 from hil.cell.parts import array
 from hil.telemetry.channel import has_ended
+from sim_mocks.cobot.config import CobotMockConfig
 from sim_mocks.config import FtConfig, GripperConfig, IiwaConfig, IoConfig, MockConfig
 from sim_mocks.control_plane import Control, ControlError, LockstepTicks, SocketControl
 from sim_mocks.faults import Fault
@@ -106,6 +108,7 @@ def mock_config(
         loose=_loose(mock.object),
         dt=1e-3,  # whatever the send period: the robot's own controller, and stiff contact, need a millisecond
         substeps=mock.substeps,
+        device="cobot" if isinstance(robot, CobotRobot) else "iiwa",
         profile=mock.profile,
         contact_profile=mock.contact,
         seed=seed,
@@ -114,7 +117,8 @@ def mock_config(
     return MockConfig(
         world=world,
         seed=seed,
-        iiwa=_iiwa(robot.fri, None if cell.gripper is None else cell.gripper.opened),
+        iiwa=_iiwa(robot.fri, cell.gripper) if isinstance(robot, Robot) else None,
+        cobot=_cobot(robot) if isinstance(robot, CobotRobot) else None,
         ft=FtConfig(profile=mock.profile) if cell.sensors else None,
         faults=(*planned, *faults),
         paced=paced,
@@ -151,8 +155,9 @@ def _gripper(cell: Cell) -> GripperConfig | None:
     )
 
 
-def _iiwa(fri: FriLink, opened: str | None) -> IiwaConfig:
-    """The robot application that the cell file describes; ``opened``: input of a gripper whose jaws are open."""
+def _iiwa(fri: FriLink, gripper: FriIoGripper | None) -> IiwaConfig:
+    """The robot application that the cell file describes; the jaws of a gripper begin open."""
+    opened = None if gripper is None else gripper.opened
     inputs = [IoConfig(name, kind, "input", float(name == opened)) for name, kind in fri.inputs.items()]
     outputs = [IoConfig(name, kind, "output") for name, kind in fri.outputs.items()]
     return IiwaConfig(
@@ -161,6 +166,20 @@ def _iiwa(fri: FriLink, opened: str | None) -> IiwaConfig:
         receive_multiplier=fri.receive_multiplier,
         ios=(*inputs, *outputs),
         moment_order=fri.moment_order,
+    )
+
+
+def _cobot(robot: CobotRobot) -> CobotMockConfig:
+    """Drives that have the figures of the cell file on their nameplates."""
+    n = len(robot.can.drives)
+    can = robot.can.config((1.0,) * n, (1.0,) * n)
+    return CobotMockConfig(
+        joints=can.joints,
+        transport=can.buses[0].interface,
+        channel=f"cobot-{os.getpid()}" if can.buses[0].interface == "virtual" else "",
+        bitrate=can.buses[0].bitrate,
+        period_ms=robot.can.cycle_ms,
+        brakes=robot.can.brakes,
     )
 
 
@@ -193,8 +212,12 @@ class MockHere:
 class MockProcess:
     """The mock cell in a process of its own; ends with this object."""
 
-    def __init__(self, config: MockConfig) -> None:
-        """Start it and wait for its hello. Raises ConnectError with what the process said."""
+    def __init__(self, config: MockConfig, served_by: Sequence[str] = ("sim_mocks.serve",)) -> None:
+        """Start it and wait for its hello. Raises ConnectError with what the process said.
+
+        ``served_by``: module with further arguments.
+        """
+        self._served_by = served_by
         # Unix sockets have short paths; a directory of our own below the system's temporary one keeps them so.
         self._own_dir = "" if config.control_dir else tempfile.mkdtemp(prefix="hil-mock-")
         self.control_dir = Path(config.control_dir or self._own_dir)
@@ -209,7 +232,7 @@ class MockProcess:
         environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
         # A session of its own: Ctrl-C in the terminal stops the arm first, then the world.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sim_mocks.serve", "--config", str(path), "--parent", str(os.getpid())],
+            [sys.executable, "-m", *self._served_by, "--config", str(path), "--parent", str(os.getpid())],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
@@ -358,6 +381,8 @@ def overlay_starter(control: Control, cell: Cell) -> Callable[[], None]:
     robot = cell.robot
 
     def start() -> None:
+        if not isinstance(robot, Robot):
+            return  # drives need no application beside them
         try:
             control.start_overlay(MODES[robot.fri.command_mode].wire.name, robot.stiffness, robot.damping)
         except ControlError as error:

@@ -37,6 +37,8 @@ AFTER_STOP = 0.3
 """How long the cycles go on after a stop, s: brakes take about 0.05 s to close."""
 TARE_TIME = 0.5
 """Time over which sensors are averaged, s."""
+HELD_TIME = 0.2
+"""Time over which the torque that holds the arm is averaged, s."""
 WEIGHING_DRIFT = 2.0
 """By how much a wrench sensor may have drifted since it was tared, N."""
 GRAVITY = 9.81
@@ -65,6 +67,8 @@ def run(supervisor: Supervisor, cell: Cell, motions: Sequence[Motion], result: R
     yield from connect(supervisor)
     yield from check_and_tare(supervisor, cell, result)
     yield from enable(supervisor)
+    if supervisor.parts.arm.traits.torque_side == "motor":
+        yield from check_held(supervisor, cell)
     for motion in motions:
         supervisor.start(motion)
         while supervisor.motion is motion:
@@ -135,6 +139,11 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
     sample, dyn = supervisor.sample, supervisor.dyn
     assert sample is not None
     assert dyn is not None
+    if parts.arm.traits.torque_side == "motor":
+        # Its motors carry no current now: what their torque says is checked when they hold the arm.
+        _tare_wrench(supervisor, cell, result, wrench, t_sensor)
+        supervisor.checked = True
+        return
     faults = check_standstill(
         mean.tau_mean,
         dyn.g,
@@ -161,13 +170,9 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
     try:
         gates = _torque_gates(array(cell.observer.tau_sigma), quiet)
         result.torque_tare = tare_torque(np.array(tau), dyn.g, np.array(t_arm), gates)
-        if parts.wrist is not None:
-            mount, still = cell.sensors[0].mount, np.zeros(parts.model.n)
-            expected = parts.model.tool_wrench(sample.q, still, still, mount.position, mount.rotation)
-            result.wrench_tare = tare(np.array(wrench), expected, np.array(t_sensor), wrench_gates(may_be_quiet=quiet))
-            parts.wrist.bias = result.wrench_tare.mean
     except TareError as error:
         raise StepFailedError(f"tare refused: {error}") from error
+    _tare_wrench(supervisor, cell, result, wrench, t_sensor)
     # At standstill the external torque that the model sees is g − tau: the tare's offset with its sign turned.
     offset = result.torque_tare
     parts.observer.tare(-offset.mean, offset.sd / math.sqrt(offset.n))
@@ -194,6 +199,46 @@ def _weigh(supervisor: Supervisor, cell: Cell, reading: Array, payload: BodyIner
             f"the gripper holds a payload declared as {payload.mass:g} kg, and the wrench sensor differs from that by "
             f"{difference:.1f} N, allowed are {allowed:.1f} N: put down what is held, or correct gripper.payload"
         )
+
+
+def _tare_wrench(
+    supervisor: Supervisor, cell: Cell, result: RunResult, wrench: list[Array], t_sensor: list[float]
+) -> None:
+    """Take off what the sensor shows beyond the tool's weight. Raises StepFailedError where the tare is refused."""
+    parts, sample = supervisor.parts, supervisor.sample
+    if parts.wrist is None:
+        return
+    assert sample is not None
+    quiet = cell.mock is not None and cell.mock.profile == "ideal"
+    mount, still = cell.sensors[0].mount, np.zeros(parts.model.n)
+    expected = parts.model.tool_wrench(sample.q, still, still, mount.position, mount.rotation)
+    try:
+        result.wrench_tare = tare(np.array(wrench), expected, np.array(t_sensor), wrench_gates(may_be_quiet=quiet))
+    except TareError as error:
+        raise StepFailedError(f"tare refused: {error}") from error
+    parts.wrist.bias = result.wrench_tare.mean
+
+
+def check_held(supervisor: Supervisor, cell: Cell) -> Procedure:
+    """While the arm is held: the torque of its motors must be that of its weight, but for friction. For arms whose
+    torque is measured on the motors' side; a fault otherwise, as the standstill check before enabling makes it."""
+    robot = cell.robot
+    tau: list[Array] = []
+    while len(tau) < round(HELD_TIME / supervisor.parts.arm.traits.period):
+        sample = supervisor.sample
+        if sample is not None and sample.fresh and sample.valid:
+            tau.append(sample.tau)
+        yield
+    sample, dyn = supervisor.sample, supervisor.dyn
+    if sample is None or dyn is None:
+        return
+    tolerance = array(robot.standstill.tolerance_abs)
+    faults = check_standstill(
+        np.mean(tau, axis=0), dyn.g, tolerance, robot.standstill.tolerance_rel, tick=sample.seq, t_ns=sample.t_ns
+    )
+    if faults:
+        supervisor.trip(faults)
+        yield
 
 
 def _torque_gates(noise: Array, quiet: bool) -> TareGates:
@@ -265,9 +310,7 @@ def procedure_cycles(supervisor: Supervisor, procedure: Procedure) -> Procedure:
         yield
 
 
-def _until(
-    supervisor: Supervisor, condition: Callable[[], bool], timeout: float, why: Callable[[], str]
-) -> Procedure:
+def _until(supervisor: Supervisor, condition: Callable[[], bool], timeout: float, why: Callable[[], str]) -> Procedure:
     """Cycles until ``condition`` holds. Raises StepFailedError with ``why()`` after ``timeout`` s."""
     begin = supervisor.parts.ticks.now_ns()
     yield
@@ -294,9 +337,10 @@ def why_not_ready(supervisor: Supervisor) -> str:
     elif wrench is not None and wrench.valid and not monitor.up_to_date(sample, wrench, now_ns):
         reasons.append(f"the wrench sensor's last frame came {wrench.age_ns * 1e-9:.3g} s ago: check cable and supply")
     if sample is not None and sample.seq >= 0:
-        if health.safety is not SafetyState.NORMAL:
+        stated = supervisor.parts.monitor.not_stated
+        if health.safety is not SafetyState.NORMAL and "safety" not in stated:
             reasons.append(f"the robot's safety state is {health.safety.name}: clear the stop on its pendant")
-        if health.mode is OperationMode.UNKNOWN:
+        if health.mode is OperationMode.UNKNOWN and "mode" not in stated:
             reasons.append("the robot does not state its operating mode")
     reasons.extend(sorted(health.flags))
     if supervisor.parts.sensor is not None and (wrench is None or not wrench.valid):

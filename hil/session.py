@@ -35,7 +35,7 @@ from hil.plugins import check_motion as check_motion_class
 from hil.procedure import Procedure, RunResult, procedure_cycles
 from hil.session_gripper import SessionGripper
 from hil.session_log import SessionLog
-from hil.supervisor import Supervisor
+from hil.supervisor import Supervisor, open_devices
 from hil.trace import SessionWriter, Trace, TraceBuffer
 from safety.faults import FaultReport
 from safety.states import State
@@ -80,15 +80,17 @@ class Session:
         self._host = MockHere(mock_config(cell, seed=seed))
         try:
             self._parts = parts = build_parts(
-                cell, self._host.ticks, overlay_starter(self._host.control, cell), self._host.ft_path
+                cell,
+                self._host.ticks,
+                overlay_starter(self._host.control, cell),
+                self._host.ft_path,
+                self._host.control.hello().get("can"),
             )
             self._buffer = TraceBuffer(parts.model.n)
             self._writer = SessionWriter(self._buffer)
             self.supervisor = Supervisor(parts, self._writer)
             """For what this class does not offer; it keeps every guarantee of its own."""
-            if parts.sensor is not None:
-                parts.sensor.open()
-            parts.arm.open()
+            open_devices(parts)
             point_at(self._host.control, parts.arm)
         except BaseException:
             self._host.close()

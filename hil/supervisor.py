@@ -22,11 +22,9 @@ from drivers.contract import (
     ArmState,
     Array,
     LinkHealth,
-    OperationMode,
     PassedCommand,
     RobotArm,
     RobotSample,
-    SafetyState,
     StopCategory,
     TorqueCommand,
     WrenchSample,
@@ -81,6 +79,19 @@ class Parts:
     """The gripper, and what the model is told of its load."""
 
 
+def open_devices(parts: Parts) -> None:
+    """Open the sensor, then the arm, which may take a second: the sensor is read meanwhile, so that nothing of its
+    stream is lost. Raises ConnectError."""
+    sensor = parts.sensor
+    if sensor is not None:
+        sensor.open()
+        parts.ticks.meanwhile = sensor.poll
+    try:
+        parts.arm.open()
+    finally:
+        parts.ticks.meanwhile = None
+
+
 class Supervisor:
     """One arm, its sensor, and everything between a sample and a command; see the module's docstring."""
 
@@ -114,6 +125,8 @@ class Supervisor:
         self.estimate = Estimate(np.full(n, math.nan), np.full((n, n), math.nan), nan, np.full((6, 6), math.nan), nan)
         self._controller: Controller | None = None
         self._own: TorqueCommand | None = None
+        self._touched = ""
+        self._incomparable = [math.nan] * n
         self.reference: Reference | None = None
         self._begun_ns = -1
         self._was_commanded = False
@@ -173,8 +186,7 @@ class Supervisor:
         wrench = self.wrench
         if self.parts.sensor is not None and (wrench is None or not wrench.valid):
             return False
-        health = self.health
-        if health.safety is not SafetyState.NORMAL or health.mode is OperationMode.UNKNOWN:
+        if not self.parts.monitor.fit(self.health):
             return False
         return self.parts.monitor.up_to_date(sample, wrench, self.parts.ticks.now_ns())
 
@@ -220,13 +232,15 @@ class Supervisor:
             self._begin(JointHold())
         return result
 
-    def start(self, motion: Motion, controller: Controller | None = None) -> None:
+    def start(self, motion: Motion, controller: Controller | None = None, *, touched: str = "") -> None:
         """Begin ``motion`` from where the arm is, with ``controller`` (None: the cell's for this kind of motion).
 
-        Raises RefusedError unless the arm is held under command.
+        ``touched``: why the arm may be touched elsewhere than through the wrench sensor during this motion, in words
+        for the log; as long as it lasts, joint torques and wrench sensor are not compared. Raises RefusedError unless
+        the arm is held under command.
         """
         self._require_commanded(f"start {motion.name!r}")
-        self._begin(motion, controller)
+        self._begin(motion, controller, touched)
 
     def command(self, command: TorqueCommand) -> None:
         """A person's own torque for the next cycle, in place of a controller's: saturation and gate as for any other.
@@ -304,7 +318,7 @@ class Supervisor:
             decision = self._decide(sample, now_ns)
         except Exception as error:  # whatever a part does wrong must end in a stop, not in a traceback
             self.fault(FaultCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
-            decision = self._brake_or_off(sample, now_ns)
+            decision = self._brake_or_off(sample)
         written = time.monotonic_ns()
         self.late_ns = parts.ticks.late_ns()
         self._record(decision, woke, read - woke, written - read)
@@ -357,6 +371,8 @@ class Supervisor:
         if not enabled or dyn is None:
             consistency.reset()
             return []
+        if self._touched:
+            return consistency.check(sample, wrench, self._incomparable, math.nan, now_ns)
         felt = estimate.wrench_ft
         residual: list[float] = (estimate.tau_ext - felt.dot(dyn.J)).tolist()
         dx, dy, dz = (estimate.wrench[:3] - felt[:3]).tolist()
@@ -366,7 +382,7 @@ class Supervisor:
         state = self.machine.state
         own, self._own = self._own, None  # whatever becomes of it, it never acts in a later cycle
         if state is State.STOPPING:
-            return self._brake_or_off(sample, now_ns)
+            return self._brake_or_off(sample)
         if state is not State.ENABLED or not (sample.fresh and sample.valid):
             return self._none
         dyn = self.dyn
@@ -374,8 +390,9 @@ class Supervisor:
             return self._none
         if own is not None:
             self.motion = self._controller = self.reference = None
+            self._touched = ""
             self.phase = "command"
-            return self._through_gate(own.tau, own.q_ref, sample, dyn, now_ns)
+            return self._through_gate(own.tau, own.q_ref, sample, dyn)
         if self._controller is None or self.motion is None:
             self._begin(JointHold())
         controller, motion = self._controller, self.motion
@@ -395,13 +412,16 @@ class Supervisor:
             self._event("motion", f"{motion.name} finished", name=motion.name)
             self.finished = motion
             self._begin(JointHold())
-        return self._through_gate(tau, sample.q, sample, dyn, now_ns)
+        return self._through_gate(tau, sample.q, sample, dyn)
 
     def _through_gate(
-        self, tau: Array, q_ref: Array, sample: RobotSample, dyn: Dynamics, now_ns: int, stopping: bool = False
+        self, tau: Array, q_ref: Array, sample: RobotSample, dyn: Dynamics, stopping: bool = False
     ) -> Decision:
         """Saturation, gate, wire. A refusal is a fault and begins a stop in this same cycle."""
         parts = self.parts
+        # The time is asked for anew: a process that was held up since it read the sample must not send what it makes
+        # of it. (In lockstep no time passes within a cycle.)
+        now_ns = parts.ticks.now_ns()
         # What the robot adds is the weight of what it knows: not that of the payload.
         g = dyn.g - dyn.g_payload
         tau_sat, q_ref_sat, limited = parts.saturation.apply(tau, q_ref, sample, g, now_ns)
@@ -414,7 +434,7 @@ class Supervisor:
                 # Even braking was refused: nothing that could be sent is safe, so the power goes.
                 self._power_off("the gate refused the braking torque")
                 return decision
-            return self._brake_or_off(sample, now_ns)
+            return self._brake_or_off(sample)
         decision.sent = self._send(verdict)
         return decision
 
@@ -436,7 +456,7 @@ class Supervisor:
             self.phase = "stop"
             self._event("stop", f"stop of category {self.stop_category}", category=self.stop_category)
 
-    def _brake_or_off(self, sample: RobotSample, now_ns: int) -> Decision:
+    def _brake_or_off(self, sample: RobotSample) -> Decision:
         stops = self.parts.stops
         if stops.category is None:
             return self._none
@@ -448,7 +468,7 @@ class Supervisor:
         if step.kind is StepKind.COMMAND and sample.fresh and dyn is not None:
             assert step.tau is not None
             assert step.q_ref is not None
-            return self._through_gate(step.tau, step.q_ref, sample, dyn, now_ns, stopping=True)
+            return self._through_gate(step.tau, step.q_ref, sample, dyn, stopping=True)
         if step.kind is StepKind.OFF:
             self._power_off(step.reason)
         if step.kind is StepKind.DONE:
@@ -506,7 +526,7 @@ class Supervisor:
         carried = parts.model.payload is not None and "gravity" in parts.arm.traits.adds
         return dyn.g_payload if carried else None
 
-    def _begin(self, motion: Motion, controller: Controller | None = None) -> None:
+    def _begin(self, motion: Motion, controller: Controller | None = None, touched: str = "") -> None:
         assert self.sample is not None
         assert self.dyn is not None
         # A motion that cannot be made from here must leave everything as it is: the arm is held meanwhile.
@@ -519,6 +539,9 @@ class Supervisor:
             acting = 0.5 * (self.sample.tau_accepted_lo + self.sample.tau_accepted_hi) - load
             self._controller.reset(self.sample, self.dyn, acting if np.isfinite(acting).all() else None)
         self.motion = motion
+        self._touched = touched
+        if touched:
+            self._event("check", f"joint torques and wrench sensor are not compared: {touched}")
         self._begun_ns = self.sample.t_ns
         self._event("motion", f"{motion.name} begins", name=motion.name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import struct
 import time
+from collections.abc import Callable
 
 from drivers.contract import Ticks
 
@@ -18,11 +19,13 @@ class TimedTicks:
     The wall clock is read here and nowhere else in the cycle's time base: in lockstep ``now_ns`` is virtual.
     """
 
-    __slots__ = ("_fd", "_inner", "_stamp", "_stamps", "_woke_real_ns", "woke_ns")
+    __slots__ = ("_fd", "_inner", "_stamp", "_stamps", "_woke_real_ns", "meanwhile", "woke_ns")
 
     def __init__(self, inner: Ticks, stamps: bool = False) -> None:
         """``stamps``: know how long a packet lay in the kernel, for two microseconds a cycle; see :meth:`late_ns`."""
         self._inner = inner
+        self.meanwhile: Callable[[], object] | None = None
+        """Called after each wait: what else has to be looked after while a device takes long to open."""
         self._stamps = stamps
         self._stamp = bytearray(_TIMESPEC.size)
         self._fd = -1
@@ -38,6 +41,8 @@ class TimedTicks:
         if self._stamps:
             self._fd = fd if readable else -1
             self._woke_real_ns = time.time_ns()
+        if self.meanwhile is not None:
+            self.meanwhile()
         return readable
 
     def late_ns(self) -> int:

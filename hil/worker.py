@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.realtime import Placement, describe  # noqa: E402
 from hil.realtime.collector import collector_off  # noqa: E402
 from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
-from hil.supervisor import Supervisor  # noqa: E402
+from hil.supervisor import Supervisor, open_devices  # noqa: E402
 from hil.telemetry.channel import has_ended  # noqa: E402
 from hil.telemetry.launch import start_recorder, versions, write_meta  # noqa: E402
 from hil.telemetry.publisher import Publisher  # noqa: E402
@@ -74,7 +75,12 @@ class StopRequest:
         return self.reason
 
 
-def work(job: Job, progress: ProgressPipe) -> Outcome:
+def connect(job: Job) -> MockLink:
+    """The mock of ``job``. Raises ConnectError, ControlError."""
+    return MockLink(job.control_dir, realtime=job.realtime)
+
+
+def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = connect) -> Outcome:
     """Run ``job`` to its end. Raises CellError, DriverError, EstimatorError, MotionError, PlaceError for what cannot be
     built."""
     request = StopRequest(job.parent)
@@ -83,10 +89,11 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
     if cell.digest() != job.digest:
         raise DriverError(f"{job.cell} was changed while the run was being started; start it again")
     run_dir = Path(job.run_dir)
-    link = MockLink(job.control_dir, realtime=job.realtime)
+    link = connect(job)
     hello = link.control.hello()
     starter = overlay_starter(link.control, cell)
-    parts = build_parts(cell, link.ticks, starter, hello["ft_path"], stamps=job.realtime)
+    can, log = hello.get("can"), run_dir / "can"
+    parts = build_parts(cell, link.ticks, starter, hello["ft_path"], can, log, stamps=job.realtime)
     motions = [build_motion(name, cell) for name in job.motions]
     with contextlib.ExitStack() as stack:
         claim = stack.enter_context(Claim(cell.name)) if job.operated else None
@@ -97,7 +104,7 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
         publisher = Publisher(endpoint, parts.model.n, lockstep=not job.realtime)
         stack.callback(publisher.close)
         meta = Path(job.control_dir) / "meta.json"
-        _write_meta(meta, job, cell, hello, placement)
+        _write_meta(meta, job, cell, hello, placement, parts.arm.traits.torque_side)
         recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta)
         stack.callback(_end, recorder, publisher)
         if not publisher.wait_for_recorder(RECORDER_TIMEOUT):
@@ -121,9 +128,7 @@ def work(job: Job, progress: ProgressPipe) -> Outcome:
             return found
 
         try:
-            if parts.sensor is not None:
-                parts.sensor.open()
-            parts.arm.open()
+            open_devices(parts)
             point_at(link.control, parts.arm)
             if claim is None:
                 _cycles(supervisor, cell, motions, result, request, progress)
@@ -205,7 +210,9 @@ def _cycles(
     progress.send(**supervisor.progress())
 
 
-def _write_meta(path: Path, job: Job, cell: Cell, hello: dict[str, Any], placement: Placement | None) -> None:
+def _write_meta(
+    path: Path, job: Job, cell: Cell, hello: dict[str, Any], placement: Placement | None, torque_side: str
+) -> None:
     limits = cell.robot.joint_limits
     write_meta(
         path,
@@ -217,6 +224,7 @@ def _write_meta(path: Path, job: Job, cell: Cell, hello: dict[str, Any], placeme
                 "digest": cell.digest(),
                 "mock": cell.mocks,
                 "paced": hello["paced"],
+                "torque_side": torque_side,
                 "realtime": placement is not None,
                 "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
                 "motions": list(job.motions),
@@ -262,14 +270,14 @@ def _outcome(supervisor: Supervisor, result: RunResult, stopped: str, problems: 
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Command line; the exit code."""
+def main(arguments: list[str] | None = None, connect: Callable[[Job], MockLink] = connect) -> int:
+    """Command line; the exit code. ``connect`` finds the job's mock, and the clock that goes with it."""
     parser = argparse.ArgumentParser(prog="python -m hil.worker", description="Run one job of a cell.")
     parser.add_argument("--job", type=Path, required=True, help="Job as JSON")
     job = Job.from_json(parser.parse_args(arguments).job.read_text(encoding="utf-8"))
     progress = ProgressPipe(sys.stdout.fileno())
     try:
-        outcome = work(job, progress)
+        outcome = work(job, progress, connect)
     except (
         CellError,
         DriverError,

@@ -57,6 +57,11 @@ class FaultCode(enum.Enum):
     SENSOR_STUCK = "sensor_stuck"
     TORQUE_MODEL = "torque_model"
     WRENCH_MISMATCH = "wrench_mismatch"
+    DRIVE_FAULT = "drive_fault"
+    NODE_LOST = "node_lost"
+    NODE_RESTARTED = "node_restarted"
+    NODE_CONFLICT = "node_conflict"
+    BUS_FAULT = "bus_fault"
     POSE_ROTATION = "pose_rotation"
     POSE_REACH = "pose_reach"
     POSE_STEP = "pose_step"
@@ -304,6 +309,22 @@ def _specs() -> dict[FaultCode, FaultSpec]:
                   ("the sensor's sign, axes or unit are wrong", "something touches the arm beside the tool",
                    "the sensor's zero moved: overload, temperature"),
                   "Free the arm and tare again; check the sensor's mounting in the cell file."),
+        FaultSpec(c.DRIVE_FAULT, "a drive reports a fault", "", _OFF,
+                  ("what the drive's own message says", "its supply or its motor"),
+                  "Do what the message says, then acknowledge: that resets the drive once."),
+        FaultSpec(c.NODE_LOST, "a node of the bus does not answer", "", _OFF,
+                  ("its supply or its plug is out", "the cable is broken or not terminated",
+                   "it left its operational state after an error of its own"),
+                  "Check supply, plug and termination, look who is there (hil can scan), then connect again."),
+        FaultSpec(c.NODE_RESTARTED, "a node started anew", "", _OFF,
+                  ("its supply dipped", "somebody reset it"),
+                  "Check its supply. It has lost its settings: connect again, which sets it up."),
+        FaultSpec(c.NODE_CONFLICT, "two nodes answer for one", "", _OFF,
+                  ("two drives have the same id", "another program sends in a drive's name"),
+                  "Unplug one, give it an id of its own, look who is there (hil can scan)."),
+        FaultSpec(c.BUS_FAULT, "the bus is disturbed", "", _STOP,
+                  ("cable, plug or termination", "a node with another bit rate", "another program drives the bus"),
+                  "Check cable and both terminating resistors and every node's bit rate; end other programs."),
         FaultSpec(c.POSE_ROTATION, "commanded orientation is no rotation matrix", "", _STOP,
                   ("rows and columns were scaled, averaged or integrated without being made orthogonal again",
                    "a left-handed frame was given"),

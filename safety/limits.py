@@ -280,3 +280,31 @@ def _iiwa(qd_max_deg: Sequence[float], tau_max: Sequence[float]) -> JointLimits:
 
 IIWA14_R820 = _iiwa((85, 85, 100, 75, 130, 135, 135), (320, 320, 176, 176, 110, 40, 40))
 IIWA7_R800 = _iiwa((98, 98, 100, 130, 140, 180, 180), (176, 176, 110, 110, 110, 40, 40))
+
+_CLASS = "of the class of cobot6.urdf: rated motor torque times gear, speed and range as data sheets of the class say"
+_COBOT_TAU = np.array([150.0, 150.0, 100.0, 35.0, 35.0, 25.0])
+_COBOT_Q = np.radians([360.0, 360.0, 160.0, 360.0, 360.0, 360.0])
+COBOT6 = JointLimits(
+    q_min=-_COBOT_Q,
+    q_max=_COBOT_Q,
+    qd_max=np.full(6, np.pi),
+    tau_max=_COBOT_TAU,
+    tau_cmd_max=0.9 * _COBOT_TAU,
+    tau_rate_max=10.0 * _COBOT_TAU,
+    tau_window_max=10.0 * _COBOT_TAU * 0.020,
+    q_ref_rate_max=np.full(6, np.pi),
+    q_ref_distance_max=np.full(6, 0.1),
+    window=0.020,
+    total_margin=0.0,
+    source=dict.fromkeys(("q_min", "q_max", "qd_max", "tau_max"), _CLASS)
+    | {
+        "tau_cmd_max": f"{_OWN}: nine tenths of the rated torque; gravity is in it",
+        "tau_rate_max": f"{_OWN}: rated torque in a tenth of a second",
+        "tau_window_max": f"{_OWN}: tau_rate_max · window",
+        "q_ref_rate_max": f"{_OWN}: the data-sheet speed",
+        "q_ref_distance_max": f"{_OWN}: a drive takes no position reference; it bounds what a hold may ask for",
+        "window": _OWN,
+        "total_margin": f"{_OWN}: the drives add nothing, so the total is what we command",
+    },
+)
+"""A cobot of the project's own: six joints of the UR5e class."""

@@ -9,7 +9,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from drivers.contract import ArmState, ArmTraits, LinkHealth, RobotSample, SafetyState, WrenchSample
+from drivers.contract import (
+    ArmState,
+    ArmTraits,
+    LinkHealth,
+    OperationMode,
+    ProblemKind,
+    RobotSample,
+    SafetyState,
+    WrenchSample,
+)
 from safety.faults import FaultCode, FaultReport, Findings
 from safety.limits import JointLimits, LimitsError, all_finite, exceeds, outside, sample_age_ns, vector
 
@@ -32,8 +41,19 @@ class MonitorParams:
     sensor_max_age: float = 0.1
     """Oldest wrench while a motion needs the sensor, s."""
     not_stated: frozenset[str] = frozenset()
-    """What this device never states, of ``safety``, ``quality``, ``drives``; otherwise unknown is a fault while
-    enabled."""
+    """What this device never states, of ``safety``, ``mode``, ``quality``, ``drives``; otherwise unknown is a fault
+    while enabled."""
+
+
+_PROBLEMS = {
+    ProblemKind.DRIVE_FAULT: FaultCode.DRIVE_FAULT,
+    ProblemKind.NODE_LOST: FaultCode.NODE_LOST,
+    ProblemKind.NODE_RESTARTED: FaultCode.NODE_RESTARTED,
+    ProblemKind.NODE_STATE: FaultCode.NODE_LOST,
+    ProblemKind.NODE_CONFLICT: FaultCode.NODE_CONFLICT,
+    ProblemKind.BUS: FaultCode.BUS_FAULT,
+    ProblemKind.ADAPTER_LOST: FaultCode.DEVICE_LOST,
+}
 
 
 class StateMonitor:
@@ -68,6 +88,17 @@ class StateMonitor:
         if wrench is not None:
             self._check_sensor(wrench, now_ns, found)
         return found.reports
+
+    def fit(self, health: LinkHealth) -> bool:
+        """The device states nothing against moving, and all that it ever states."""
+        unknown = self._params.not_stated
+        safe = health.safety is SafetyState.NORMAL or (health.safety is SafetyState.UNKNOWN and "safety" in unknown)
+        return safe and (health.mode is not OperationMode.UNKNOWN or "mode" in unknown) and not health.problems
+
+    @property
+    def not_stated(self) -> frozenset[str]:
+        """What this device never states."""
+        return self._params.not_stated
 
     def up_to_date(self, sample: RobotSample, wrench: WrenchSample | None, now_ns: int) -> bool:
         """Neither the robot's state nor the wrench (None: there is no sensor) is older than :meth:`check` allows."""
@@ -110,6 +141,9 @@ class StateMonitor:
             found.add(FaultCode.ROBOT_SAFETY, detail=f"the robot reports {health.safety.name}")
         if not enabled:
             return
+        for problem in health.problems:
+            text = f"{problem.part}: {problem.text}; {problem.remedy}"
+            found.add(_PROBLEMS[problem.kind], joint=problem.joint, detail=text)
         if health.safety == SafetyState.UNKNOWN and "safety" not in unknown:
             found.add(FaultCode.ROBOT_SAFETY, detail="the robot does not state its safety state")
         if sample.state != ArmState.COMMANDED:

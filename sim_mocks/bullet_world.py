@@ -13,7 +13,12 @@ Choices that measurement dictated:
   the tool, at the same q and qd. Exact, and it costs milliseconds only when something is attached. An object that
   jaws hold is another body instead, on a fixed constraint; its load on the sensor agrees with that of a payload.
 
-Brakes are velocity motors at zero with 1.5 times the rated torque of each joint; while they hold, the drives are
+* The engine knows no rotor inertia. Where the profile has ``armature`` (kg·m² at the joint), each step gives the
+  engine the torque that makes its arm accelerate as the arm with rotors would: forward dynamics with armature under
+  the same torque and the last contact, less armature times that acceleration. In contact this lags by one tick,
+  which acts as damping (of stiffness times tick).
+
+Brakes are velocity motors at zero with 1.5 times the rated torque of each joint; where they hold, the drive is
 off (``tau_motor`` is ignored) and the friction model rests. The arm does not collide with itself. Joint limits of
 the URDF are hard stops. All parts of the arm collide with the plate except the base.
 """
@@ -24,6 +29,7 @@ import contextlib
 import math
 import os
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +41,7 @@ from estimators.rigid_body import BodyInertia
 from sim_mocks.bullet_object import BulletObject
 from sim_mocks.contact_truth import ContactTruth
 from sim_mocks.errors import WorldError
-from sim_mocks.joint_friction import FrictionLevel, joint_friction
+from sim_mocks.joint_friction import joint_friction
 from sim_mocks.plant_urdf import SENSOR_JOINT, combine, payload_body, perturbed, plant_tool, se3, with_tool
 from sim_mocks.profiles import load_profile
 from sim_mocks.world import ArmWorld, Plate, WorldConfig
@@ -61,9 +67,12 @@ class BulletWorld:
         self._arm = perturbed(config.urdf, config.flange, profile)
         self._tool = plant_tool(config, profile)
         self._substeps = config.substeps
-        self._braked, self._time = False, 0.0
+        self._braked, self._time = (False,) * n, 0.0
         self._tau_held: Array = np.zeros(n)
         self._push: Array | None = None
+        factor = profile.section("plant_inertials").vector("armature_factor", 1.0)
+        self._armature: Array = profile.vector("armature") * factor
+        self._geared = bool(self._armature.any())
         self.q: Array = np.array(config.q0, dtype=np.float64)
         self.qd: Array = np.zeros(n)
         self._client: int = pb.connect(pb.DIRECT)
@@ -74,8 +83,6 @@ class BulletWorld:
         except BaseException:
             self.close()
             raise
-        self._friction_level = FrictionLevel.of(profile)
-
         self._qd = [0.0] * n
         self.tau_link: Array = pin.computeGeneralizedGravity(self._model, self._data, self.q).copy()
         self.tau_ext: Array = np.zeros(n)
@@ -85,39 +92,45 @@ class BulletWorld:
 
     # -- the tick ------------------------------------------------------------------------------------------------
 
-    def step(self, tau_motor: Array, braked: bool) -> None:
+    def step(self, tau_motor: Array, braked: bool | Sequence[bool]) -> None:
         """One tick; see :meth:`ArmWorld.step`. Raises WorldError for torque that is not finite or not (n,)."""
         motor = tau_motor.tolist()
         n, body, client = self.n, self._body, self._client
         if len(motor) != n or not math.isfinite(sum(motor)):
             raise WorldError(f"read motor torque {motor}; expected {n} finite values")
-        if braked != self._braked:
-            self._engage(braked)
-        brake_load = self._hold() if braked else []
+        mask = (braked,) * n if isinstance(braked, bool) else tuple(braked)
+        if mask != self._braked:
+            self._engage(mask)
+        held, free = any(mask), not all(mask)
+        brake_load = self._hold() if held else []
         friction, plate, loose, qd = self._friction, self._plate, self._loose, self._qd
-        if self._friction_level is not None and friction is not None:
-            friction.set_level(self._friction_level.at(self._time, self.q))
+        if friction is not None and free:
+            friction.begin(self._time, self.q, motor)
         tau_sum = np.zeros(n)
         contacts = ContactTruth(self._joints_below, self._sensor)
         states: Any = ()
         if loose is not None:
             loose.begin()
         for _ in range(self._substeps):
-            if braked:
+            if not free:
                 link = brake_load
-            elif friction is None:
-                link = motor
             else:
-                link = [tau - drag for tau, drag in zip(motor, friction.advance(qd), strict=True)]
-            pb.setJointMotorControlArray(body, self._joints, pb.TORQUE_CONTROL, forces=link, physicsClientId=client)
+                link = motor
+                if friction is not None:
+                    link = [tau - drag for tau, drag in zip(motor, friction.advance(qd), strict=True)]
+                if held:
+                    link = [load if on else tau for load, tau, on in zip(brake_load, link, mask, strict=True)]
             tau_sum += link
+            if self._geared and free:
+                link = self._without_rotors(link, [s[0] for s in states] if states else self.q, qd)
+            pb.setJointMotorControlArray(body, self._joints, pb.TORQUE_CONTROL, forces=link, physicsClientId=client)
             if self._push is not None:
                 self._apply_push(self._push, [s[0] for s in states] if states else self.q)
             pb.stepSimulation(physicsClientId=client)
             states = pb.getJointStates(body, self._joints, physicsClientId=client)
             qd = [s[1] for s in states]
-            if braked:
-                tau_sum += [s[3] for s in states]
+            if held:
+                tau_sum += [s[3] if on else 0.0 for s, on in zip(states, mask, strict=True)]
             if plate >= 0:
                 contacts.add(pb.getContactPoints(body, plate, physicsClientId=client))
             if loose is not None:
@@ -131,10 +144,10 @@ class BulletWorld:
         pin.forwardKinematics(model, data, before, speed_before, (self.qd - speed_before) / self.dt)
         load = self._load_of_tool()
         if loose is not None:
-            held, touched = loose.end(self.dt)
+            carried, touched = loose.end(self.dt)
             contacts.pass_on(touched)
-            load += self._on_sensor(held)
-            self._tau_held = pin.computeJointJacobians(model, data).T @ held if loose.held else np.zeros(n)
+            load += self._on_sensor(carried)
+            self._tau_held = pin.computeJointJacobians(model, data).T @ carried if loose.held else np.zeros(n)
         if contacts.touched or self._push is not None:
             pin.computeJointJacobians(model, data)
             truth = contacts.evaluate(1.0 / self._substeps, data.J, self._tcp().translation, self._push)
@@ -236,6 +249,7 @@ class BulletWorld:
             self._loose.keep_apart(body)
             self._loose.tie_again(body, self._sensor)
         self._model = pin.buildModelFromXML(urdf)
+        self._model.armature = self._armature
         self._gravity = np.array(config.gravity)
         self._model.gravity.linear = self._gravity
         self._data = self._model.createData()
@@ -247,11 +261,11 @@ class BulletWorld:
         self._tool_inertia = (self._sensor_placement * in_flange.inverse()).act(inertia)
         self._engage(self._braked)
 
-    def _engage(self, braked: bool) -> None:
+    def _engage(self, braked: tuple[bool, ...]) -> None:
         self._gripped = self.q.tolist()
-        if not braked:
+        if not any(braked):
             self._drive_brakes([0.0] * self.n, [0.0] * self.n)
-        if braked and not self._braked and self._friction is not None:
+        if all(braked) and not all(self._braked) and self._friction is not None:
             self._friction.reset()
         self._braked = braked
 
@@ -274,12 +288,33 @@ class BulletWorld:
         for i, angle in enumerate(q):
             gripped[i] = min(max(gripped[i], angle - _HOLD_REACH), angle + _HOLD_REACH)
         speed = [_HOLD_RATE * (grip - angle) for grip, angle in zip(gripped, q, strict=True)]
-        load = self.tau_ext + self._tau_held
-        weight = (pin.computeGeneralizedGravity(self._model, self._data, self.q) - load).tolist()
+        outer = self.tau_ext + self._tau_held
+        weight = (pin.computeGeneralizedGravity(self._model, self._data, self.q) - outer).tolist()
         # never all of it in advance: a motor left with no torque at all reports that of the last step that had some
-        carried = [min(max(tau, -0.9 * most), 0.9 * most) for tau, most in zip(weight, self._brake_torque, strict=True)]
-        self._drive_brakes(speed, [most - abs(tau) for tau, most in zip(carried, self._brake_torque, strict=True)])
-        return carried
+        load = [min(max(tau, -0.9 * most), 0.9 * most) for tau, most in zip(weight, self._brake_torque, strict=True)]
+        rest = [
+            most - abs(tau) if on else 0.0
+            for tau, most, on in zip(load, self._brake_torque, self._braked, strict=True)
+        ]
+        self._drive_brakes(speed, rest)
+        return load
+
+    def _without_rotors(self, tau: list[float], q: Any, qd: Any) -> list[float]:
+        """Torque that gives the engine's arm, which has no rotors, the acceleration that ``tau`` gives to the arm that
+        has them. Joints under brakes do not accelerate."""
+        model, data, armature = self._model, self._data, self._armature
+        q, qd, total = np.asarray(q), np.asarray(qd), np.array(tau) + self.tau_ext
+        if any(self._braked):
+            free = [i for i, on in enumerate(self._braked) if not on]
+            h = pin.nonLinearEffects(model, data, q, qd)
+            M = pin.crba(model, data, q)
+            M = np.triu(M) + np.triu(M, 1).T
+            qdd = np.zeros(self.n)
+            qdd[free] = np.linalg.solve(M[np.ix_(free, free)], (total - h)[free])
+        else:
+            qdd = pin.aba(model, data, q, qd, total)
+        out: list[float] = (np.array(tau) - armature * qdd).tolist()
+        return out
 
     def _apply_push(self, wrench: Array, q: Any) -> None:
         pin.forwardKinematics(self._model, self._data, np.asarray(q))

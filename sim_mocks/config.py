@@ -14,8 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sim_mocks.cobot.config import CobotMockConfig
 from sim_mocks.errors import MockError
 from sim_mocks.faults import Fault, FaultError
+from sim_mocks.piper.config import PiperMockConfig
 from sim_mocks.world import WorldConfig
 
 Vector = tuple[float, ...]
@@ -119,7 +121,8 @@ class MockConfig:
     """Arm, tool, plate and their physics; its ``device`` and ``profile`` are the arm's."""
     seed: int = 0
     """Seed of noise, controller model and faults (the world has its own)."""
-    iiwa: IiwaConfig = field(default_factory=IiwaConfig)
+    iiwa: IiwaConfig | None = field(default_factory=IiwaConfig)
+    """``None`` in a cell with a cobot."""
     ft: FtConfig | None = field(default_factory=FtConfig)
     faults: tuple[Fault, ...] = ()
     paced: bool = False
@@ -133,36 +136,67 @@ class MockConfig:
     """Directory of the control plane's sockets; empty: none."""
     gripper: GripperConfig | None = None
     """On inputs and outputs of the controller; none of its own wire."""
+    cobot: CobotMockConfig | None = None
+    """CiA 402 drives in place of the iiwa; the world's ``device`` is then ``cobot``."""
+
+    piper: PiperMockConfig | None = None
+    """A PiPER-type arm in place of the iiwa."""
 
     def __post_init__(self) -> None:
         if self.truth not in ("full", "summary"):
             raise MockConfigError(f"truth: read {self.truth!r}, allowed are 'full' and 'summary'")
-        if not (1 <= self.iiwa.send_period_ms <= 100):
-            raise MockConfigError(f"iiwa.send_period_ms: read {self.iiwa.send_period_ms}, FRI allows 1 … 100 ms")
-        if not (1 <= self.iiwa.send_period_ms * self.iiwa.receive_multiplier <= 100):
-            raise MockConfigError("iiwa.receive_multiplier: send period times multiplier must lie in 1 … 100 ms")
-        if len(self.iiwa.ios) > 10:
-            raise MockConfigError(f"iiwa.ios: read {len(self.iiwa.ios)} IOs, FRI allows 10")
-        if self.iiwa.moment_order not in (None, "xyz", "zyx"):
-            raise MockConfigError(f"iiwa.moment_order: read {self.iiwa.moment_order!r}, allowed are xyz, zyx and null")
+        if sum(arm is not None for arm in (self.iiwa, self.cobot, self.piper)) != 1:
+            raise MockConfigError("iiwa, cobot, piper: expected one of them, and null for the others")
+        dt = self.world.dt
+        if not 1e-5 <= dt <= 0.1:
+            raise MockConfigError(f"world.dt: read {dt} s, allowed are 1e-5 … 0.1 s")
+        if self.iiwa is not None:
+            self._check_iiwa(self.iiwa)
+        if self.cobot is not None:
+            self._check_cobot(self.cobot)
+        if self.piper is not None:
+            self._check_period("piper.period_ms", self.piper.period_ms)
+            if len(self.world.q0) != 6 or self.gripper is not None:
+                raise MockConfigError("piper: expected six joint positions in world.q0, and no gripper of an iiwa")
+
+    def _check_cobot(self, cobot: CobotMockConfig) -> None:
+        self._check_period("cobot.period_ms", cobot.period_ms)
+        if len(self.world.q0) != len(cobot.joints):
+            raise MockConfigError(
+                f"world.q0: read {len(self.world.q0)} joint positions, the cobot has {len(cobot.joints)} joints"
+            )
+        if self.world.device != "cobot":
+            raise MockConfigError(f"world.device: read {self.world.device!r}, a cobot needs 'cobot'")
         if self.gripper is not None:
-            grip, there = self.gripper, {(io.name, io.type, io.direction) for io in self.iiwa.ios}
+            raise MockConfigError("gripper: this one hangs on IOs of an iiwa's controller; a cobot has none")
+
+    def _check_period(self, key: str, period_ms: int) -> None:
+        ticks = period_ms * 1e-3 / self.world.dt
+        if ticks < 0.999 or abs(ticks - round(ticks)) > 1e-6:
+            raise MockConfigError(f"world.dt: {self.world.dt} s does not divide {key} of {period_ms} ms")
+
+    def _check_iiwa(self, iiwa: IiwaConfig) -> None:
+        if not (1 <= iiwa.send_period_ms <= 100):
+            raise MockConfigError(f"iiwa.send_period_ms: read {iiwa.send_period_ms}, FRI allows 1 … 100 ms")
+        if not (1 <= iiwa.send_period_ms * iiwa.receive_multiplier <= 100):
+            raise MockConfigError("iiwa.receive_multiplier: send period times multiplier must lie in 1 … 100 ms")
+        if len(iiwa.ios) > 10:
+            raise MockConfigError(f"iiwa.ios: read {len(iiwa.ios)} IOs, FRI allows 10")
+        if iiwa.moment_order not in (None, "xyz", "zyx"):
+            raise MockConfigError(f"iiwa.moment_order: read {iiwa.moment_order!r}, allowed are xyz, zyx and null")
+        if self.gripper is not None:
+            grip, there = self.gripper, {(io.name, io.type, io.direction) for io in iiwa.ios}
             wanted = ((grip.close, "output"), (grip.opened, "input"), (grip.holding, "input"))
             for name, direction in wanted:
                 if (name, "boolean", direction) not in there:
                     raise MockConfigError(f"gripper: {name!r} is no boolean {direction} of iiwa.ios")
             if grip.grasp not in ("constraint", "mass"):
                 raise MockConfigError(f"gripper.grasp: read {grip.grasp!r}, allowed are constraint and mass")
-        dt = self.world.dt
-        if not 1e-5 <= dt <= 0.1:
-            raise MockConfigError(f"world.dt: read {dt} s, allowed are 1e-5 … 0.1 s")
-        ticks = self.iiwa.send_period_ms * 1e-3 / dt
-        if ticks < 0.999 or abs(ticks - round(ticks)) > 1e-6:
-            raise MockConfigError(f"world.dt: {dt} s does not divide the send period of {self.iiwa.send_period_ms} ms")
+        self._check_period("iiwa.send_period_ms", iiwa.send_period_ms)
         if len(self.world.q0) != 7:
             raise MockConfigError(f"world.q0: read {len(self.world.q0)} joint positions, an iiwa has 7")
-        if self.iiwa.overlay_max is not None and len(self.iiwa.overlay_max) != 7:
-            raise MockConfigError(f"iiwa.overlay_max: read {len(self.iiwa.overlay_max)} values, expected 7")
+        if iiwa.overlay_max is not None and len(iiwa.overlay_max) != 7:
+            raise MockConfigError(f"iiwa.overlay_max: read {len(iiwa.overlay_max)} values, expected 7")
 
     def to_json(self) -> str:
         """The configuration as JSON text; :meth:`from_json` gives the equal object back."""
@@ -191,7 +225,7 @@ def _build(cls: type[Any], data: Any, where: str) -> Any:
     values = {key: _convert(hints[key], value, f"{where}.{key}".lstrip(".")) for key, value in data.items()}
     try:
         return cls(**values)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise MockConfigError(f"{where or 'mock configuration'}: {error}") from error
 
 

@@ -16,17 +16,19 @@ from collections.abc import Callable
 import numpy as np
 
 from drivers.contract import Array
-from estimators.rigid_body import BodyInertia, RigidBodyModel
 from sim_mocks import processes
+from sim_mocks.arm_device import ArmDevice
 from sim_mocks.bullet_world import open_world
 from sim_mocks.config import MockConfig
-from sim_mocks.device_faults import act_ft, act_iiwa
+from sim_mocks.device_faults import act_ft
+from sim_mocks.errors import MockError
 from sim_mocks.faults import FaultPlan
 from sim_mocks.ft import BotaDevice
 from sim_mocks.gripper import MockGripper
 from sim_mocks.iiwa import FriController
-from sim_mocks.iiwa_dynamics import ControllerPhysics, GravityModel, controller_model
-from sim_mocks.profiles import Profile, load_profile
+from sim_mocks.iiwa_device import IiwaDevice
+from sim_mocks.iiwa_dynamics import GravityModel
+from sim_mocks.profiles import load_profile
 from sim_mocks.transports import PtyPort, UdpPort
 from sim_mocks.truth import TruthLog
 from sim_mocks.world import ArmWorld
@@ -37,10 +39,11 @@ _RUN_OUT_MAX = 60.0
 
 
 class MockCell:
-    """An iiwa with its FRI channel on UDP and, where configured, an F/T sensor on a pseudo-terminal.
+    """An arm with its wire (an iiwa with FRI on UDP, or a cobot with CiA 402 drives on CAN) and, where configured, an
+    F/T sensor on a pseudo-terminal.
 
     Order within a tick: faults of processes and devices, reception, controller, world, F/T bytes onto their line,
-    FRI datagram, truth log.
+    the arm's packet or frames, truth log.
     Tick k begins at virtual time ``k dt``; what leaves at its end carries ``(k + 1) dt``.
 
     By the wall clock it leaves before the world moves, so that the client has the whole period for its answer, as
@@ -51,25 +54,20 @@ class MockCell:
         """``world`` and ``model`` replace what ``config.world`` describes (tests). Raises MockError, OSError."""
         self.config = config
         self.dt_ns = round(config.world.dt * 1e9)
-        nominal = RigidBodyModel(config.world.urdf)
-        profile = load_profile("iiwa", config.world.profile, config.seed)
-        physics = controller_physics(profile)
-        if model is None:
-            model = controller_model(config.world.urdf, physics.mass_factor, _load_data(config))
-        limits = (nominal.q_min, nominal.q_max, nominal.qd_max, nominal.tau_max)
-        rng = _rng(config.seed, "iiwa")
-        self.controller = FriController(config.iiwa, physics, model, limits, config.world.dt, rng, nominal)
         self.faults = FaultPlan(config.faults, config.seed)
         self.world = open_world(config.world) if world is None else world
-        self.udp = UdpPort(*config.iiwa.bind)
         self.ft: BotaDevice | None = None
         self.pty: PtyPort | None = None
-        if config.ft is not None:
-            sensor = load_profile("ft_sensor", config.ft.profile, config.seed)
-            self.ft = BotaDevice(sensor, _rng(config.seed, "ft"), hook=self._ft_values)
-            self.pty = PtyPort(config.control_dir)
-        self.gripper = None if config.gripper is None else MockGripper(config.gripper, self.controller.ios, self.world)
-        self.log = TruthLog(config.world.dt, config.truth == "full")
+        try:
+            self.arm = _open_arm(config, self.faults, self.world, model)
+            if config.ft is not None:
+                sensor = load_profile("ft_sensor", config.ft.profile, config.seed)
+                self.ft = BotaDevice(sensor, _rng(config.seed, "ft"), hook=self._ft_values)
+                self.pty = PtyPort(config.control_dir)
+        except BaseException:
+            self.world.close()
+            raise
+        self.log = TruthLog(config.world.dt, config.truth == "full", self.world.n)
         self.ticks = 0
         """Ticks completed, which is also the number of the next one."""
         self.skipped = 0
@@ -80,15 +78,37 @@ class MockCell:
         """What the host itself could not do (a kill of a process that nobody registered)."""
         self._processes: dict[str, int] = {"mock": os.getpid()}
         self._braked = True
-        if config.iiwa.peer is not None:
-            self.fri_peer(*config.iiwa.peer)
-        if config.iiwa.open_at_start:
-            self.controller.open_session(0)
 
     @property
     def t_ns(self) -> int:
         """Virtual time: end of the last tick, ns."""
         return self.ticks * self.dt_ns
+
+    @property
+    def iiwa(self) -> IiwaDevice:
+        """The iiwa. Raises MockError in a cell with another arm."""
+        if not isinstance(self.arm, IiwaDevice):
+            raise MockError(f"this cell's arm is a {self.arm.name}; it has neither FRI nor a robot application")
+        return self.arm
+
+    @property
+    def controller(self) -> FriController:
+        """The FRI controller. Raises MockError in a cell with another arm."""
+        return self.iiwa.controller
+
+    @property
+    def udp(self) -> UdpPort:
+        """The FRI controller's wire. Raises MockError in a cell with another arm."""
+        return self.iiwa.udp
+
+    @property
+    def gripper(self) -> MockGripper | None:
+        """The gripper on the FRI controller's IOs, if there is one. Raises MockError in a cell with another arm."""
+        return self.iiwa.gripper
+
+    def fri_peer(self, host: str, port: int) -> None:
+        """See :meth:`sim_mocks.iiwa_device.IiwaDevice.fri_peer`. Raises MockError in a cell with another arm."""
+        self.iiwa.fri_peer(host, port)
 
     @property
     def fri_address(self) -> tuple[str, int]:
@@ -99,10 +119,6 @@ class MockCell:
     def ft_path(self) -> str | None:
         """Path of the F/T sensor's serial port; ``None`` without one."""
         return None if self.pty is None else self.pty.path
-
-    def fri_peer(self, host: str, port: int) -> None:
-        """Send the monitoring stream to the client at ``host:port`` (a bound "any" address means this machine)."""
-        self.udp.peer = ("127.0.0.1" if host in ("", "0.0.0.0") else host, port)
 
     def unplug_ft(self) -> None:
         """Pull the sensor's cable: its serial port disappears. Raises ValueError for a cell without a sensor."""
@@ -129,50 +145,45 @@ class MockCell:
     def tick(self) -> None:
         """One tick of virtual time."""
         tick, t_ns = self.ticks, self.ticks * self.dt_ns
-        faults, controller, world = self.faults, self.controller, self.world
-        quiet = faults.idle(tick)
+        arm, world = self.arm, self.world
+        quiet = self.faults.idle(tick)
         if not quiet:
             self._misbehave(tick)
-        datagrams = self.udp.receive()
-        if not quiet:
-            datagrams = faults.incoming("iiwa", tick, datagrams)
-        for data in datagrams:
-            controller.receive(data, t_ns)
-        if self.gripper is not None:
-            self.gripper.tick(t_ns)
-        tau, braked = controller.control(t_ns, world.q, world.qd)
+        arm.receive(tick, t_ns, quiet, world)
+        tau, braked = arm.control(t_ns, world)
         if self.config.realtime:
             self._emit(tick, t_ns + self.dt_ns, quiet)
             world.step(tau, braked)
         else:
             world.step(tau, braked)
             self._emit(tick, t_ns + self.dt_ns, quiet)
-        self._braked = braked
+        self._braked = all_braked = braked if isinstance(braked, bool) else all(braked)
         self.log.append(
             tau,
-            controller.joints.overlay,
+            arm.overlay,
             world.q,
             world.qd,
             world.tau_ext,
             world.wrench_contact,
-            braked,
-            controller.state,
+            all_braked,
+            arm.state,
+            arm.command_age,
         )
         self.ticks += 1
 
     def cycle(self) -> None:
-        """All ticks of one send period: what the client sees as one tick of the arm."""
-        for _ in range(self.controller.ticks_per_packet):
+        """All ticks of one period of the arm: what the client sees as one tick of the arm."""
+        for _ in range(self.arm.ticks_per_cycle):
             self.tick()
 
     @property
     def cycle_ns(self) -> int:
         """Length of :meth:`cycle`, ns."""
-        return self.dt_ns * self.controller.ticks_per_packet
+        return self.dt_ns * self.arm.ticks_per_cycle
 
     def standing(self) -> bool:
-        """Brakes closed and every joint at rest."""
-        return self._braked and float(np.abs(self.world.qd).max()) < _STANDING
+        """Brakes closed (an arm without any: motors off) and every joint at rest."""
+        return self.arm.secured(self._braked) and float(np.abs(self.world.qd).max()) < _STANDING
 
     def run_out(self) -> int:
         """Let virtual time run on, alone, until the arm stands (at most 60 s); the number of ticks it took."""
@@ -184,21 +195,15 @@ class MockCell:
     def close(self) -> None:
         """Free world and wires; legal more than once."""
         self.world.close()
-        self.udp.close()
+        self.arm.close()
         if self.pty is not None:
             self.pty.close()
             self.pty = None
 
     def _emit(self, tick: int, t_ns: int, quiet: bool) -> None:
         """Send what the sensors see at ``t_ns``, the F/T bytes first."""
-        faults, controller, world = self.faults, self.controller, self.world
         self._tick_ft(tick, t_ns, quiet)
-        packet = controller.emit(t_ns, world.q, world.tau_link, None if quiet else self._iiwa_values)
-        if not quiet:
-            for data in faults.outgoing("iiwa", tick, packet):
-                self.udp.send(data)
-        elif packet is not None:
-            self.udp.send(packet)
+        self.arm.emit(tick, t_ns, quiet, self.world)
 
     def _tick_ft(self, tick: int, t_ns: int, quiet: bool) -> None:
         if self.ft is None or self.pty is None:
@@ -220,9 +225,7 @@ class MockCell:
             self._hit(tick, name, "killed", processes.kill)
         for name, seconds in faults.suspensions(tick):
             self._hit(tick, name, "suspended", functools.partial(processes.suspend, seconds=seconds))
-        for fault, begins in faults.actions("iiwa", tick):
-            act_iiwa(self.controller, fault, begins, self.t_ns)
-        self.controller.clock_offset_ns = round(1e9 * faults.clock_offset("iiwa", tick, dt))
+        self.arm.misbehave(tick, self.t_ns, dt)
         if self.ft is None:
             return
         for fault, begins in faults.actions("ft", tick):
@@ -241,9 +244,6 @@ class MockCell:
             how(pid)
         except (OSError, subprocess.SubprocessError) as error:
             self.problems.append(f"tick {tick}: {name!r} (pid {pid}) could not be {verb}: {error}")
-
-    def _iiwa_values(self, name: str, array: Array) -> Array:
-        return self.faults.values("iiwa", self.ticks, name, array)
 
     def _ft_values(self, wrench: Array) -> Array:
         return wrench if self.faults.idle(self.ticks) else self.faults.values("ft", self.ticks, "wrench", wrench)
@@ -267,26 +267,17 @@ class CooperativeHost(MockCell):
         return bool(poll.poll(0))
 
 
-def controller_physics(profile: Profile) -> ControllerPhysics:
-    """The controller's share of an ``iiwa`` profile. Raises ProfileError."""
-    sensors = profile.section("sensors")
-    return ControllerPhysics(
-        mass_factor=profile.section("controller_model").vector("mass_factor", 1.0),
-        tau_noise=sensors.vector("tau_noise"),
-        tau_bias=sensors.vector("tau_bias"),
-        q_noise=sensors.number("q_noise"),
-        q_quantum=sensors.number("q_quantum"),
-        delay_ticks=int(sensors.number("delay_ticks")),
-        engage_delay=profile.section("brakes").number("engage_delay", 0.05),
-        bridging=profile.number("bridging", 0.010),
-    )
+def _open_arm(config: MockConfig, faults: FaultPlan, world: ArmWorld, model: GravityModel | None) -> ArmDevice:
+    if config.cobot is not None:
+        from sim_mocks.cobot.device import CobotDevice  # python-can and canopen only where there is a CAN bus
 
+        return CobotDevice(config, config.cobot, faults, _rng(config.seed, "cobot"))
+    if config.piper is not None:
+        from sim_mocks.piper.device import PiperDevice
 
-def _load_data(config: MockConfig) -> BodyInertia | None:
-    world = config.world
-    if world.tool_mass <= 0.0:
-        return None
-    return BodyInertia(world.tool_mass, np.array(world.tool_com), np.array(world.tool_inertia))
+        return PiperDevice(config, config.piper, None if model is None else model.gravity)
+    assert config.iiwa is not None  # the configuration has exactly one arm
+    return IiwaDevice(config, config.iiwa, faults, world, _rng(config.seed, "iiwa"), model)
 
 
 def _rng(seed: int, device: str) -> np.random.Generator:

@@ -47,6 +47,7 @@ a choice had to be made, and none of it may be relied on with a real robot:
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -69,6 +70,8 @@ from sim_mocks.iiwa_overlay import Overlay
 N = 7
 EPOCH_NS = 1_700_000_000 * 1_000_000_000
 _EXTERNAL_TIME_CONSTANT = 0.02
+_SENT = 4096
+"""Packets whose time of sending is remembered."""
 _DRIVES = {
     Phase.BRAKED: DriveState.OFF,
     Phase.RELEASING: DriveState.TRANSITIONING,
@@ -152,6 +155,10 @@ class FriController:
         self._accepted_ns = 0
         self._commanded = False
         self._tracking = 0.0
+        self._sent_ns = [0] * _SENT
+        self.command_age = -1.0
+        """Age of the packet that was answered by a command which acts from this tick on, s; -1: none does. Kept apart
+        from the judgement of :class:`LinkQuality`, so that it can be held against it."""
 
     # --- the robot application's side (on a real robot: Java on the cabinet) ------------------------------------
 
@@ -252,6 +259,7 @@ class FriController:
     def control(self, t_ns: int, q: Array, qd: Array) -> tuple[Array, bool]:
         """Motor torque (7,) for the coming tick and whether the brakes are closed in it; ``q``, ``qd`` are true."""
         self._q = q
+        self.command_age = -1.0
         self.quality.expire(t_ns)
         command, self._command = self._command, None
         if self.state >= SessionState.COMMANDING_WAIT:
@@ -284,6 +292,7 @@ class FriController:
         message = self._message(t_ns, q_measured, tau_measured, external, corrupt)
         if self.session_open:
             self.quality.sent(self._seq, t_ns)
+            self._sent_ns[self._seq % _SENT] = t_ns
         return self._codec.encode_monitoring(message)
 
     # --- inside -------------------------------------------------------------------------------------------------
@@ -350,6 +359,8 @@ class FriController:
                 self._abort(t_ns, problem)
                 return
             joints.command(tau, q_ref, self._receive_ticks)
+            known = self._seq - command.reflected_seq < _SENT
+            self.command_age = (t_ns - self._sent_ns[command.reflected_seq % _SENT]) * 1e-9 if known else math.inf
             self._accepted_ns, self._commanded = t_ns, True
 
     def _abort(self, t_ns: int, text: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import pinocchio as pin
@@ -11,11 +13,28 @@ import pinocchio as pin
 from drivers.contract import Array
 from sim_mocks.errors import ProfileError
 from sim_mocks.friction import LuGre
+from sim_mocks.gear_friction import GearFriction
 from sim_mocks.profiles import Profile
 
 _POSTURES = 64
 """Arm postures over which the law's stability is judged."""
 _RIPPLES_PER_TURN = 3.0
+
+
+class JointFriction(Protocol):
+    """The friction of an arm: once a tick :meth:`begin`, once a step of the physics :meth:`advance`."""
+
+    def begin(self, t: float, q: Array, motor: Sequence[float]) -> None:
+        """A tick begins at ``t`` s in posture ``q`` (n,) rad under the motor torque (n,), N·m."""
+        ...
+
+    def advance(self, qd: Sequence[float]) -> list[float]:
+        """Friction torque (n,), N·m, of the coming step at velocity ``qd`` (n,) rad/s."""
+        ...
+
+    def reset(self) -> None:
+        """Relaxed, as under closed brakes."""
+        ...
 
 
 class FrictionLevel:
@@ -42,18 +61,35 @@ class FrictionLevel:
         return level
 
 
-def joint_friction(profile: Profile, model: pin.Model, q0: Array, dt: float) -> LuGre | None:
-    """The friction law of an arm, None where the profile has none; ``dt`` is the physics' step in s.
+class WanderingLuGre:
+    """A LuGre law whose level drifts and ripples; see :class:`JointFriction`."""
 
-    Raises FrictionError if it would be unstable in some posture, ProfileError for a law other than ``lugre``.
+    def __init__(self, law: LuGre, level: FrictionLevel | None) -> None:
+        self._law, self._level = law, level
+        self.advance, self.reset = law.advance, law.reset
+
+    def begin(self, t: float, q: Array, motor: Sequence[float]) -> None:
+        """See :class:`JointFriction`."""
+        if self._level is not None:
+            self._law.set_level(self._level.at(t, q))
+
+
+def joint_friction(profile: Profile, model: pin.Model, q0: Array, dt: float) -> JointFriction | None:
+    """The friction of an arm, None where the profile has none; ``dt`` is the physics' step in s.
+
+    A section with ``presliding_stiffness`` is that of a geared arm. Raises FrictionError if the law would be unstable
+    in some posture, ProfileError for one that does not exist.
     """
     section = profile.section("friction")
     if not section:
         return None
+    inv_inertia = largest_inverse_inertia(model, q0)
+    if "presliding_stiffness" in section:
+        return GearFriction(profile, dt, inv_inertia)
     law = section.text("law", "lugre")
     if law != "lugre":
         raise ProfileError(f"profile {profile.device}.{profile.name}: read friction law {law!r}; expected 'lugre'")
-    return LuGre(
+    lugre = LuGre(
         section.vector("coulomb"),
         section.vector("stribeck_extra"),
         section.vector("stribeck_velocity", 0.15),
@@ -61,8 +97,9 @@ def joint_friction(profile: Profile, model: pin.Model, q0: Array, dt: float) -> 
         section.vector("presliding_angle", 0.0015),
         section.vector("bristle_damping"),
         dt,
-        largest_inverse_inertia(model, q0),
+        inv_inertia,
     )
+    return WanderingLuGre(lugre, FrictionLevel.of(profile))
 
 
 def largest_inverse_inertia(model: pin.Model, q0: Array) -> Array:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from drivers.errors import DriverError
-from drivers.fri.wire import Quality, SessionState
 from estimators.errors import ModelError
 from sim_mocks.control_plane import Control, ControlError
 from sim_mocks.errors import MockError
@@ -29,14 +28,6 @@ class Operations:
         self._table: dict[str, Callable[..., dict[str, Any] | None]] = {
             "hello": self._hello,
             "state": self._state,
-            "fri_peer": lambda host, port: cell.fri_peer(str(host), int(port)),
-            "open_session": lambda: cell.controller.open_session(cell.t_ns),
-            "close_session": lambda: cell.controller.close_session(cell.t_ns),
-            "start_overlay": lambda **how: cell.controller.start_overlay(cell.t_ns, **how),
-            "cancel_overlay": lambda: cell.controller.cancel_overlay(cell.t_ns),
-            "safety_stop": lambda level: cell.controller.safety_stop(cell.t_ns, int(level)),
-            "set_mode": lambda mode: cell.controller.set_mode(cell.t_ns, int(mode)),
-            "set_io": lambda name, value: cell.controller.ios.set(str(name), value),
             "unplug_ft": cell.unplug_ft,
             "plug_ft": cell.plug_ft,
             "push": self._push,
@@ -50,14 +41,19 @@ class Operations:
             "run_out": lambda: {"ticks": cell.run_out()},
             "quit": lambda: None,
         }
+        self._of_arm = cell.arm.operations()
 
     def __call__(self, op: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Carry out ``op``. Raises :class:`ControlError` with a sentence for everything that goes wrong."""
-        function = self._table.get(op)
-        if function is None:
-            raise ControlError(f"operation {op!r} does not exist; there are {', '.join(sorted(self._table))}")
+        function, of_arm = self._table.get(op), self._of_arm.get(op)
+        if function is None and of_arm is None:
+            known = ", ".join(sorted({*self._table, *self._of_arm}))
+            raise ControlError(f"operation {op!r} does not exist; there are {known}")
         try:
-            return function(**arguments) or {}
+            if function is not None:
+                return function(**arguments) or {}
+            assert of_arm is not None
+            return of_arm(self._cell.t_ns, **arguments) or {}
         except (MockError, DriverError, ModelError, ValueError, TypeError, OSError) as error:
             raise ControlError(f"{op}: {error}") from error
 
@@ -68,7 +64,8 @@ class Operations:
             "n": cell.world.n,
             "dt": cell.config.world.dt,
             "tick": cell.ticks,
-            "fri": list(cell.fri_address),
+            "arm": cell.arm.name,
+            **cell.arm.hello(),
             "ft_path": cell.ft_path,
             "profile": cell.config.world.profile,
             "seed": cell.config.seed,
@@ -77,32 +74,19 @@ class Operations:
         }
 
     def _state(self) -> dict[str, Any]:
-        cell, controller = self._cell, self._cell.controller
-        quality, position, loose = controller.quality, cell.world.pose()[0], cell.world.object_pose()
+        cell = self._cell
+        loose = cell.world.object_pose()
         return {
             "tick": cell.ticks,
             "t_ns": cell.t_ns,
-            "session": SessionState(controller.state).name,
-            "quality": Quality(quality.level).name,
-            "phase": controller.joints.phase.name,
             "standing": cell.standing(),
             "q": cell.world.q.tolist(),
-            "tcp": position.tolist(),
-            "errors": [[t_ns, text] for t_ns, text in controller.errors],
-            "answers": {
-                "answered": quality.answered,
-                "late": quality.late,
-                "stale": quality.stale,
-                "unknown": quality.unknown,
-                "missed": quality.missed,
-            },
-            "rejected": dict(controller.rejected),
-            "ios": dict(controller.ios.values),
+            "tcp": cell.world.pose()[0].tolist(),
             "object": None if loose is None else loose[0].tolist(),
-            "foreign": cell.udp.foreign,
             "problems": list(cell.problems),
             "skipped": cell.skipped,
             "late_max_ns": cell.late_max_ns,
+            **cell.arm.report(),
         }
 
     def _push(self, wrench: list[float] | None = None) -> None:

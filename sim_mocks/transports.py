@@ -78,10 +78,10 @@ class PtyPort:
     :attr:`path` is a link that stays the same over :meth:`unplug` and :meth:`plug`, as ``/dev/serial/by-id`` does.
     """
 
-    def __init__(self, folder: str = "") -> None:
-        """``folder``: where the link goes; empty: a temporary one of its own, gone with :meth:`close`."""
+    def __init__(self, folder: str = "", name: str = "serial") -> None:
+        """``folder``: where the link ``name`` goes; empty: a temporary one of its own, gone with :meth:`close`."""
         self._own_folder = "" if folder else tempfile.mkdtemp(prefix="hil-pty-")
-        self.path = os.path.join(folder or self._own_folder, "serial")
+        self.path = os.path.join(folder or self._own_folder, name)
         self.dropped = 0
         """Bytes that found no room."""
         self._master = self._slave = -1
@@ -123,15 +123,15 @@ class PtyPort:
         self.dropped += len(data) - written
 
     def read(self) -> bytes:
-        """All bytes that the client has written so far."""
+        """All bytes that the client has written so far.
+
+        It reads until there is nothing more: a short read may leave bytes that the kernel is still passing on.
+        """
         out = b""
         while self.plugged:
             try:
-                chunk = os.read(self._master, 4096)
+                out += os.read(self._master, 4096)
             except BlockingIOError:
-                break
-            out += chunk
-            if len(chunk) < 4096:
                 break
         return out
 

@@ -11,60 +11,70 @@ import numpy.typing as npt
 from drivers.contract import Array
 from sim_mocks.errors import MockError
 
-_N = 7
-_COLUMNS: dict[str, slice | int] = {
-    "tau_motor": slice(0, 7),
-    "overlay": slice(7, 14),
-    "q": slice(14, 21),
-    "qd": slice(21, 28),
-    "tau_ext": slice(28, 35),
-    "wrench_contact": slice(35, 41),
-    "braked": 41,
-    "session_state": 42,
-}
-_WIDTH = 43
+_VECTORS = ("tau_motor", "overlay", "q", "qd", "tau_ext")
 _CHUNK = 4096
 
 
 class TruthLog:
     """Grows in chunks; with ``full=False`` only the extremes are kept.
 
-    Row k belongs to tick k: torque and brakes *during* it; q, qd, contact and session state at its end.
+    Row k belongs to tick k: torque and brakes *during* it; q, qd, contact and session state at its end; age of the
+    packet answered by the command that begins to act in it.
     """
 
-    def __init__(self, dt: float, full: bool = True) -> None:
-        self._dt, self._full = dt, full
+    def __init__(self, dt: float, full: bool = True, n: int = 7) -> None:
+        self._dt, self._full, self._n = dt, full, n
+        self._columns: dict[str, slice | int] = {name: slice(k * n, k * n + n) for k, name in enumerate(_VECTORS)}
+        end = n * len(_VECTORS)
+        self._columns |= {
+            "wrench_contact": slice(end, end + 6),
+            "braked": end + 6,
+            "session_state": end + 7,
+            "command_age": end + 8,
+        }
+        self._end, self._width = end, end + 9
         self._chunks: list[Array] = []
-        self._rows = np.zeros((_CHUNK, _WIDTH))
+        self._rows = np.zeros((_CHUNK, self._width))
         self._used = 0
         self._folded = 0
         self.ticks = 0
-        self._max_tau = np.zeros(_N)
-        self._max_rate = np.zeros(_N)
-        self._max_overlay = np.zeros(_N)
-        self._max_speed = np.zeros(_N)
-        self._last_tau = np.zeros(_N)
+        self._max_tau = np.zeros(n)
+        self._max_rate = np.zeros(n)
+        self._max_overlay = np.zeros(n)
+        self._max_speed = np.zeros(n)
+        self._last_tau = np.zeros(n)
         self._braked_since: int | None = None
 
     def append(
-        self, tau: Array, overlay: Array, q: Array, qd: Array, tau_ext: Array, contact: Array, braked: bool, state: int
+        self,
+        tau: Array,
+        overlay: Array,
+        q: Array,
+        qd: Array,
+        tau_ext: Array,
+        contact: Array,
+        braked: bool,
+        state: int,
+        command_age: float = -1.0,
     ) -> None:
         """Record one tick."""
         if self._used == _CHUNK:
             self._fold()
             if self._full:
                 self._chunks.append(self._rows)
-                self._rows = np.zeros((_CHUNK, _WIDTH))
+                self._rows = np.zeros((_CHUNK, self._width))
             self._used = self._folded = 0
         row = self._rows[self._used]
-        row[0:7] = tau
-        row[7:14] = overlay
-        row[14:21] = q
-        row[21:28] = qd
-        row[28:35] = tau_ext
-        row[35:41] = contact
-        row[41] = braked
-        row[42] = state
+        n, end = self._n, self._end
+        row[0:n] = tau
+        row[n : 2 * n] = overlay
+        row[2 * n : 3 * n] = q
+        row[3 * n : 4 * n] = qd
+        row[4 * n : end] = tau_ext
+        row[end : end + 6] = contact
+        row[end + 6] = braked
+        row[end + 7] = state
+        row[end + 8] = command_age
         if not braked:
             self._braked_since = None
         elif self._braked_since is None:
@@ -73,12 +83,13 @@ class TruthLog:
         self.ticks += 1
 
     def truth(self) -> dict[str, npt.NDArray[Any]]:
-        """All ticks: ``t_ns`` (T,) at the end of each, ``tau_motor``, ``overlay``, ``q``, ``qd``, ``tau_ext`` (T, 7),
-        ``wrench_contact`` (T, 6), ``braked`` (T,) bool, ``session_state`` (T,). Raises MockError in summary mode."""
+        """All ticks: ``t_ns`` (T,) at the end of each, ``tau_motor``, ``overlay``, ``q``, ``qd``, ``tau_ext`` (T, n),
+        ``wrench_contact`` (T, 6), ``braked`` (T,) bool, ``session_state`` (T,), ``command_age`` (T,) s: of the packet
+        that a command answers which acts from this tick on, -1 where none does. Raises MockError in summary mode."""
         if not self._full:
             raise MockError("this cell keeps a summary of its truth only; build it with truth='full'")
         rows = np.concatenate([*self._chunks, self._rows[: self._used]])
-        data: dict[str, npt.NDArray[Any]] = {name: rows[:, column] for name, column in _COLUMNS.items()}
+        data: dict[str, npt.NDArray[Any]] = {name: rows[:, column] for name, column in self._columns.items()}
         data["braked"] = data["braked"].astype(bool)
         data["session_state"] = data["session_state"].astype(np.int64)
         data["t_ns"] = (np.arange(1, len(rows) + 1) * round(self._dt * 1e9)).astype(np.int64)
@@ -110,11 +121,12 @@ class TruthLog:
         rows = self._rows[self._folded : self._used]
         if not len(rows):
             return
-        tau = rows[:, 0:7]
+        n = self._n
+        tau = rows[:, 0:n]
         rate = np.abs(np.diff(tau, axis=0, prepend=self._last_tau[None])).max(axis=0) / self._dt
         self._max_rate = np.maximum(self._max_rate, rate)
         self._max_tau = np.maximum(self._max_tau, np.abs(tau).max(axis=0))
-        self._max_overlay = np.maximum(self._max_overlay, np.abs(rows[:, 7:14]).max(axis=0))
-        self._max_speed = np.maximum(self._max_speed, np.abs(rows[:, 21:28]).max(axis=0))
+        self._max_overlay = np.maximum(self._max_overlay, np.abs(rows[:, n : 2 * n]).max(axis=0))
+        self._max_speed = np.maximum(self._max_speed, np.abs(rows[:, 3 * n : 4 * n]).max(axis=0))
         self._last_tau = tau[-1].copy()
         self._folded = self._used

@@ -52,8 +52,9 @@ class ArmWorld(Protocol):
     wrench_contact: Array
     """Truth: wrench of the environment on the robot (contact and push) about the TCP, base axes."""
 
-    def step(self, tau_motor: Array, braked: bool) -> None:
-        """Advance one tick under the motor torque (n,), N·m; ``braked`` engages the holding brakes instead."""
+    def step(self, tau_motor: Array, braked: bool | Sequence[bool]) -> None:
+        """Advance one tick under the motor torque (n,), N·m; ``braked`` engages the holding brakes instead, of all
+        joints or of those whose entry is True."""
         ...
 
     def push(self, wrench: Array | None) -> None:

@@ -213,7 +213,7 @@ def test_run_lock_is_enough_for_the_demo(setup_cfg: configparser.ConfigParser) -
 
 def test_make_has_the_targets_and_the_readme_names_them() -> None:
     makefile, readme = (ROOT / "Makefile").read_text(), (ROOT / "README.md").read_text(encoding="utf-8")
-    for target in ("demo", "test", "lint", "bench", "accept"):
+    for target in ("demo", "test", "lint", "bench", "accept", "campaign"):
         assert re.search(rf"^{target}:.* ## ", makefile, re.M), f"make {target}"
         assert f"make {target}" in readme
 

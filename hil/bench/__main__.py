@@ -27,8 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
         help=f"cycles by the wall clock, 1 ms each (default {WALL_CYCLES}; 0: none)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--can", action="store_true", help="measure the cobot's process data and slcan instead")
     given = parser.parse_args(arguments)
     try:
+        if given.can:
+            from hil.bench import can
+
+            print(can.render(can.bench_can()))
+            return 0
         figures = bench(given.cycles, given.wall_cycles)
         if given.json is not None:
             given.json.write_text(figures.to_json() + "\n", encoding="utf-8")

@@ -182,7 +182,7 @@ def _long_polish(cell: Cell, cycles: int) -> Motion:
     limits = cell.robot.joint_limits
     section = next(motion for motion in cell.motions.values() if isinstance(motion, Polish))
     lap = 4.0 * section.side / section.speed
-    laps = 1 + int(cycles * cell.robot.fri.send_period_ms * 1e-3 / lap)
+    laps = 1 + int(cycles * cell.iiwa.fri.send_period_ms * 1e-3 / lap)
     return section.model_copy(update={"laps": laps}).build("polish", limits)
 
 

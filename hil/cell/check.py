@@ -113,6 +113,8 @@ def _in_file(loc: tuple[int | str, ...], source: Source) -> Loc:
     path: Loc = ()
     loc = loc[:-1] if loc and loc[-1] == "[key]" else loc  # the key itself is wrong: told at the key
     for i, part in enumerate(loc):
+        if path == ("robot",) and i == 1 and part == source.get("robot", "driver"):
+            continue  # the tag of the arm's section; a key inside it may have the same name
         here = source.get(*path)
         # the tag of a union names no key; the last part may, since a missing or unknown key is told at its own name
         inside = part in here if isinstance(here, Mapping) else isinstance(here, tuple) and isinstance(part, int)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from hil.cell.parts import JOINTS, NotNegative, NotNegativeJoints, Positive, Section, every_joint
+from hil.cell.parts import NotNegative, NotNegativeJoints, Positive, Section, counted, every_joint, for_every_joint
 from hil.cell.plugin import Params, plugin_name
 from hil.control import ComputedTorqueParams, ForceParams, ImpedanceParams
 
@@ -15,23 +15,19 @@ _JOINT, _CARTESIAN, _FORCE = ComputedTorqueParams(), ImpedanceParams(), ForcePar
 
 Bandwidth = Annotated[float, Field(gt=0.0, le=60.0)]
 """Closed-loop bandwidth, rad/s: at 60 a loop at 1 kHz is stable with three ticks of delay, at 70 it oscillates."""
-JointBandwidths = Annotated[
-    tuple[Bandwidth, ...], Field(min_length=JOINTS, max_length=JOINTS), BeforeValidator(every_joint)
-]
-
-
-def _seven(value: float | tuple[float, ...]) -> tuple[float, ...]:
-    return value if isinstance(value, tuple) else (value,) * JOINTS
+JointBandwidths = Annotated[tuple[Bandwidth, ...], AfterValidator(counted), BeforeValidator(every_joint)]
 
 
 class JointController(Section):
     """Joint computed torque with PD, shaped by the inertia."""
 
-    bandwidth: JointBandwidths = Field(default=_seven(_JOINT.bandwidth), description="ω of the tracking error, rad/s")
+    bandwidth: JointBandwidths = Field(
+        default_factory=for_every_joint(_JOINT.bandwidth), description="ω of the tracking error, rad/s"
+    )
     damping_ratio: Positive = Field(default=_JOINT.damping_ratio, le=3.0, description="ζ of the tracking error")
     integral_time: Positive | None = Field(default=_JOINT.integral_time, description="s; nothing: no integral")
     integral_limit: NotNegativeJoints = Field(
-        default=_seven(_JOINT.integral_limit), description="largest integral, N·m"
+        default_factory=for_every_joint(_JOINT.integral_limit), description="largest integral, N·m"
     )
     max_error: Positive = Field(default=_JOINT.max_error, description="errors are taken for no larger, rad")
     blend_time: NotNegative = Field(default=_JOINT.blend_time, description="fade of the torque found at takeover, s")
@@ -84,7 +80,7 @@ class CartesianController(Section):
 class Controller(Section):
     """Gains by kind of motion; a controller of your own (docs/research.md) takes the place of one of the two."""
 
-    joint: JointController = Field(default=JointController(), description="for motions in joint space")
+    joint: JointController = Field(default_factory=JointController, description="for motions in joint space")
     cartesian: CartesianController = Field(default=CartesianController(), description="for motions of the TCP")
     kind: Annotated[str, plugin_name("controller")] | None = Field(
         default=None, description="your own: `module:Class`, or an entry point `hil.controllers`"

@@ -6,10 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from hil.cell.cobot import CanLink
 from hil.cell.fri import FriLink
 from hil.cell.gripper import MockObject
 from hil.cell.limits import joint_limits
-from hil.cell.parts import Joints, NotNegative, NotNegativeJoints, Pose, Positive, PositiveJoints, Section, Vec3
+from hil.cell.parts import (
+    Joints,
+    NotNegative,
+    NotNegativeJoints,
+    Pose,
+    Positive,
+    PositiveJoints,
+    Section,
+    Vec3,
+    for_every_joint,
+)
 from safety.limits import JointLimits
 from sim_mocks.faults import KINDS, Fault, FaultError
 
@@ -52,7 +63,7 @@ class Overrides(Section):
 class Limits(Section):
     """Limits of the arm: the numbers of a data sheet by name, and what this cell tightens."""
 
-    preset: Literal["iiwa14_r820", "iiwa7_r800"] = Field(description="whose data sheet")
+    preset: Literal["iiwa14_r820", "iiwa7_r800", "cobot6"] = Field(description="whose data sheet")
     source: str = Field(min_length=8, description="the document that the limits were checked against, for the report")
     force_max: NotNegative = Field(default=0.0, description="largest element of a commanded force, N (wrench mode)")
     moment_max: NotNegative = Field(
@@ -88,9 +99,12 @@ class Robot(Section):
     model: str = Field(description="URDF: a shipped one, or a path from this file's folder")
     fri: FriLink = Field(description="the FRI connection")
     stiffness: NoStiffness = Field(
-        default=(0.0,) * 7, description="of the robot's own joint impedance, N·m/rad: 0 leaves the arm to our torque"
+        default_factory=for_every_joint(0.0),
+        description="of the robot's own joint impedance, N·m/rad: 0 leaves the arm to our torque",
     )
-    damping: NotNegativeJoints = Field(default=(0.0,) * 7, description="of the robot's own joint impedance, N·m·s/rad")
+    damping: NotNegativeJoints = Field(
+        default_factory=for_every_joint(0.0), description="of the robot's own joint impedance, N·m·s/rad"
+    )
     adds: tuple[Literal["gravity", "coriolis", "friction"], ...] = Field(
         description="terms that the robot adds to our torque by itself"
     )
@@ -120,9 +134,48 @@ class Robot(Section):
         return self.limits.joint_limits()
 
     @property
+    def period(self) -> float:
+        """The tick of the arm, s."""
+        return self.fri.period
+
+    @property
     def terms(self) -> frozenset[str]:
         """``ArmTraits.adds``: the terms of ``adds``, and ``stiffness`` where the robot's own spring is on."""
         return frozenset(self.adds) | ({"stiffness"} if any(self.stiffness) else frozenset())
+
+
+class CobotRobot(Section):
+    """An arm of CiA 402 drives: it does what our torque says and adds nothing, so gravity is ours."""
+
+    driver: Literal["cobot"] = Field(description="the family of wire the arm speaks")
+    model: str = Field(description="URDF: a shipped one, or a path from this file's folder")
+    can: CanLink = Field(description="drives and CAN channels")
+    armature: NotNegativeJoints = Field(description="rotor inertia seen at the joint, kg·m²")
+    limits: Limits = Field(description="data sheet limits and tighter ones of one's own")
+    home: Joints = Field(description="where motions start, rad")
+    standstill: Standstill = Field(
+        description="check after enabling: the torque that holds the arm is its weight's, but for friction"
+    )
+
+    @property
+    def joint_limits(self) -> JointLimits:
+        """The limits that bind the arm."""
+        return self.limits.joint_limits()
+
+    @property
+    def period(self) -> float:
+        """The tick of the arm, s."""
+        return self.can.period
+
+    @property
+    def stiffness(self) -> tuple[float, ...]:
+        """Of a spring of the robot's own, N·m/rad: it has none."""
+        return (0.0,) * len(self.home)
+
+    @property
+    def terms(self) -> frozenset[str]:
+        """``ArmTraits.adds``: nothing."""
+        return frozenset()
 
 
 class Mount(Pose):

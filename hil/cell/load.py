@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from hil.cell.check import show, validate
+from hil.cell.cobot import MOCK_CHANNEL
 from hil.cell.devices import MOCK_PORT
 from hil.cell.faults import CellError, CellFault, CellRefused
 from hil.cell.gripper import check_gripper
 from hil.cell.limits import check_limits
 from hil.cell.model import Cell
 from hil.cell.motion_check import check_motions
+from hil.cell.parts import JOINTS, joint_count
 from hil.cell.source import Source, read_source
 
 _PACKAGE = Path(str(resources.files("hil")))
@@ -56,7 +59,8 @@ def load_cell(path_or_name: str | Path) -> Cell:
     if not isinstance(source.data, Mapping):
         source.fault((), show(source.data), "allowed: a section with the keys of a cell (`hil cells` lists examples)")
         raise CellError(source.faults)
-    cell: Cell | None = validate(Cell, source)
+    with _joints(source):
+        cell: Cell | None = validate(Cell, source)
     _check_mocks(source)
     urdf = _check_model(source, path)
     check_limits(source, urdf)
@@ -89,6 +93,18 @@ def require_permission(cell: Cell, real: bool) -> None:
         )
 
 
+@contextmanager
+def _joints(source: Source) -> Iterator[None]:
+    """Every vector has as many values as the arm has joints: an LBR seven, a cobot one for each drive."""
+    drives = source.get("robot", "can", "drives")
+    cobot = source.get("robot", "driver") == "cobot" and isinstance(drives, tuple) and drives
+    token = joint_count.set(len(drives) if cobot else JOINTS)
+    try:
+        yield
+    finally:
+        joint_count.reset(token)
+
+
 def _check_mocks(source: Source) -> None:
     """No cell lands on a mock by accident, and no simulated one on a device."""
     mocks = source.get("mocks")
@@ -106,6 +122,9 @@ def _check_mocks(source: Source) -> None:
             source.fault(loc, show(port), f"allowed in a cell with mocks: true: {MOCK_PORT}")
         if not mocks and port == MOCK_PORT:
             source.fault(loc, show(port), "allowed in a cell with mocks: false: a device below /dev")
+    if source.get("robot", "driver") == "cobot":
+        _check_channels(source, mocks)
+        return
     for key in ("host", "peer"):
         address = source.get("robot", "fri", key)
         if key == "host" and address is None:
@@ -117,6 +136,21 @@ def _check_mocks(source: Source) -> None:
             source.fault(("robot", "fri", key), show(address), f"allowed with mocks: {show(mocks)}: an address {where}")
     if not mocks and source.get("robot", "fri", "port") == 0:
         source.fault(("robot", "fri", "port"), "0", "allowed with mocks: false: the port the robot sends to (30200)")
+
+
+def _check_channels(source: Source, mocks: bool) -> None:
+    """CAN channels of a simulated cell are the mock's, and of a real one none is."""
+    channels = source.get("robot", "can", "channels")
+    for i in range(len(channels)) if isinstance(channels, tuple) else ():
+        loc = ("robot", "can", "channels", i)
+        interface, channel = source.get(*loc, "interface"), source.get(*loc, "channel")
+        if mocks and isinstance(channel, str) and channel != MOCK_CHANNEL:
+            source.fault((*loc, "channel"), show(channel), f"allowed in a cell with mocks: true: {MOCK_CHANNEL}")
+        if mocks and isinstance(interface, str) and interface not in ("udp_multicast", "slcan", "virtual"):
+            allowed = "allowed in a cell with mocks: true: udp_multicast, slcan, virtual"
+            source.fault((*loc, "interface"), show(interface), allowed)
+        if not mocks and (channel == MOCK_CHANNEL or interface in ("udp_multicast", "virtual")):
+            source.fault((*loc, "channel"), show(channel), "allowed in a cell with mocks: false: a real CAN channel")
 
 
 def _is_loopback(address: str) -> bool:

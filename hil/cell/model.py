@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, PrivateAttr
+from pydantic import Discriminator, Field, PrivateAttr
 
 from hil.cell.control import Controller
-from hil.cell.devices import Bota, Mock, Robot
+from hil.cell.devices import Bota, CobotRobot, Mock, Robot
 from hil.cell.gripper import FriIoGripper
 from hil.cell.guiding import FreeDrive
 from hil.cell.motions import Motion
@@ -28,11 +28,11 @@ class Cell(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, _ . -")
     description: str = Field(default="", description="one line for the list of cells")
     mocks: bool = Field(description="true: simulated devices; false: the real ones")
-    robot: Robot = Field(description="the arm")
+    robot: Annotated[Robot | CobotRobot, Discriminator("driver")] = Field(description="the arm")
     sensors: tuple[Bota, ...] = Field(default=(), description="force/torque sensors")
     tool: Tool = Field(description="the load at the flange")
     gripper: FriIoGripper | None = Field(default=None, description="jaws on the tool")
-    controller: Controller = Field(default=Controller(), description="controller gains")
+    controller: Controller = Field(default_factory=Controller, description="controller gains")
     observer: Observer = Field(description="the observer of external torque")
     safety: Safety = Field(default=Safety(), description="how old data may be, how the arm brakes")
     free_drive: FreeDrive = Field(default=FreeDrive(), description="guiding by hand")
@@ -43,6 +43,13 @@ class Cell(Section):
 
     _path: Path = PrivateAttr(Path())
     _urdf: Path = PrivateAttr(Path())
+
+    @property
+    def iiwa(self) -> Robot:
+        """The arm, of a cell whose arm speaks FRI. Raises TypeError for another."""
+        if not isinstance(self.robot, Robot):
+            raise TypeError(f"the arm of {self.name} speaks {self.robot.driver}, not FRI")
+        return self.robot
 
     @property
     def path(self) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from hil.cell.parts import Joints, NotNegative, Positive, PositiveJoints, Section, Share, Vec3, array
+from hil.cell.parts import Joints, NotNegative, Positive, PositiveJoints, Section, Share, Vec3, array, for_every_joint
 from hil.cell.plugin import OwnMotion
 from hil.motion import JointMove, JointSinusoids, PolishSquare
 from hil.plugins import is_plugin
@@ -35,7 +35,9 @@ class Move(Section):
     target: Joints = Field(description="rad")
     duration: Positive | None = Field(default=None, le=600.0, description="s; nothing: as speed and qdd_max allow")
     speed: Share = Field(default=0.3, description="share of the speed limits")
-    qdd_max: PositiveJoints = Field(default=(3.0,) * 7, description="rad/s²; a choice of ours, KUKA publishes none")
+    qdd_max: PositiveJoints = Field(
+        default_factory=for_every_joint(3.0), description="rad/s²; a choice of ours, KUKA publishes none"
+    )
 
     def build(self, name: str, limits: JointLimits) -> JointMove:
         """The motion. Raises :class:`hil.motion.MotionError` where its parameters do not fit together."""

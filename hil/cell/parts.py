@@ -6,11 +6,12 @@ not true). Units are SI: m, rad, kg, N, N·m, s, unless a key's name says otherw
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 Array = npt.NDArray[np.float64]
 
@@ -22,27 +23,44 @@ class Section(BaseModel):
 
 
 JOINTS = 7
-"""An LBR's; an arm with another number brings its own vectors."""
+"""An LBR's, and what a section has that is made outside a cell file."""
+joint_count: ContextVar[int] = ContextVar("joint_count", default=JOINTS)
+"""Joints of the arm whose cell file is being read."""
 
 
 def every_joint(value: Any) -> Any:
     """One number for every joint, where a list was expected."""
-    return (value,) * JOINTS if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return (value,) * joint_count.get() if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def counted(values: tuple[float, ...]) -> tuple[float, ...]:
+    """As many values as the arm has joints. Raises ValueError."""
+    count = joint_count.get()
+    if len(values) != count:
+        raise ValueError(f"allowed: {count} values, here are {len(values)}")
+    return values
+
+
+def for_every_joint(value: float | tuple[float, ...]) -> Any:
+    """Default factory of one value a joint; where they were chosen for another arm, the smallest of them."""
+
+    def make() -> Any:
+        if isinstance(value, tuple) and len(value) != joint_count.get():
+            return every_joint(min(value))
+        return every_joint(value)
+
+    return make
 
 
 Vec3 = tuple[float, float, float]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
-Joints = Annotated[tuple[float, ...], Field(min_length=JOINTS, max_length=JOINTS)]
+Joints = Annotated[tuple[float, ...], AfterValidator(counted)]
 """One value a joint, A1 … A7."""
-PositiveJoints = Annotated[
-    tuple[Positive, ...], Field(min_length=JOINTS, max_length=JOINTS), BeforeValidator(every_joint)
-]
+PositiveJoints = Annotated[tuple[Positive, ...], AfterValidator(counted), BeforeValidator(every_joint)]
 """One positive value a joint, or one for all."""
-NotNegativeJoints = Annotated[
-    tuple[NotNegative, ...], Field(min_length=JOINTS, max_length=JOINTS), BeforeValidator(every_joint)
-]
+NotNegativeJoints = Annotated[tuple[NotNegative, ...], AfterValidator(counted), BeforeValidator(every_joint)]
 
 
 def array(values: tuple[float, ...]) -> Array:

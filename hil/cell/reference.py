@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hil.cell.model import Cell
-from hil.cell.parts import JOINTS, every_joint
+from hil.cell.parts import JOINTS, counted, every_joint
 
 _HEAD = """# The cell file
 
@@ -74,7 +74,7 @@ def _kind(model: type[BaseModel]) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    value = field.default
+    value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined:
         return "needed"
     if isinstance(value, BaseModel):
@@ -111,7 +111,8 @@ def _say(kind: Any, metadata: typing.Iterable[Any] = ()) -> str:
         length = next((m.min_length for m in metadata if isinstance(m, MinLen)), 0)
         one = any(getattr(m, "func", None) is every_joint for m in metadata)
         bounds = _say(args[0])
-        count = f"{length} × " if length else "list of "
+        joints = any(getattr(m, "func", None) is counted for m in metadata)
+        count = "one a joint × " if joints else f"{length} × " if length else "list of "
         return f"{count}{bounds}" + (", or one for all" if one else "")
     if origin is dict:
         return "names and values" if args[1] is Any else f"name: {_say(args[1])}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from hil.cell.parts import NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, Share
+from hil.cell.parts import NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, Share, for_every_joint
 from hil.cell.plugin import Params, plugin_name
 from safety.consistency import ConsistencyParams
 from safety.monitors import MonitorParams
@@ -25,7 +25,7 @@ class Observer(Section):
     bandwidth: Positive = Field(default=30.0, le=500.0, description="1/s: a step is seen to 63 % after its inverse")
     tau_sigma: PositiveJoints = Field(description="white noise of the measured torque per sample, N·m")
     model_sigma: NotNegativeJoints = Field(
-        default=(0.0,) * 7, description="slow error of model and torque sensors, N·m"
+        default_factory=for_every_joint(0.0), description="slow error of model and torque sensors, N·m"
     )
     delay_ticks: int = Field(default=0, ge=0, le=10, description="by how many ticks measured torque lags the position")
 

@@ -8,7 +8,7 @@ import types
 
 import typer
 
-from hil.cli import cells, guide, log, mock, monitor, operate, run
+from hil.cli import can, cells, guide, log, mock, monitor, operate, run
 
 app = typer.Typer(
     help="Drive a torque-controlled arm safely from Python, on mocks or (later) for real.",
@@ -25,6 +25,7 @@ operate.add_to(app)
 app.command("monitor")(monitor.monitor)
 app.command("guide")(guide.guide)
 app.add_typer(log.app, name="log")
+app.add_typer(can.app, name="can")
 
 
 def _interrupt(number: int, frame: types.FrameType | None) -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hil.cell import Cell, CellError, load_cell, shipped_cells
+from hil.cell.devices import CobotRobot, Robot
 from hil.cell.limits import PRESETS
 
 # Paths and figures must not be wrapped by a guess at a pipe's width.
@@ -75,12 +76,7 @@ def describe(cell: Cell) -> Panel:
     facts.add_column(overflow="fold")
     facts.add_row("file", str(cell.path))
     facts.add_row("devices", "simulated" if cell.mocks else "real: refused for now, with --real too")
-    fri = robot.fri
-    link = f"FRI {fri.version}, {fri.host}:{fri.port or 'any port'}, every {fri.send_period_ms} ms"
-    if fri.receive_multiplier > 1:
-        link += f", every {fri.receive_multiplier}. answered"
-    link += f", {fri.command_mode} commands"
-    facts.add_row("robot", f"{robot.model}, {link}, adds {', '.join(sorted(robot.terms))} by itself")
+    facts.add_row("robot", _link(robot))
     for sensor in cell.sensors:
         facts.add_row("sensor", f"{sensor.name}: {sensor.driver} on {sensor.port}, {sensor.rate:g} Hz")
     facts.add_row("tool", f"{tool.mass:g} kg, centre of mass {_list(tool.com)} m, TCP {_list(tool.tcp.xyz)} m")
@@ -92,6 +88,22 @@ def describe(cell: Cell) -> Panel:
     facts.add_row("limits", f"{robot.limits.preset} ({robot.limits.source}); * is tightened by this cell")
     facts.add_row("digest", cell.digest())
     return Panel(Group(facts, "", limits_table(cell)), title=f"{cell.name}: no faults", expand=False)
+
+
+def _link(robot: Robot | CobotRobot) -> str:
+    """The arm and the wire it speaks, in one line."""
+    if isinstance(robot, CobotRobot):
+        can = robot.can
+        channels = ", ".join(f"{channel.interface} {channel.channel}" for channel in can.channels)
+        nodes = ", ".join(str(drive.node) for drive in can.drives)
+        brakes = "" if can.brakes else ", no brakes"
+        return f"{robot.model}, CiA 402 drives (nodes {nodes}) on {channels}, every {can.cycle_ms} ms{brakes}"
+    fri = robot.fri
+    link = f"FRI {fri.version}, {fri.host}:{fri.port or 'any port'}, every {fri.send_period_ms} ms"
+    if fri.receive_multiplier > 1:
+        link += f", every {fri.receive_multiplier}. answered"
+    link += f", {fri.command_mode} commands"
+    return f"{robot.model}, {link}, adds {', '.join(sorted(robot.terms))} by itself"
 
 
 def limits_table(cell: Cell) -> Table:

@@ -110,6 +110,8 @@ class Summary:
     skipped: int
     """Ticks of the arm without a cycle of ours."""
     clock: Clock
+    motor_side: bool = False
+    """Joint torque is that of the motors, the friction of the gears in it."""
 
     @property
     def complete(self) -> bool:
@@ -137,6 +139,7 @@ def summarise(log: Log) -> Summary:
         damaged=log.damaged,
         ended=missing_end(log),
         mock=mock if isinstance(mock, bool) else None,
+        motor_side=log.meta("run", "torque_side") == "motor",
         tracking=_tracking(log) if filled else [],
         torque_share=torque_share(log) if filled else None,
         saturated=float(np.mean((cycle["limited"] != 0).any(axis=1))) if filled and "limited" in names else 0.0,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sim_mocks.errors import MockError
-from sim_mocks.faults.kinds import KINDS, MENU, NEED_VALUE, QUANTITIES, Family, Kind
+from sim_mocks.faults.kinds import KINDS, MENU, NEED_VALUE, QUANTITIES, Family, Kind, device_class
 
 
 class FaultError(MockError):
@@ -55,14 +55,15 @@ class Fault:
         return ""
 
     def _place(self, kind: Kind) -> str:
-        if kind.family is Family.PROCESS and self.device in QUANTITIES:
+        device = device_class(self.device)
+        if kind.family is Family.PROCESS and device in QUANTITIES:
             return f"device {self.device!r} is no process; name one (mock, supervisor, recorder)"
-        if kind.family is not Family.PROCESS and self.device in QUANTITIES and self.device not in kind.devices:
+        if kind.family is not Family.PROCESS and device in QUANTITIES and device not in kind.devices:
             return f"device {self.device!r} has no such thing; allowed: {', '.join(kind.devices)}"
         if kind.family is Family.WIRE and self.field not in ("", "out", "in"):
             return f"field {self.field!r} must be 'out' (default) or 'in'"
         if kind.family is Family.VALUE:
-            known = QUANTITIES.get(self.device, (self.field,))
+            known = QUANTITIES.get(device, (self.field,))
             if not self.field or self.field not in known:
                 allowed = ", ".join(filter(None, known))
                 return f"field {self.field!r} names no quantity of {self.device}; allowed: {allowed}"

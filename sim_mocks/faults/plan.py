@@ -81,6 +81,10 @@ class FaultPlan:
         """What leaves ``device`` in this tick when it wanted to send ``data`` (``None``: nothing). Once per tick."""
         return self._carry(device, "out", tick, [data] if data is not None else [])
 
+    def outgoing_all(self, device: str, tick: int, data: Sequence[bytes]) -> list[bytes]:
+        """What leaves ``device`` of the packets that it wanted to send; as often in a tick as it sends."""
+        return self._carry(device, "out", tick, list(data))
+
     def incoming(self, device: str, tick: int, data: Sequence[bytes]) -> list[bytes]:
         """What ``device`` hears in this tick of the datagrams ``data`` that arrived. Once per tick."""
         return self._carry(device, "in", tick, list(data))

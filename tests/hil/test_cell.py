@@ -56,13 +56,13 @@ def test_shipped_cells_load(name: str) -> None:
     cell = load_cell(name)
     assert cell.name == name.removesuffix(".example")
     assert cell.mocks == (cell.mock is not None)
-    assert cell.urdf_xml.count('type="revolute"') == 7
-    assert cell.robot.limits.joint_limits().n == 7
+    assert cell.urdf_xml.count('type="revolute"') == len(cell.robot.home)
+    assert cell.robot.limits.joint_limits().n == len(cell.robot.home)
 
 
-def test_shipped_cells_cover_both_arms_and_a_real_one() -> None:
+def test_shipped_cells_cover_every_arm_and_a_real_one() -> None:
     cells = [load_cell(name) for name in shipped_cells()]
-    assert {cell.robot.limits.preset for cell in cells} == {"iiwa14_r820", "iiwa7_r800"}
+    assert {cell.robot.limits.preset for cell in cells} == {"iiwa14_r820", "iiwa7_r800", "cobot6"}
     assert sum(not cell.mocks for cell in cells) == 1
 
 

@@ -93,8 +93,10 @@ def test_mean_over_standing_samples():
         mean.add(sample(tau=at(2, value)))
     mean.add(sample(tau=at(2, 99.0), fresh=False))
     assert not mean.ready
+    assert mean.count == 3
     mean.add(sample(tau=at(2, 3.0)))
     assert mean.ready
+    assert mean.count == 4
     assert mean.tau_mean.tolist() == at(2, 2.0).tolist()
 
 
@@ -116,4 +118,5 @@ def test_mean_begins_anew_when_the_arm_moves_or_the_state_is_invalid(spoiled):
     assert mean.ready
     mean.add(spoiled)
     assert not mean.ready
+    assert mean.count == 0
     assert np.isnan(mean.tau_mean).all()

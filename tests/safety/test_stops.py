@@ -308,6 +308,18 @@ def test_standstill_counts_anew_after_power_off():
     assert done - off == pytest.approx(30, abs=1)
 
 
+def test_a_sample_that_comes_again_proves_no_standstill():
+    """Lost packets: the last speed, small as it is, is no news; it neither counts nor interrupts."""
+    stop = StopController(LIMITS, traits())
+    stop.begin(HOLD, sample())
+    old, new = sample(fresh=False), sample()
+    for _ in range(100):
+        assert not stop.step(old, M, ZERO, PERIOD).standing
+    ticks = round(StopParams().standstill_time / PERIOD)
+    standing = [stop.step(on, M, ZERO, PERIOD).standing for _ in range(ticks + 1) for on in (old, new)]
+    assert standing.index(True) in range(2 * ticks - 1, 2 * ticks + 2)
+
+
 def test_standstill_is_not_interrupted():
     """Thirty milliseconds in a row; one faster tick begins them anew."""
     stop = StopController(LIMITS, traits())

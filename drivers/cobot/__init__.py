@@ -1,0 +1,1 @@
+"""Driver of an arm whose joints are CANopen CiA 402 drives."""

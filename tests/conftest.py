@@ -1,0 +1,15 @@
+"""How the tests are shared out to processes (``pytest -n 2 --dist loadgroup``, as ``make test`` does)."""
+
+from __future__ import annotations
+
+import pytest
+
+SHARED = "launches"
+"""The fixture of the launched runs: whatever looks at them stays in one process, so that they are run once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay together, for the sake of its fixtures."""
+    for item in items:
+        group = SHARED if SHARED in getattr(item, "fixturenames", ()) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
