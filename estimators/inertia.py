@@ -41,6 +41,19 @@ class BodyInertia:
         object.__setattr__(self, "inertia", inertia)
 
 
+def combined(a: BodyInertia, b: BodyInertia) -> BodyInertia:
+    """Two bodies given in one frame, rigidly joined (parallel-axis theorem)."""
+    mass = a.mass + b.mass
+    if mass == 0.0:
+        return a
+    com = (a.mass * a.com + b.mass * b.com) / mass
+    inertia = np.zeros((3, 3))
+    for body in (a, b):
+        r = body.com - com
+        inertia += body.inertia + body.mass * (r @ r * np.eye(3) - np.outer(r, r))
+    return BodyInertia(mass, com, inertia)
+
+
 def inertia_problem(inertia: Array) -> str:
     """Why a rotational inertia is physically impossible; empty if it is possible."""
     scale = float(np.abs(inertia).max())

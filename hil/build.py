@@ -14,6 +14,7 @@ from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from drivers.fri.traits import iiwa_traits
 from drivers.ft.sensor import BotaSensor
+from drivers.gripper import IoGripper
 from estimators.differentiator import FadingMemoryDifferentiator
 from estimators.errors import ModelError
 from estimators.momentum import MomentumObserver
@@ -28,12 +29,14 @@ from hil.cell.plugin import OwnMotion
 from hil.control.base import Controller
 from hil.control.computed_torque import ComputedTorque
 from hil.control.impedance import CartesianImpedance
+from hil.gripping import Grip
 from hil.motion import Motion, check_joint_motion
 from hil.supervisor import Parts
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
 from safety.gate import CommandGate, GateParams
 from safety.monitors import MonitorParams, StateMonitor
+from safety.poses import PoseLimits
 from safety.saturation import Saturation
 from safety.stops import StopController
 
@@ -111,6 +114,7 @@ def build_parts(
         wrist=wrist,
         frames_per_tick=robot.fri.receive_multiplier if isinstance(robot, Robot) else 1,
         consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
+        grip=build_grip(cell, arm, timed, model, wrist),
     )
 
 
@@ -154,6 +158,27 @@ def build_arm(
     )
 
 
+def build_grip(
+    cell: Cell, arm: RobotArm, ticks: Ticks, model: RigidBodyModel, wrist: WristWrench | None
+) -> Grip | None:
+    """The gripper of ``cell`` on the inputs and outputs of ``arm``; None where there is none."""
+    described = cell.gripper
+    if described is None or not isinstance(arm, FriArm):
+        return None
+    gripper = IoGripper(
+        "the gripper",
+        arm,
+        ticks,
+        close=described.close,
+        opened=described.opened,
+        holding=described.holding,
+        travel_time=described.travel_time,
+    )
+    held = described.payload
+    payload = None if held is None else BodyInertia(held.mass, array(held.com), held.inertia_matrix)
+    return Grip(gripper, model, wrist, payload)
+
+
 def build_gate(cell: Cell) -> CommandGate:
     """The gate with the limits of ``cell``, for the commands of its command mode."""
     robot = cell.robot
@@ -162,6 +187,7 @@ def build_gate(cell: Cell) -> CommandGate:
         force_max=robot.limits.force_max,
         moment_max=robot.limits.moment_max,
         moment_order_verified=isinstance(robot, Robot) and robot.fri.moment_order is not None,
+        poses=PoseLimits(robot.limits.reach_max, robot.limits.pose_speed_max, robot.limits.pose_turn_max),
     )
     return CommandGate(robot.joint_limits, build_traits(cell), array(robot.stiffness), params)
 

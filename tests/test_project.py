@@ -28,7 +28,7 @@ MAY_IMPORT = {
 }
 KNOW_MOCKS = {"hil.mocks", "hil.cell.devices"}
 """The modules of hil that may import sim_mocks, next to the campaigns; a cell file only knows the fault menu."""
-KNOW_PYBULLET = {"sim_mocks.bullet_world"}
+KNOW_PYBULLET = {"sim_mocks.bullet_object", "sim_mocks.bullet_world"}
 HEAVY = {"torch", "gpytorch"}
 
 
