@@ -63,19 +63,10 @@ class PiperArm:
     """
 
     def __init__(
-        self,
-        config: PiperConfig,
-        differentiator: Differentiator,
-        ticks: Ticks,
-        traits: ArmTraits,
-        *,
-        q_min: Array,
-        q_max: Array,
-        qd_max: Array,
-        tau_max: Array,
-        log: Path | None = None,
+        self, config: PiperConfig, differentiator: Differentiator, ticks: Ticks, traits: ArmTraits,
+        *, q_min: Array, q_max: Array, qd_max: Array, tau_max: Array, log: Path | None = None,
         opener: Callable[[BusConfig], Bus] = open_bus,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Raises ValueError where the figures are not six each."""
         if traits.n != codec.N or any(figure.shape != (codec.N,) for figure in (q_min, q_max, qd_max, tau_max)):
             raise ValueError(f"{traits.name} has {traits.n} joints; this arm has six, and six figures of each limit")
@@ -96,7 +87,6 @@ class PiperArm:
         self._reset(FirmwareScale())
 
     def _reset(self, scale: FirmwareScale) -> None:
-        self._scale = scale
         self._measured = Measurement(scale, self._differentiator, *self._figures)
         self._frames = TorqueFrames(scale)
         self._session = Session(self.config.hold_speed_percent)
@@ -129,11 +119,8 @@ class PiperArm:
         if self._log_folder is not None and self._log is None:
             self._log = FrameLog(self._log_folder, self._ticks.now_ns())
         self._link = Link(bus, self._ticks, self._log, self._idle_fd)
-        version = self._link.identify()
-        scale = self.config.scale_of(version)
-        self.firmware = version
-        self._reset(scale)
-        self._link = Link(bus, self._ticks, self._log, self._idle_fd)
+        self.firmware = self._link.identify()
+        self._reset(self.config.scale_of(self.firmware))
         self._watch = Supervision(bus, round(self.config.silent_ms * 1e6), self._ticks.now_ns())
 
     def close(self) -> None:
@@ -167,12 +154,13 @@ class PiperArm:
 
     def _open_anew(self) -> None:
         self._reopen_wanted = False
-        if self._session.enabled:
-            self.off()
+        unsettled = self._session.unsettled
         self._let_go()
         try:
             self._connect()
             self.trouble = ""
+            if unsettled:
+                self._withdraw("the link was lost while the arm was commanded")
         except ConnectError as error:
             self.trouble = str(error)
             self._let_go()
@@ -199,12 +187,12 @@ class PiperArm:
         session = self._session
         if session.off:
             raise RefusedError("enable() after off(): call release() first and wait until the arm is READY")
-        state = self._state()
-        if state not in (ArmState.READY, ArmState.SYNCHRONISING):
+        if session.enabled:
+            return
+        if (state := self._state()) is not ArmState.READY:
             reasons = "; ".join(sorted(self.health().flags)) or "wait for it in read()"
-            raise RefusedError(f"enable() needs the state READY or SYNCHRONISING, it is {state.name}: {reasons}")
-        if state is ArmState.READY:
-            session.enable(self._measured.q)
+            raise RefusedError(f"enable() needs the state READY, it is {state.name}: {reasons}")
+        session.enable(self._measured.q)
 
     def off(self) -> None:
         """Category 0 of an arm without brakes: its own position control takes it where it stands; where it moves, or
@@ -220,7 +208,7 @@ class PiperArm:
         self._pending = False
         measured, now = self._measured, self._ticks.now_ns()
         known = self._seq >= 0 and measured.valid and now - self._sample_ns <= 3 * PERIOD_NS
-        standing = bool(known and np.abs(measured.qd).max() <= STANDING)
+        standing = known and bool(np.abs(measured.qd).max() <= STANDING)
         if standing:
             self._session.at(measured.q)
         self._send(self._session.withdraw(standing, now, why))
@@ -252,7 +240,7 @@ class PiperArm:
             self._gaps += self.heard.missing
         quality = self._quality
         self._quality = float(fresh) if quality != quality else quality + _QUALITY_SHARE * (fresh - quality)
-        watch.check(now, self.heard, session.torque)
+        watch.check(now, self.heard, session.torque, session.phase is not Phase.REST)
         if session.enabled:
             # A problem under torque is braked by torque if that can be, and that is the supervisor's to decide.
             why = session.overdue(fresh)
@@ -331,23 +319,11 @@ class PiperArm:
         measured, now = self._measured, self._t_ns
         nan = measured.unknown
         return RobotSample(
-            now,
-            self._seq,
-            measured.valid and self._seq >= 0,
-            fresh,
-            now - self._sample_ns if self._sample_ns >= 0 else -1,
-            measured.dt,
-            measured.q,
-            measured.qd,
-            measured.qdd,
-            measured.tau,
-            nan,
-            nan,
-            self._frames.lo,
-            self._frames.hi,
-            nan if self._q_ref is None else self._q_ref,
-            self._state(),
-        )
+            now, self._seq, measured.valid and self._seq >= 0, fresh,
+            now - self._sample_ns if self._sample_ns >= 0 else -1, measured.dt,
+            measured.q, measured.qd, measured.qdd, measured.tau, nan, nan,
+            self._frames.lo, self._frames.hi, nan if self._q_ref is None else self._q_ref, self._state(),
+        )  # fmt: skip
 
     # What a person is told, and what hangs on the same bus
 

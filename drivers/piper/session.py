@@ -70,6 +70,11 @@ class Session:
         """The arm is under torque by MIT frames."""
         return self.phase is Phase.COMMANDED
 
+    @property
+    def unsettled(self) -> bool:
+        """The arm may still do what it was last commanded: it has not reported that it took hold or stopped."""
+        return self.enabled or not self._obeyed
+
     def enable(self, q: Array) -> None:
         """Begin, at posture ``q`` (6,) rad."""
         self.phase, self.refusal = Phase.ENABLING, ""

@@ -32,8 +32,9 @@ class Supervision:
         self._commands = 0
         self._foreign_ns = -1
 
-    def check(self, now_ns: int, heard: Feedback, torque: bool) -> None:
-        """Judge the arm; ``torque``: it is under torque by MIT frames, so it must be in that mode and enabled."""
+    def check(self, now_ns: int, heard: Feedback, torque: bool, ours: bool) -> None:
+        """Judge the arm; ``torque``: it is under torque by MIT frames, so it must be in that mode and enabled.
+        ``ours``: it is or was led by us since it was opened; if not, nobody may have left it under torque."""
         found: list[DeviceProblem] = []
         bus = self._bus
         if bus.lost:
@@ -42,6 +43,11 @@ class Supervision:
         else:
             self._silence(now_ns, heard, found)
         self._states(heard, torque, found)
+        status = heard.status
+        if not ours and status is not None and status.move == MOVE_MIT and any(heard.enabled):
+            text = "was left under torque, which goes on"
+            remedy = "press its emergency stop, or let its maker's tool hold it"
+            found.append(DeviceProblem(ProblemKind.NODE_STATE, "arm", text, remedy))
         self._line(now_ns, heard, found)
         if found or self.problems:
             self.problems = tuple(found)

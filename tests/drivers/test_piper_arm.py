@@ -14,6 +14,7 @@ from drivers.errors import ConnectError, RefusedError
 from drivers.piper.codec import TORQUE_STEP
 from drivers.piper.config import FirmwareScale
 from drivers.piper.session import Phase
+from sim_mocks.piper.controller import Move
 
 Make = Callable[..., PiperRig]
 
@@ -408,6 +409,22 @@ def test_an_adapter_that_is_gone_is_a_problem_and_comes_back_by_reopen_alone(rig
     assert rig.arm.trouble == ""
     assert len(rig.taps) == 2
     assert not rig.arm.enabled
+    # The last torque went on meanwhile: the arm is stopped as soon as it is heard again.
+    for _ in range(3):
+        sample = rig.arm.read()
+    assert rig.controller.stopped
+    assert sample.state is ArmState.MONITORING
+
+
+def test_an_arm_that_was_left_under_torque_is_not_ready(rig: PiperRig) -> None:
+    rig.ready()
+    rig.controller.move = Move.MIT
+    sample = rig.arm.read()
+    sample = rig.arm.read()
+    assert sample.state is ArmState.MONITORING
+    (problem,) = rig.arm.health().problems
+    assert (problem.kind, problem.text) == (ProblemKind.NODE_STATE, "was left under torque, which goes on")
+    assert rig.commands() == []
 
 
 def test_kinds_of_frames_that_are_no_data_are_counted(rig: PiperRig) -> None:
