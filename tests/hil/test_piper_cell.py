@@ -17,6 +17,7 @@ from drivers.piper.arm import PiperArm
 from drivers.piper.session import Phase
 from hil.cell import Cell, CellError, load_cell, shipped_cells
 from hil.cli import app
+from hil.motion import JointSinusoids
 from hil.session import FaultError, Session
 from safety.faults import FaultCode
 from safety.states import State
@@ -95,7 +96,7 @@ def test_brought_up_moved_stopped_and_held_by_itself(session: Session) -> None:
     assert session.state is State.READY
     session.enable()
     begin = session.sample.q.copy()
-    trace = session.run("warmup")
+    trace = session.run(JointSinusoids(np.full(6, 0.08), np.full(6, 0.5), 2.0, 0.5, "swing"))
     assert np.ptp(trace["q"], axis=0).min() > 0.1
     assert np.abs(session.sample.q - begin).max() < 0.02
     # Gravity is ours: the motors carry the weight, but for friction.
