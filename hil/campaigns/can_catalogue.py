@@ -45,7 +45,7 @@ def _supervisor() -> list[Case]:
     group = "This program"
     return [
         Case(group, "killed: no SYNC, no command, no heartbeat", (), ("0x",), 6, killed=True),
-        _one(group, "its SYNC is missing", "mute", "cobot", value=0x080, says=("did not answer 3 SYNCs",), within=LOST),
+        _one(group, "its SYNC is missing", "mute", "cobot", value=0x080, says=("no node answered 3 SYNCs",), within=LOST),
         _one(group, "its commands to node 3 are missing", "mute", "cobot", value=0x203,
              says=("node 3: sent EMCY 0x8250",), within=8),
         _one(group, "its heartbeat is missing", "mute", "cobot", value=0x77F, says=("EMCY 0x8130",), within=35),
@@ -56,7 +56,7 @@ def _nodes() -> list[Case]:
     group = "Drives"
     return [
         _one(group, "node 3 power-cycled (0.4 s)", "node_power", "cobot.3",
-             says=("node 3: did not answer 3 SYNCs", "supply"), within=LOST, reconnects=True),
+             says=("node 3: did not answer 3 SYNCs", "supply"), within=LOST, own_line=True, reconnects=True),
         _one(group, "node 2: EMCY 0x2310, and Fault", "drive_fault", "cobot.2", value=0x2310,
              says=("node 2: sent EMCY 0x2310 over-current",), within=2),
         _one(group, "node 5: EMCY 0x4310, and Fault", "drive_fault", "cobot.5", value=0x4310,
@@ -69,20 +69,19 @@ def _nodes() -> list[Case]:
         _one(group, "node 6 says nothing", "drop", "cobot.6",
              says=("node 6: did not answer 3 SYNCs",), within=LOST),
         _one(group, "a foreign node with the id of node 3", "foreign_node", "cobot.3",
-             says=("node 3: answered 3 SYNCs twice and differently", "hil can scan"), within=5),
+             says=("node 3: answered", "a second node has the same id", "hil can scan"), within=5),
     ]  # fmt: skip
 
 
 def _bus() -> list[Case]:
     group = "Bus and adapter"
     return [
-        _one(group, "error frames, one a millisecond", "error_frame", "cobot", value=1,
-             says=("error frames", "terminating"), within=10),
+        _one(group, "error frames, one a millisecond", "error_frame", "cobot", value=1, harmless=True),
         _one(group, "error frames without end", "error_frame", "cobot", value=1000,
-             says=("error frames", "terminating"), within=LOST),
+             says=("no node answered 3 SYNCs",), within=LOST),
         _one(group, "3 error frames", "error_frame", "cobot", 3, value=1, harmless=True),
-        _one(group, "the adapter is bus-off", "bus_off", "cobot", says=("did not answer 3 SYNCs",), within=LOST,
-             reconnects=True),
+        _one(group, "the adapter is bus-off", "bus_off", "cobot", says=("no node answered 3 SYNCs", "bus-off"), within=LOST,
+             own_line=True, reconnects=True),
         _one(group, "the adapter unplugged, and plugged in after 0.4 s", "unplug", "cobot",
              says=("unplugged", "plug the adapter in"), within=LOST, own_line=True, reconnects=True),
     ]  # fmt: skip
@@ -94,23 +93,24 @@ def _frames() -> list[Case]:
     swapped = [Fault("reorder", f"cobot.{k}", 0, TICKS, probability=0.1) for k in NODES]
     return [
         Case(group, "5 % of what each drive hears and says lost", tuple(lost),
-             ("did not answer 3 SYNCs",), TICKS // 2, harmless=True),
-        _one(group, "all frames of one cycle lost, both ways", "drop", "cobot", 2, harmless=True),
-        _one(group, "all frames lost", "drop", "cobot", says=("did not answer 3 SYNCs",), within=LOST),
+             ("",), TICKS // 2, harmless=True),
+        _one(group, "all feedback of one cycle lost", "drop", "cobot", 2, harmless=True),
+        _one(group, "all feedback lost", "drop", "cobot", says=("no node answered 3 SYNCs",), within=LOST),
         _one(group, "all feedback doubled", "duplicate", "cobot", harmless=True),
-        _one(group, "all commands doubled", "duplicate", "cobot", field="in", harmless=True),
+        _one(group, "all commands doubled", "duplicate", "cobot", field="in", says=("step of the measured position",), within=3),
         Case(group, "a tenth of each drive's answers after the next ones", tuple(swapped), ("",), TICKS // 2,
              harmless=True),
-        _one(group, "feedback a cycle late", "delay", "cobot", value=2, says=("",), within=LOST),
+        _one(group, "feedback a cycle late", "delay", "cobot", value=2, says=("",), within=TICKS // 2 + 2,
+             harmless=True),
         _one(group, "1 bit of 5 % of the feedback flipped", "bit_flip", "cobot", probability=0.05, says=("",),
              within=TICKS // 2, harmless=True),
         _one(group, "1 bit of 5 % of the commands flipped", "bit_flip", "cobot", probability=0.05, field="in",
              says=("",), within=TICKS // 2, harmless=True),
-        _one(group, "feedback truncated", "truncate", "cobot", says=("",), within=LOST),
+        _one(group, "feedback truncated", "truncate", "cobot", says=("no node answered 3 SYNCs",), within=LOST),
         _one(group, "64 random bytes each millisecond", "garbage", "cobot", says=("",), within=TICKS // 2,
              harmless=True),
         _one(group, "position of A2 off by 50 mrad at once", "step", "cobot", field="q", joint=1, value=0.05,
-             says=("A2",), within=3),
+             says=("q_step",), within=3),
     ]  # fmt: skip
 
 

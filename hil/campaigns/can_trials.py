@@ -20,7 +20,7 @@ from hil.campaigns.can_rig import TOP_SPEED, SharedWire, cobot
 from hil.campaigns.forked import Forked
 from hil.campaigns.rig import Rig
 from hil.cell import Cell
-from hil.procedure import AFTER_STOP, Procedure, RunResult, check_and_tare, connect, enable, procedure_cycles, wait
+from hil.procedure import AFTER_STOP, Procedure, RunResult, check_and_tare, connect, enable, procedure_cycles, wait, why_not_ready
 from safety.states import State
 
 WATCH = 0.6
@@ -57,6 +57,8 @@ class Trial:
     """A drive came back into operation after the stop, or the supervisor's permission did."""
     crash: str
     """Exception that left the cycle; empty, or this program has shown a traceback."""
+    ticks_per_cycle: int
+    """Milliseconds of a SYNC period."""
     speed: float
     """Speed of A1 when it began, rad/s."""
     reach: float
@@ -234,6 +236,7 @@ def _go_on(rig: Rig, case: Case) -> Trial:
         standing=mock.standing(),
         returned=course.returned or bool(stops.size and obeying[stops[0] :].any()),
         crash=crash,
+        ticks_per_cycle=mock.arm.ticks_per_cycle,
         speed=float(truth["qd"][course.mark - 1, 0]),
         reach=_reach_of(rig, q),
         counters={k: v - before.get(k, 0) for k, v in _counters(arm).items() if v != before.get(k, 0)},
@@ -247,13 +250,17 @@ def _go_on(rig: Rig, case: Case) -> Trial:
 
 def _reconnect(course: _Course, arm: CobotArm) -> str:
     """What a person does: connect again. The drives must be set up anew and stay without power."""
+    supervisor, parts = course.supervisor, course.supervisor.parts
+    parts.ticks.meanwhile = None if parts.sensor is None else parts.sensor.poll
     arm.reopen()
-    course.watch(2 * CALM)
+    course.step()
+    parts.ticks.meanwhile = None
+    course.watch(CALM)
     if arm.trouble:
         return arm.trouble
-    course.supervisor.acknowledge()
+    supervisor.acknowledge()
     course.watch(CALM)
-    return "ready" if course.supervisor.state is State.READY else f"{course.supervisor.state.value}"
+    return "ready" if supervisor.state is State.READY else f"{supervisor.state.value}: {why_not_ready(supervisor)}"
 
 
 def _reach_of(rig: Rig, q: Array) -> float:
