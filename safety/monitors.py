@@ -124,7 +124,8 @@ class StateMonitor:
         if age_ns is None:
             found.add(FaultCode.SAMPLE_STALE, detail="no packet has arrived yet")
         elif age_ns > self._max_age_ns:
-            found.add(FaultCode.SAMPLE_STALE, age_ns * 1e-9, self._max_age_ns * 1e-9)
+            missing = f"{health.gaps} frames missing so far" if health.gaps else ""
+            found.add(FaultCode.SAMPLE_STALE, age_ns * 1e-9, self._max_age_ns * 1e-9, detail=missing)
 
     def _check_joints(self, sample: RobotSample, found: Findings) -> None:
         q, qd, tau = vector(sample.q, self._n), vector(sample.qd, self._n), vector(sample.tau, self._n)

@@ -11,7 +11,7 @@ from typing import Any
 from drivers.cobot.config import mock_eds
 from drivers.errors import ConnectError
 from hil.build import build_parts
-from hil.campaigns.can_rig import can_cell
+from hil.campaigns.can_rig import anonymous, can_cell
 from hil.cell import Cell
 from hil.mocks import MockHere, mock_config, overlay_starter
 from hil.supervisor import open_devices
@@ -61,7 +61,7 @@ def try_bring_up(wrong: Wrong, folder: Path, seed: int = 0) -> Refusal:
         content["robot"]["can"]["eds"] = str(path)
         content["sensors"] = []
 
-    refusal = _connect(can_cell(name_eds), wrong, seed)
+    refusal = _connect(can_cell(change=name_eds), wrong, seed)
     return dataclasses.replace(refusal, message=refusal.message.replace(str(folder), "…"))
 
 
@@ -81,7 +81,7 @@ def _connect(cell: Cell, wrong: Wrong, seed: int) -> Refusal:
         try:
             open_devices(parts)
         except ConnectError as error:
-            message = str(error)
+            message = anonymous(str(error), device)
         finally:
             parts.arm.close()
         powered = any(drive.power.powered for drive in device.drives)

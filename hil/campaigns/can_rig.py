@@ -1,4 +1,4 @@
-"""The mocked cobot cell for campaigns: on an slcan adapter behind a pseudo-terminal, with a motion at full speed."""
+"""The mocked cobot cell for campaigns: on a serial adapter or on ``virtual``, with a motion at full speed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ TOP_SPEED = 0.26
 """When A1 of the motion ``sweep`` is about fastest, s after its beginning."""
 
 
-def can_cell(change: Callable[[dict[str, Any]], None] = lambda content: None) -> Cell:
-    """The shipped cobot cell on slcan, with the motion ``sweep``: A1 at 1.4 of its 1.5 rad/s, the others along.
+def can_cell(interface: str = "slcan", change: Callable[[dict[str, Any]], None] = lambda content: None) -> Cell:
+    """The shipped cobot cell on ``interface``, with the motion ``sweep``: A1 at 1.4 of its 1.5 rad/s, the others along.
 
     ``change`` may alter the content of the cell file. Raises CellError.
     """
     content = yaml.safe_load(shipped_cells()["cobot"].read_text(encoding="utf-8"))
     content["name"] = "can-campaign"
-    content["robot"]["can"]["channels"][0]["interface"] = "slcan"
+    content["robot"]["can"]["channels"][0]["interface"] = interface
     content["motions"] = {
         "sweep": {
             "kind": "sinusoid",
@@ -53,6 +53,13 @@ def cobot(rig: Rig) -> CobotDevice:
     return rig.mock.arm
 
 
+def anonymous(text: str, device: CobotDevice) -> str:
+    """``text`` without the random names of this mock's channels."""
+    for k, port in enumerate(device.ports):
+        text = text.replace(str(port.where["channel"]), f"can{k}")
+    return text
+
+
 class SharedWire:
     """What lies on the serial lines between two cycles, where several copies of this process share them.
 
@@ -61,17 +68,18 @@ class SharedWire:
 
     def __init__(self, rig: Rig) -> None:
         port = cobot(rig).ports[0]
-        if not isinstance(port, SlcanPort):
-            raise TypeError("the campaign shares a serial line; the cell's channel must be slcan")
-        self._port = port
-        self._paths = [port.path, *([rig.host.ft_path] if rig.host.ft_path is not None else [])]
+        # Frames of ``virtual`` lie in the memory of the process, of which each copy has its own.
+        self._port = port if isinstance(port, SlcanPort) else None
+        paths = [None if self._port is None else self._port.path, rig.host.ft_path]
+        self._paths = [path for path in paths if path is not None]
         self._held: list[Frame] = []
 
     def hold(self) -> None:
-        self._held = self._port.receive()
+        self._held = [] if self._port is None else self._port.receive()
 
     def restore(self) -> None:
-        self._port.unread(self._held)
+        if self._port is not None:
+            self._port.unread(self._held)
 
     def flush(self) -> None:
         for path in self._paths:
@@ -79,4 +87,5 @@ class SharedWire:
             with contextlib.suppress(termios.error):
                 termios.tcflush(fd, termios.TCIOFLUSH)
             os.close(fd)
-        self._port.receive()
+        if self._port is not None:
+            self._port.receive()

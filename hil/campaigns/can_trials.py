@@ -16,7 +16,7 @@ from drivers.cobot.codes import emcy_text
 from drivers.contract import Array
 from hil.build import build_motion
 from hil.campaigns.can_catalogue import Case
-from hil.campaigns.can_rig import TOP_SPEED, SharedWire, cobot
+from hil.campaigns.can_rig import TOP_SPEED, SharedWire, anonymous, cobot
 from hil.campaigns.forked import Forked
 from hil.campaigns.rig import Rig
 from hil.cell import Cell
@@ -228,7 +228,7 @@ def _go_on(rig: Rig, case: Case) -> Trial:
     q = truth["q"][course.mark : max(end, course.mark + 1)].copy()
     return Trial(
         codes=course.codes,
-        headline=course.headline,
+        headline=anonymous(course.headline, device),
         cycles=course.cycles,
         category=course.category,
         gone=course.cycles_of(course.mark + int(stops[0]) + 1) if stops.size else None,
@@ -241,7 +241,7 @@ def _go_on(rig: Rig, case: Case) -> Trial:
         reach=_reach_of(rig, q),
         counters={k: v - before.get(k, 0) for k, v in _counters(arm).items() if v != before.get(k, 0)},
         activations=activations,
-        reconnected=reconnected,
+        reconnected=anonymous(reconnected, device),
         q=q,
         tau=truth["overlay"][course.mark : end].copy(),
         force=truth["wrench_contact"][course.mark : end, :3].copy(),

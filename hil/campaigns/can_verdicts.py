@@ -55,11 +55,11 @@ def judge(case: Case, trial: Trial, free: Trial) -> Verdict:
         broken += [f"the message does not say {word!r}" for word in case.says if word not in trial.headline]
         if not case.says:
             broken.append("found, and should not be")
-        if not dq <= Q_BOUND:
+        if not dq <= Q_BOUND and not case.unseen:
             broken.append(f"the arm was off by {dq * 1e3:.2g} mrad before it was found")
     elif not case.harmless:
         broken.append("missed")
-    elif not (dq <= Q_BOUND and dtau <= TAU_BOUND and dforce <= FORCE_BOUND):
+    elif not case.unseen and not (dq <= Q_BOUND and dtau <= TAU_BOUND and dforce <= FORCE_BOUND):
         broken.append(f"missed, and not harmless: {dq * 1e3:.2g} mrad, {dtau:.2g} N·m, {dforce:.2g} N")
     if found and not case.killed:
         wanted = int(min(SPECS[FaultCode(code)].category for code in trial.codes))
