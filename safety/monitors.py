@@ -155,7 +155,9 @@ class StateMonitor:
             found.add(FaultCode.ROBOT_SAFETY, detail="the robot does not state its safety state")
         if sample.state != ArmState.COMMANDED:
             stated = "; ".join(sorted(health.flags)) if not health.problems else ""
-            found.add(FaultCode.LINK_LOST, detail=f"the link is {sample.state.name}" + (f": {stated}" if stated else ""))
+            found.add(
+                FaultCode.LINK_LOST, detail=f"the link is {sample.state.name}" + (f": {stated}" if stated else "")
+            )
         if math.isnan(health.quality):
             if "quality" not in unknown:
                 found.add(FaultCode.LINK_QUALITY, detail="the robot does not state its link quality")

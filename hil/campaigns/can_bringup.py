@@ -179,6 +179,8 @@ def wrongs() -> list[Wrong]:
         Wrong("the adapter goes bus-off meanwhile", ("expected an answer within 0.5 s",),
               fault=Fault("bus_off", "cobot", 300, TICKS)),
         Wrong("the adapter is unplugged meanwhile", ("unplugged",), fault=Fault("unplug", "cobot", 300, TICKS)),
-        Wrong("our heartbeat does not arrive", ("0x8130", "0x1016"), fault=Fault("mute", "cobot", 0, TICKS, value=0x77F)),
-        Wrong("all frames lost for 0.6 s meanwhile", ("expected an answer within 0.5 s",), fault=Fault("drop", "cobot", 300, 600)),
+        Wrong("our heartbeat does not arrive", ("0x8130", "0x1016"),
+              fault=Fault("mute", "cobot", 0, TICKS, value=0x77F)),
+        Wrong("all frames lost for 0.6 s meanwhile", ("expected an answer within 0.5 s",),
+              fault=Fault("drop", "cobot", 300, 600)),
     ]  # fmt: skip

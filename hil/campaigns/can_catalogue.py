@@ -40,7 +40,11 @@ class Case:
 
 
 def _one(group: str, name: str, kind: str, device: str, ticks: int = TICKS, **how: Any) -> Case:
-    meant = {key: how.pop(key) for key in ("says", "within", "harmless", "own_line", "reconnects", "unseen", "interface") if key in how}
+    meant = {
+        key: how.pop(key)
+        for key in ("says", "within", "harmless", "own_line", "reconnects", "unseen", "interface")
+        if key in how
+    }
     return Case(group, name, (Fault(kind, device, 0, ticks, **how),), **meant)
 
 
@@ -48,7 +52,8 @@ def _supervisor() -> list[Case]:
     group = "This program"
     return [
         Case(group, "killed: no SYNC, no command, no heartbeat", (), ("0x",), 6, killed=True),
-        _one(group, "its SYNC is missing", "mute", "cobot", value=0x080, says=("no node answered 3 SYNCs",), within=LOST),
+        _one(group, "its SYNC is missing", "mute", "cobot", value=0x080,
+             says=("no node answered 3 SYNCs",), within=LOST),
         _one(group, "its commands to node 3 are missing", "mute", "cobot", value=0x203,
              says=("node 3: sent EMCY 0x8250",), within=8),
         _one(group, "its heartbeat is missing", "mute", "cobot", value=0x77F, says=("EMCY 0x8130",), within=26),
@@ -83,8 +88,8 @@ def _bus() -> list[Case]:
         _one(group, "error frames without end", "error_frame", "cobot", value=1000,
              says=("no node answered 3 SYNCs",), within=LOST),
         _one(group, "3 error frames", "error_frame", "cobot", 3, value=1, harmless=True),
-        _one(group, "the adapter is bus-off", "bus_off", "cobot", says=("no node answered 3 SYNCs", "bus-off"), within=LOST,
-             own_line=True, reconnects=True),
+        _one(group, "the adapter is bus-off", "bus_off", "cobot",
+             says=("no node answered 3 SYNCs", "bus-off"), within=LOST, own_line=True, reconnects=True),
         _one(group, "the adapter unplugged, and plugged in after 0.4 s", "unplug", "cobot",
              says=("unplugged", "plug the adapter in"), within=LOST, own_line=True, reconnects=True),
     ]  # fmt: skip
@@ -120,7 +125,8 @@ def _frames() -> list[Case]:
         _one(group, "all feedback of one cycle lost", "drop", "cobot", 2, harmless=True),
         _one(group, "all feedback lost", "drop", "cobot", says=("no node answered 3 SYNCs",), within=LOST),
         _one(group, "all feedback doubled", "duplicate", "cobot", harmless=True),
-        _one(group, "all commands doubled", "duplicate", "cobot", field="in", says=("step of the measured position",), within=3),
+        _one(group, "all commands doubled", "duplicate", "cobot", field="in",
+             says=("step of the measured position",), within=3),
         Case(group, "a tenth of each drive's answers after the next ones", tuple(swapped), ("",), TICKS // 2,
              harmless=True),
         _one(group, "feedback a cycle late", "delay", "cobot", value=2, says=("",), within=TICKS // 2 + 2,

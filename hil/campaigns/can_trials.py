@@ -20,7 +20,17 @@ from hil.campaigns.can_rig import TOP_SPEED, SharedWire, anonymous, cobot
 from hil.campaigns.forked import Forked
 from hil.campaigns.rig import Rig
 from hil.cell import Cell
-from hil.procedure import AFTER_STOP, Procedure, RunResult, check_and_tare, connect, enable, procedure_cycles, wait, why_not_ready
+from hil.procedure import (
+    AFTER_STOP,
+    Procedure,
+    RunResult,
+    check_and_tare,
+    connect,
+    enable,
+    procedure_cycles,
+    wait,
+    why_not_ready,
+)
 from safety.states import State
 
 WATCH = 0.6
@@ -207,7 +217,9 @@ def _go_on(rig: Rig, case: Case) -> Trial:
                 mock.cycle()
             activations, end = 1, mock.ticks
             course.headline = "; ".join(
-                dict.fromkeys(emcy_text(code) for drive in device.drives for code in sorted(drive.node.emergencies.active))
+                dict.fromkeys(
+                    emcy_text(code) for drive in device.drives for code in sorted(drive.node.emergencies.active)
+                )
             )
         else:
             for _ in procedure_cycles(course.supervisor, course.rest()):
