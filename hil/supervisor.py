@@ -35,8 +35,10 @@ from estimators.observer import Observer
 from estimators.rigid_body import Dynamics, RigidBodyModel
 from estimators.spatial import WristWrench
 from estimators.wrench import contact_wrench
+from hil.blame import headline, seal, whole
 from hil.control.base import Controller
 from hil.cycle import Decision, Estimate, RowWriter
+from hil.gripping import Grip
 from hil.motion import JointHold, Motion, Reference
 from hil.plugins import check_estimate
 from hil.realtime.skips import TickCount
@@ -74,6 +76,8 @@ class Parts:
     """By how much the arm's counter grows from tick to tick."""
     consistency: ConsistencyMonitor | None = None
     """Compares the signals with one another; None: nothing does."""
+    grip: Grip | None = None
+    """The gripper, and what the model is told of its load."""
 
 
 def open_devices(parts: Parts) -> None:
@@ -106,6 +110,8 @@ class Supervisor:
         self.motion: Motion | None = None
         self.finished: Motion | None = None
         """The motion that last came to its own end (one that was stopped never does)."""
+        self.error: Exception | None = None
+        """What a part last raised in the cycle."""
         self.checked = False
         """The standstill check was passed, and neither a fault nor a lost device has made it void since."""
         self.writer_failures = 0
@@ -168,6 +174,11 @@ class Supervisor:
         """The same of the wrench sensor; None in a cell without one."""
         sensor = self.parts.sensor
         return None if sensor is None else sensor.health()
+
+    @property
+    def grip(self) -> Grip | None:
+        """The gripper; None in a cell without one."""
+        return self.parts.grip
 
     @property
     def healthy(self) -> bool:
@@ -291,6 +302,7 @@ class Supervisor:
         """One cycle, from the robot's tick to the telemetry row. An exception of a part becomes a fault."""
         parts = self.parts
         sample = parts.arm.read()
+        seal(sample)
         woke = parts.ticks.woke_ns
         read = time.monotonic_ns()
         self.skips.take(sample)
@@ -300,13 +312,20 @@ class Supervisor:
         self._begin_row(now_ns)
         try:
             self.wrench = parts.sensor.poll() if parts.sensor is not None else None
+            if parts.grip is not None:
+                for told in parts.grip.update():
+                    self._event("grip", told)
             # The checks come first: they need nothing that an estimator could break.
             self._watch(sample, now_ns)
             if sample.fresh and sample.valid:
                 self._estimate(sample)
             decision = self._decide(sample, now_ns)
         except Exception as error:  # whatever a part does wrong must end in a stop, not in a traceback
-            self.fault(FaultCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+            # Once for each fault: a part that is broken raises in every cycle.
+            if all(latched.code is not FaultCode.INTERNAL_ERROR for latched in self.machine.faults):
+                self._event("error", whole(error))
+            self.error = error
+            self.fault(FaultCode.INTERNAL_ERROR, headline(error))
             decision = self._brake_or_off(sample)
         written = time.monotonic_ns()
         self.late_ns = parts.ticks.late_ns()
@@ -322,6 +341,7 @@ class Supervisor:
         if wrench is not None and parts.wrist is not None:
             known = wrench.valid
             estimate.wrench_ft = parts.wrist.contact(wrench.wrench, dyn, sample.qdd) if known else self._no_wrench
+            estimate.wrench_ft.setflags(write=False)
 
     def _watch(self, sample: RobotSample, now_ns: int) -> None:
         """State checks; what is wrong while nothing is enabled only keeps the cell from being READY."""
@@ -393,6 +413,9 @@ class Supervisor:
         measured = self.estimate.wrench_ft if wrench is not None and wrench.valid else None
         dt = sample.dt if math.isfinite(sample.dt) else self.parts.arm.traits.period
         tau = controller.torque(sample, dyn, reference, measured, dt)
+        load = self._load(dyn)
+        if load is not None:
+            tau = tau + load
         self.phase = motion.phase(elapsed)
         if elapsed >= motion.duration and not isinstance(motion, JointHold):
             self._event("motion", f"{motion.name} finished", name=motion.name)
@@ -408,9 +431,11 @@ class Supervisor:
         # The time is asked for anew: a process that was held up since it read the sample must not send what it makes
         # of it. (In lockstep no time passes within a cycle.)
         now_ns = parts.ticks.now_ns()
-        tau_sat, q_ref_sat, limited = parts.saturation.apply(tau, q_ref, sample, dyn.g, now_ns)
+        # What the robot adds is the weight of what it knows: not that of the payload.
+        g = dyn.g - dyn.g_payload
+        tau_sat, q_ref_sat, limited = parts.saturation.apply(tau, q_ref, sample, g, now_ns)
         command = TorqueCommand(tau_sat, q_ref_sat)
-        verdict = parts.gate.judge(command, sample, dyn.g, now_ns=now_ns, permitted=self.machine.permitted)
+        verdict = parts.gate.judge(command, sample, g, now_ns=now_ns, permitted=self.machine.permitted)
         decision = Decision(tau, tau_sat, q_ref_sat, limited)
         if isinstance(verdict, Refusal):
             self.trip(verdict.faults)
@@ -447,7 +472,7 @@ class Supervisor:
         dyn = self.dyn
         n = self.parts.model.n
         M, g = (dyn.M, dyn.g) if dyn is not None else (np.full((n, n), math.nan), np.full(n, math.nan))
-        step = stops.step(sample, M, g, self._since)
+        step = stops.step(sample, M, g, self._since, None if dyn is None else self._load(dyn))
         self.standing = step.standing
         if step.kind is StepKind.COMMAND and sample.fresh and dyn is not None:
             assert step.tau is not None
@@ -504,13 +529,24 @@ class Supervisor:
 
     # Small things
 
+    def _load(self, dyn: Dynamics) -> Array | None:
+        """Torque that carries the payload where the robot adds gravity but does not know the payload; None for none."""
+        parts = self.parts
+        carried = parts.model.payload is not None and "gravity" in parts.arm.traits.adds
+        return dyn.g_payload if carried else None
+
     def _begin(self, motion: Motion, controller: Controller | None = None, touched: str = "") -> None:
         assert self.sample is not None
         assert self.dyn is not None
         # A motion that cannot be made from here must leave everything as it is: the arm is held meanwhile.
         motion.start(self.sample.q, self.dyn.x, self.dyn.R)
         self._controller = self.parts.controllers[motion.kind] if controller is None else controller
-        self._controller.reset(self.sample, self.dyn)
+        load = self._load(self.dyn)
+        if load is None:
+            self._controller.reset(self.sample, self.dyn)
+        else:
+            acting = 0.5 * (self.sample.tau_accepted_lo + self.sample.tau_accepted_hi) - load
+            self._controller.reset(self.sample, self.dyn, acting if np.isfinite(acting).all() else None)
         self.motion = motion
         self._touched = touched
         if touched:
