@@ -21,7 +21,7 @@ def test_the_quick_commands_are_what_talks_to_a_running_cell_and_part_of_the_who
 
 def test_they_import_neither_cells_nor_models_nor_figures() -> None:
     heavy = ["hil.cell", "pinocchio", "scipy", "matplotlib", "textual", "can", "canopen", "google.protobuf"]
-    code = "import sys; from hil.cli import quick_app; quick_app(); print([m for m in sys.argv[1:] if m in sys.modules])"
+    code = "import sys; from hil.cli import quick_app; quick_app(); print([m for m in sys.argv if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", done.stdout
 
