@@ -11,7 +11,8 @@ answers is the mock's tick, and the SYNC is due at once.
 
 The drives do not depend on this program. Each stops by itself after five cycles without a command, or when the
 heartbeat is missing for 50 ms, and bring-up sees that they watch it. Category 0 is "disable voltage" to every drive
-with a SYNC at once; brakes close after their delay. In COMMANDED a tick without :meth:`CobotArm.command` sends nothing.
+with a SYNC at once; brakes close after their delay. In COMMANDED a tick without :meth:`CobotArm.command` sends nothing,
+but for one whose sample is incomplete: it repeats the last command.
 """
 
 from __future__ import annotations
@@ -304,9 +305,15 @@ class CobotArm:
             fault = self._measured.take(data, self._sync_ns)
             if fault:
                 self._rejected[fault] = self._rejected.get(fault, 0) + 1
+                watch.implausible(data)
         self._pending = False
         if session.state is ArmState.COMMANDED:
             self._pending = complete
+            if not complete:
+                # Nobody can answer half a sample. The last torque goes on acting meanwhile, whatever is sent; sent
+                # again, it keeps one lost frame from starving every drive's deadline. Three in a row end the command.
+                for channel, frames in enumerate(self._out):
+                    line.send(channel, frames)
             if self._q_ref is None:
                 self._q_ref = self._measured.q
         else:

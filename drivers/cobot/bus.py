@@ -62,6 +62,10 @@ class Bus(Protocol):
         """``active``, ``passive``, ``bus-off`` as the adapter states it; ``unknown`` where it cannot."""
         ...
 
+    def request_flags(self) -> None:
+        """Ask the adapter for its state where that takes a message; :meth:`state` knows it when it was drained."""
+        ...
+
     def close(self) -> None:
         """Let go of the adapter; legal more than once."""
         ...
@@ -165,6 +169,9 @@ class PythonCanBus:
             elif message.is_extended_id:
                 kind = EXTENDED
             frames.append((message.arbitration_id, message.data, kind))
+
+    def request_flags(self) -> None:
+        """Nothing to ask: :meth:`state` knows."""
 
     def state(self) -> str:
         # Most interfaces return ACTIVE whatever happens (python-can's own default), so that word proves nothing.

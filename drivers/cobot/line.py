@@ -7,6 +7,7 @@ and in lockstep each wait is one tick of the mock, as repeatable as everything e
 
 from __future__ import annotations
 
+import logging
 import select
 from collections.abc import Callable, Mapping, Sequence
 
@@ -17,7 +18,10 @@ from drivers.cobot.codes import OPERATIONAL
 from drivers.cobot.log import FrameLog
 from drivers.cobot.pdo import HEARTBEAT_BASE
 from drivers.contract import Ticks
+from drivers.errors import ConnectError
 
+# What canopen would log is told in words by whoever asked; without a handler it lands on the terminal.
+logging.getLogger("canopen").addHandler(logging.NullHandler())
 SUPERVISOR_NODE = 127
 """Node id under which the driver produces its heartbeat."""
 SDO_TIMEOUT_NS = 500_000_000
@@ -164,3 +168,7 @@ class FedNetwork(canopen.Network):
             if isinstance(server, canopen.RemoteNode):
                 responses = server.sdo.responses
                 line.pump(lambda: not responses.empty(), SDO_TIMEOUT_NS)
+                for channel in channels:
+                    bus = line.buses[channel]
+                    if bus.lost:
+                        raise ConnectError(f"{bus.name}: {bus.lost}; plug the adapter in, then connect again")

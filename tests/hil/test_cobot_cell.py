@@ -86,7 +86,10 @@ def test_brought_up_moved_stopped_and_nothing_lost(session: Session) -> None:
     assert session.state is State.READY
     session.enable()
     begin = session.sample.q.copy()
+    session.mock.call("load_reset")
     trace = session.run(JointSinusoids(np.full(6, 0.05), np.full(6, 0.5), 2.0, 0.5, "swing"))
+    (planned,) = arm.config.loads()
+    assert session.mock.state()["bus"][0]["load"] == pytest.approx(planned.typical, rel=0.02)  # as the mock counts bits
     assert np.abs(trace["q"] - begin).max() > 0.04
     error = np.abs(session.sample.q - begin).max()
     assert error < 0.01
