@@ -78,6 +78,23 @@ class OperationMode(enum.IntEnum):
     AUTOMATIC = 2
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PoseCommand:
+    """A Cartesian pose, and as a value in a sample the same without being a command.
+
+    Which point it is and in which axes is the robot's business (FRI: the frames of the motion that the overlay lies
+    on); measured pose, set-point and command are in the same ones.
+    """
+
+    x: Array
+    """Position (3,), m."""
+    R: Array
+    """Orientation (3, 3), a rotation matrix."""
+    redundancy: float
+    """What the pose leaves open, rad: on an arm of seven joints the position of ``ArmTraits.redundant_joint``; 0 on
+    one without redundancy."""
+
+
 @dataclass(slots=True, eq=False)
 class RobotSample:
     """One tick of an arm. All joint vectors have shape ``(n,)``; NaN where a quantity is not known."""
@@ -115,6 +132,10 @@ class RobotSample:
     state: ArmState
     t_device_ns: int = -1
     """The device's own time stamp, ns in the device's clock; -1 where it has none."""
+    pose: PoseCommand | None = None
+    """The pose that the robot itself reports as measured; None where it reports none, or takes no poses."""
+    pose_ref_accepted: PoseCommand | None = None
+    """The pose reference that acts on the robot now; None while none does."""
 
 
 @dataclass(slots=True, eq=False)
@@ -180,7 +201,7 @@ class MitCommand:
     tau: Array
 
 
-Command = TorqueCommand | PositionCommand | WrenchCommand | MitCommand
+Command = TorqueCommand | PositionCommand | WrenchCommand | MitCommand | PoseCommand
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,6 +233,8 @@ class ArmTraits:
     brakes: bool
     """Holding brakes on every joint."""
     stops: Mapping[StopCategory, StopAction]
+    redundant_joint: int | None = None
+    """Joint, counted from 0, whose position the redundancy parameter of a pose is; None: the arm has none."""
 
 
 class ProblemKind(enum.Enum):

@@ -95,7 +95,8 @@ class IoGripper:
         ios = self._port.ios()
         opened, holding, closing = ios.get(self._opened), ios.get(self._holding), ios.get(self._close)
         state = self._state(opened, holding, closing, now)
-        return GripSample(now, state, state is GripState.HOLDING)
+        # Jaws that were told to open and have not yet, or never do, still hold what they held.
+        return GripSample(now, state, state is not GripState.UNKNOWN and holding is True)
 
     def _state(self, opened: object, holding: object, closing: object, now: int) -> GripState:
         if not all(isinstance(value, bool) for value in (opened, holding, closing)) or (opened and holding):

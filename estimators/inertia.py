@@ -41,6 +41,19 @@ class BodyInertia:
         object.__setattr__(self, "inertia", inertia)
 
 
+def combined(a: BodyInertia, b: BodyInertia) -> BodyInertia:
+    """Two bodies given in one frame, rigidly joined (parallel-axis theorem)."""
+    mass = a.mass + b.mass
+    if mass == 0.0:
+        return a
+    com = (a.mass * a.com + b.mass * b.com) / mass
+    inertia = np.zeros((3, 3))
+    for body in (a, b):
+        r = body.com - com
+        inertia += body.inertia + body.mass * (r @ r * np.eye(3) - np.outer(r, r))
+    return BodyInertia(mass, com, inertia)
+
+
 def inertia_problem(inertia: Array) -> str:
     """Why a rotational inertia is physically impossible; empty if it is possible."""
     scale = float(np.abs(inertia).max())
@@ -53,3 +66,19 @@ def inertia_problem(inertia: Array) -> str:
     if low + mid < high * (1.0 - 1e-3):
         return f"principal moments {low:.3g}, {mid:.3g}, {high:.3g} break the triangle inequality"
     return ""
+
+
+def pseudo_inertia(parameters: Array) -> Array:
+    """The 4×4 matrix of m, m c (3), Ixx, Ixy, Iyy, Ixz, Iyz, Izz, positive definite exactly for a real body of mass.
+
+    Wensing, Kim, Slotine: Linear matrix inequalities for physically consistent inertial parameter identification,
+    2018.
+    """
+    m, moment = parameters[0], parameters[1:4]
+    xx, xy, yy, xz, yz, zz = parameters[4:]
+    inertia = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    J = np.empty((4, 4))
+    J[:3, :3] = 0.5 * np.trace(inertia) * np.eye(3) - inertia
+    J[:3, 3] = J[3, :3] = moment
+    J[3, 3] = m
+    return J

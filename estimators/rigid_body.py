@@ -11,14 +11,14 @@ Computed with Pinocchio; gravity is (0, 0, −9.81) m/s² in the base frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pinocchio as pin
 
 from estimators.errors import ModelError
-from estimators.inertia import BodyInertia
+from estimators.inertia import BodyInertia, combined, pseudo_inertia
 from estimators.pose import checked_pose
 from estimators.urdf import build_model
 
@@ -63,6 +63,9 @@ class Dynamics:
     """Cᵀqd − g, (n,) N·m: ṗ = tau + beta + tau_ext."""
     owner: object = None
     """Keeps the memory behind the arrays alive."""
+    g_payload: Array = field(default_factory=lambda: np.zeros(0))
+    """The payload's share of ``g``, (n,) N·m; zeros without one. A robot that adds gravity by itself knows its tool and
+    not what a gripper picked up: this is what it leaves to us."""
 
 
 class RigidBodyModel:
@@ -97,7 +100,7 @@ class RigidBodyModel:
             if armature.shape != (n,) or not np.isfinite(armature).all() or (armature < 0.0).any():
                 raise ModelError(f"armature is {armature}; expected {n} finite values >= 0 kg m²")
             model.armature = armature
-        self._tool = BodyInertia(0.0, np.zeros(3), np.zeros((3, 3))) if tool is None else tool
+        self._own_tool = self._tool = BodyInertia(0.0, np.zeros(3), np.zeros((3, 3))) if tool is None else tool
         if tool is not None:
             model.appendBodyToJoint(joint, pin.Inertia(tool.mass, tool.com, tool.inertia), flange_frame.placement)
         tcp_in_flange = pin.SE3(*reversed(checked_pose(tcp_pos, tcp_R, "TCP")))
@@ -105,6 +108,11 @@ class RigidBodyModel:
         placement = self._flange_placement * tcp_in_flange
         self._tcp = model.addFrame(pin.Frame("__tcp__", joint, 0, placement, pin.FrameType.OP_FRAME))
         self._flange_joint = joint
+        self._own_inertia = model.inertias[joint].copy()
+        self._tcp_in_flange = tcp_in_flange
+        self.payload: BodyInertia | None = None
+        """What a gripper holds, flange frame; :meth:`set_payload` changes it."""
+        self._payload_at = np.zeros(3)
 
         self.model = model
         self.n = n
@@ -138,6 +146,7 @@ class RigidBodyModel:
             p=np.zeros(n),
             beta=np.zeros(n),
             owner=data,
+            g_payload=np.zeros(n),
         )
         self._Ct = self._dyn.C.T
 
@@ -160,7 +169,58 @@ class RigidBodyModel:
         np.dot(dyn.M, qd, out=dyn.p)
         np.dot(self._Ct, qd, out=dyn.beta)
         dyn.beta -= dyn.g
+        if self.payload is not None:
+            # Height of the payload's centre of mass by joint position, times its weight.
+            x, y, _ = dyn.R.dot(self._payload_at).tolist()
+            weight = -self.payload.mass * float(model.gravity.linear[2])
+            np.multiply(dyn.J[2] + y * dyn.J[3] - x * dyn.J[4], weight, out=dyn.g_payload)
         return dyn
+
+    def inertial_regressor(self, q: Array, qd: Array, qdd: Array) -> Array:
+        """∂RNEA/∂π (n, 11 n), fresh: ten parameters a link (mass, first moments, inertia about the joint), armatures.
+
+        Order of a link's ten: m, m c (3), Ixx, Ixy, Iyy, Ixz, Iyz, Izz, in the frame of its joint.
+        """
+        links = pin.computeJointTorqueRegressor(self.model, self._aux, q, qd, qdd)
+        return np.hstack((links, np.diag(qdd)))
+
+    def inertial_parameters(self) -> Array:
+        """π (11 n,), in the order of :meth:`inertial_regressor`."""
+        links = [inertia.toDynamicParameters() for inertia in self.model.inertias[1:]]
+        return np.concatenate((*links, self.model.armature))
+
+    def adjust(self, parameters: Array) -> None:
+        """Take ``parameters`` π (11 n,) from now on. Raises ModelError and changes nothing if no real body has them.
+
+        To be called without a payload: the parameters are those of the arm and its tool.
+        """
+        n = self.n
+        if self.payload is not None:
+            raise ModelError("inertial parameters cannot be adjusted while a payload is set: take it off first")
+        if parameters.shape != (11 * n,) or not np.isfinite(parameters).all():
+            raise ModelError(f"inertial parameters have shape {parameters.shape}; expected {11 * n} finite values")
+        links, armature = parameters[: 10 * n].reshape(n, 10), parameters[10 * n :]
+        if (armature < 0.0).any():
+            raise ModelError(f"armature is {armature}; expected {n} values >= 0 kg m²")
+        for j, link in enumerate(links):
+            if not np.linalg.eigvalsh(pseudo_inertia(link))[0] > 0.0:
+                raise ModelError(f"the parameters of link {j + 1} are those of no real body: {link.tolist()}")
+        for j, link in enumerate(links):
+            self.model.inertias[j + 1] = pin.Inertia.FromDynamicParameters(link)
+        self.model.armature = armature.copy()
+        self._own_inertia = self.model.inertias[self._flange_joint].copy()
+
+    def set_payload(self, payload: BodyInertia | None) -> None:
+        """From the next update on the arm also carries ``payload`` (flange frame), or nothing more than its tool."""
+        joint, placement = self._flange_joint, self._flange_placement
+        inertia = self._own_inertia.copy()
+        self.payload, self._tool = payload, self._own_tool
+        self._dyn.g_payload[:] = 0.0
+        if payload is not None:
+            inertia += placement.act(pin.Inertia(payload.mass, payload.com, payload.inertia))
+            self._tool = combined(self._own_tool, payload)
+            self._payload_at = np.array(self._tcp_in_flange.actInv(payload.com))
+        self.model.inertias[joint] = inertia
 
     def gravity(self, q: Array) -> Array:
         """Gravity torque g(q), (n,) N·m, tool included; a fresh array."""

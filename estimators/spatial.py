@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.errors import ParameterError
-from estimators.inertia import BodyInertia
+from estimators.inertia import BodyInertia, combined
 from estimators.pose import checked_pose
 from estimators.rigid_body import Dynamics
 
@@ -77,12 +77,18 @@ class WristWrench:
         self._R = R_t.T @ R_s
         self._X = wrench_transform(self._R, R_t.T @ (p_t - p_s))
         self._X_inv = np.linalg.inv(self._X)
-        self._mass = 0.0 if tool is None else tool.mass
-        self._com = np.zeros(3) if tool is None else R_t.T @ (tool.com - p_t)
-        self._inertia = np.zeros((3, 3)) if tool is None else R_t.T @ tool.inertia @ R_t
+        self._tcp = (p_t, R_t)
+        self._tool = BodyInertia(0.0, np.zeros(3), np.zeros((3, 3))) if tool is None else tool
         self._gravity = gravity
+        self.set_payload(None)
         self.bias = np.zeros(6)
         """What the unloaded sensor reads, sensor frame, (6,) N, N·m; subtracted from each reading."""
+
+    def set_payload(self, payload: BodyInertia | None) -> None:
+        """Count ``payload`` (flange frame), held by the tool, as part of it; None: the tool alone."""
+        p_t, R_t = self._tcp
+        body = self._tool if payload is None else combined(self._tool, payload)
+        self._mass, self._com, self._inertia = body.mass, R_t.T @ (body.com - p_t), R_t.T @ body.inertia @ R_t
 
     def tool_load(self, dyn: Dynamics, qdd: Array | None = None) -> Array:
         """Load of the tool's weight and inertia about the TCP in *TCP* axes, (6,); ``qdd`` None: standing still."""

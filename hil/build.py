@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
 from drivers.fri.traits import iiwa_traits
 from drivers.ft.sensor import BotaSensor
+from drivers.gripper import IoGripper
 from estimators.differentiator import FadingMemoryDifferentiator
+from estimators.errors import ModelError
 from estimators.momentum import MomentumObserver
 from estimators.observer import Observer
 from estimators.rigid_body import BodyInertia, RigidBodyModel
@@ -26,12 +29,14 @@ from hil.cell.plugin import OwnMotion
 from hil.control.base import Controller
 from hil.control.computed_torque import ComputedTorque
 from hil.control.impedance import CartesianImpedance
+from hil.gripping import Grip
 from hil.motion import Motion, check_joint_motion
 from hil.supervisor import Parts
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
 from safety.gate import CommandGate, GateParams
 from safety.monitors import MonitorParams, StateMonitor
+from safety.poses import PoseLimits
 from safety.saturation import Saturation
 from safety.stops import StopController
 
@@ -109,6 +114,7 @@ def build_parts(
         wrist=wrist,
         frames_per_tick=robot.fri.receive_multiplier if isinstance(robot, Robot) else 1,
         consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
+        grip=build_grip(cell, arm, timed, model, wrist),
     )
 
 
@@ -152,6 +158,27 @@ def build_arm(
     )
 
 
+def build_grip(
+    cell: Cell, arm: RobotArm, ticks: Ticks, model: RigidBodyModel, wrist: WristWrench | None
+) -> Grip | None:
+    """The gripper of ``cell`` on the inputs and outputs of ``arm``; None where there is none."""
+    described = cell.gripper
+    if described is None or not isinstance(arm, FriArm):
+        return None
+    gripper = IoGripper(
+        "the gripper",
+        arm,
+        ticks,
+        close=described.close,
+        opened=described.opened,
+        holding=described.holding,
+        travel_time=described.travel_time,
+    )
+    held = described.payload
+    payload = None if held is None else BodyInertia(held.mass, array(held.com), held.inertia_matrix)
+    return Grip(gripper, model, wrist, payload)
+
+
 def build_gate(cell: Cell) -> CommandGate:
     """The gate with the limits of ``cell``, for the commands of its command mode."""
     robot = cell.robot
@@ -160,6 +187,7 @@ def build_gate(cell: Cell) -> CommandGate:
         force_max=robot.limits.force_max,
         moment_max=robot.limits.moment_max,
         moment_order_verified=isinstance(robot, Robot) and robot.fri.moment_order is not None,
+        poses=PoseLimits(robot.limits.reach_max, robot.limits.pose_speed_max, robot.limits.pose_turn_max),
     )
     return CommandGate(robot.joint_limits, build_traits(cell), array(robot.stiffness), params)
 
@@ -183,6 +211,8 @@ def build_controllers(cell: Cell, adds: frozenset[str]) -> dict[str, Controller]
 def build_observer(cell: Cell, qd_sigma: float) -> Observer:
     """The observer of external torque; ``qd_sigma``: noise of the joint velocities, rad/s. Raises PluginError."""
     described, n = cell.observer, cell.robot.joint_limits.n
+    if described.kind == "kvark":
+        return _build_kvark(cell)
     if described.kind != "momentum":
         return plugins.build_observer(described.kind, n, described.params)
     return MomentumObserver(
@@ -194,6 +224,30 @@ def build_observer(cell: Cell, qd_sigma: float) -> Observer:
         qd_sigma=np.full(n, qd_sigma),
         delay_ticks=described.delay_ticks,
     )
+
+
+def _build_kvark(cell: Cell) -> Observer:
+    """K-VARK with the model that the cell names, a path from the cell file's folder. Raises ModelError, OSError."""
+    # Numba takes a second to import: only the cells that use it wait for it.
+    from estimators.kvark.artefact import load, require_fit
+    from estimators.kvark.observer import KvarkObserver
+
+    assert cell.observer.model is not None
+    path = cell.path.parent / cell.observer.model
+    try:
+        trained = load(path)
+    except OSError as error:
+        raise ModelError(
+            f"observer.model: {path} cannot be read ({error.strerror}); `hil train residual LOG --cell CELL` makes one"
+        ) from error
+    robot = hashlib.sha256(cell.urdf_xml.encode()).hexdigest()
+    require_fit(trained, cell.robot.joint_limits.n, robot, path)
+    if trained.lag != cell.observer.delay_ticks:
+        raise ModelError(
+            f"{path} was trained with torques that lag by {trained.lag} ticks, observer.delay_ticks says "
+            f"{cell.observer.delay_ticks}: train it anew"
+        )
+    return KvarkObserver(trained.tables, trained.params, scale=trained.scale, level=trained.level, lag=trained.lag)
 
 
 def build_motion(name: str, cell: Cell) -> Motion:

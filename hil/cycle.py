@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from drivers.contract import Array, LinkHealth, RobotSample, WrenchSample
 from estimators.rigid_body import Dynamics
+from hil.gripping import Grip
 from hil.motion import Reference
 from hil.realtime.skips import TickCount
 from safety.states import SafetyMachine
@@ -62,6 +63,9 @@ class CycleView(Protocol):
 
     @property
     def moving(self) -> bool: ...
+
+    @property
+    def grip(self) -> Grip | None: ...
 
 
 class RowWriter(Protocol):

@@ -109,9 +109,10 @@ def _bias(supervisor: Supervisor) -> Generator[None, None, Array]:
         if (parts.ticks.now_ns() - begin) * 1e-9 > BIAS_TIMEOUT:
             raise StepFailedError("free drive: the arm does not stand still; let go of it until it gives way")
     bias: Array = np.mean(acting, axis=0)
-    if "gravity" not in parts.arm.traits.adds:
-        assert supervisor.dyn is not None
-        bias = bias - supervisor.dyn.g
+    assert supervisor.dyn is not None
+    # Torque for the weight that is ours to carry is no error of the model: all of it, or that of the payload.
+    dyn = supervisor.dyn
+    bias = bias - (dyn.g_payload if "gravity" in parts.arm.traits.adds else dyn.g)
     limit = BIAS_SHARE * parts.model.tau_max
     if not (np.abs(bias) <= limit).all():
         j = int(np.argmax(~(np.abs(bias) <= limit)))

@@ -22,16 +22,19 @@ from typing import Protocol
 from drivers.contract import RobotArm, Ticks
 from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
+from drivers.fri.modes import MODES
 from drivers.ticks import WallClock
 from hil.cell import Cell
 from hil.cell.devices import CobotRobot, Robot
 from hil.cell.fri import FriLink
+from hil.cell.gripper import FriIoGripper, MockObject
+from hil.cell.parts import array
 from hil.telemetry.channel import has_ended
 from sim_mocks.cobot.config import CobotMockConfig
-from sim_mocks.config import FtConfig, IiwaConfig, IoConfig, MockConfig
+from sim_mocks.config import FtConfig, GripperConfig, IiwaConfig, IoConfig, MockConfig
 from sim_mocks.control_plane import Control, ControlError, LockstepTicks, SocketControl
 from sim_mocks.faults import Fault
-from sim_mocks.world import Plate, WorldConfig
+from sim_mocks.world import LooseObject, Plate, WorldConfig
 
 __all__ = [
     "Control",
@@ -47,6 +50,8 @@ __all__ = [
     "point_at",
 ]
 
+MOCK_TRAVEL = 0.5
+"""Share of a gripper's stated travel time that its mock takes."""
 READY_TIMEOUT = 30.0
 """How long a mock process may take to say hello, s; a cold disk makes PyBullet slow to load."""
 
@@ -100,6 +105,7 @@ def mock_config(
         tcp_pos=tool.tcp.xyz,
         tcp_rpy=tool.tcp.rpy,
         plate=plate,
+        loose=_loose(mock.object),
         dt=1e-3,  # whatever the send period: the robot's own controller, and stiff contact, need a millisecond
         substeps=mock.substeps,
         device="cobot" if isinstance(robot, CobotRobot) else "iiwa",
@@ -111,19 +117,48 @@ def mock_config(
     return MockConfig(
         world=world,
         seed=seed,
-        iiwa=_iiwa(robot.fri) if isinstance(robot, Robot) else None,
+        iiwa=_iiwa(robot.fri, cell.gripper) if isinstance(robot, Robot) else None,
         cobot=_cobot(robot) if isinstance(robot, CobotRobot) else None,
         ft=FtConfig(profile=mock.profile) if cell.sensors else None,
         faults=(*planned, *faults),
         paced=paced,
         realtime=realtime,
         control_dir=control_dir,
+        gripper=_gripper(cell),
     )
 
 
-def _iiwa(fri: FriLink) -> IiwaConfig:
-    """The robot application that the cell file describes."""
-    inputs = [IoConfig(name, kind, "input") for name, kind in fri.inputs.items()]
+def _loose(described: MockObject | None) -> LooseObject | None:
+    """The object that lies about; in the exact-test form it has no body."""
+    if described is None or described.grasp == "mass":
+        return None
+    return LooseObject(
+        described.mass, described.size, described.xyz, described.rpy, described.com, described.reach
+    )
+
+
+def _gripper(cell: Cell) -> GripperConfig | None:
+    grip, tcp = cell.gripper, cell.tool.tcp
+    if grip is None or cell.mock is None:
+        return None
+    found, mass, x, y, z = cell.mock.object, 0.0, 0.0, 0.0, 0.0
+    if found is not None and found.grasp == "mass":
+        mass, (x, y, z) = found.mass, (tcp.position + tcp.rotation @ array(found.com)).tolist()
+    return GripperConfig(
+        grip.close,
+        grip.opened,
+        grip.holding,
+        MOCK_TRAVEL * grip.travel_time,
+        object_mass=mass,
+        object_com=(x, y, z),
+        grasp="mass" if found is None else found.grasp,
+    )
+
+
+def _iiwa(fri: FriLink, gripper: FriIoGripper | None) -> IiwaConfig:
+    """The robot application that the cell file describes; the jaws of a gripper begin open."""
+    opened = None if gripper is None else gripper.opened
+    inputs = [IoConfig(name, kind, "input", float(name == opened)) for name, kind in fri.inputs.items()]
     outputs = [IoConfig(name, kind, "output") for name, kind in fri.outputs.items()]
     return IiwaConfig(
         wire_version=fri.version,
@@ -349,7 +384,7 @@ def overlay_starter(control: Control, cell: Cell) -> Callable[[], None]:
         if not isinstance(robot, Robot):
             return  # drives need no application beside them
         try:
-            control.start_overlay(robot.fri.command_mode.upper(), robot.stiffness, robot.damping)
+            control.start_overlay(MODES[robot.fri.command_mode].wire.name, robot.stiffness, robot.damping)
         except ControlError as error:
             raise RefusedError(f"the robot refuses to start the overlay: {error}") from error
 

@@ -15,6 +15,8 @@ import numpy as np
 
 from calibration.tare import Tare, TareError, TareGates, tare, tare_torque, torque_gates, wrench_gates
 from drivers.contract import ArmState, Array, OperationMode, SafetyState, StopCategory
+from drivers.gripper import GripState
+from estimators.rigid_body import BodyInertia
 from hil.cell import Cell
 from hil.cell.parts import array
 from hil.motion import Motion
@@ -37,6 +39,9 @@ TARE_TIME = 0.5
 """Time over which sensors are averaged, s."""
 HELD_TIME = 0.2
 """Time over which the torque that holds the arm is averaged, s."""
+WEIGHING_DRIFT = 2.0
+"""By how much a wrench sensor may have drifted since it was tared, N."""
+GRAVITY = 9.81
 TORQUE_BIAS_MAX = 15.0
 """Largest offset between measured and modelled torque that a tare may take off, N·m; beyond, it is no offset."""
 
@@ -87,7 +92,9 @@ def connect(supervisor: Supervisor) -> Procedure:
 def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Procedure:
     """Standstill check of measured torque against g(q), then tare of wrench sensor and torque observer.
 
-    The brakes are still closed, so nothing moves. Raises StepFailedError where a tare is refused.
+    The brakes are still closed, so nothing moves. Raises StepFailedError where a tare is refused, and where nobody
+    knows what hangs in the jaws of a gripper. While the model carries a payload, an earlier tare stays in force, and
+    the wrench sensor must find the payload as heavy as declared: a tare would hide an error of its mass.
     """
     supervisor.phase = "check"
     robot, parts = cell.robot, supervisor.parts
@@ -117,6 +124,15 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
             return why_not_ready(supervisor)
         return "the arm does not stand still long enough to be checked"
 
+    grip = parts.grip
+    if grip is not None:
+        supervisor.phase = "gripper"
+        yield from _until(
+            supervisor, lambda: grip.state is not GripState.MOVING, STANDSTILL_TIMEOUT, grip.why_unknown
+        )
+        if why := grip.why_unknown():
+            raise StepFailedError(f"neither check nor tare is possible: {why}")
+        supervisor.phase = "check"
     yield from _until(supervisor, collect, STANDSTILL_TIMEOUT, why_not)
     sample, dyn = supervisor.sample, supervisor.dyn
     assert sample is not None
@@ -138,6 +154,15 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
         supervisor.trip(faults)
         yield  # whoever runs this procedure ends it here
         return
+    carried = None if grip is None else grip.carried
+    if carried is not None:
+        if result.torque_tare is not None:
+            if wrench:
+                _weigh(supervisor, cell, np.mean(wrench, axis=0), carried)
+            supervisor.note(f"the tare made before stays in force: the gripper holds {carried.mass:g} kg")
+            supervisor.checked = True
+            return
+        supervisor.note(f"tared with {carried.mass:g} kg in the jaws: an error of that mass is in the zero now")
     supervisor.phase = "tare"
     quiet = cell.mock is not None and cell.mock.profile == "ideal"
     try:
@@ -154,6 +179,24 @@ def check_and_tare(supervisor: Supervisor, cell: Cell, result: RunResult) -> Pro
         # By the wall clock all this took time, in which the robot got no answers: its link must recover first.
         ready = lambda: supervisor.state is State.READY and supervisor.healthy  # noqa: E731
         yield from _until(supervisor, ready, CONNECT_TIMEOUT, lambda: why_not_ready(supervisor))
+
+
+def _weigh(supervisor: Supervisor, cell: Cell, reading: Array, payload: BodyInertia) -> None:
+    """Raises StepFailedError where the wrench sensor, at rest and tared before, finds another payload than declared."""
+    parts, sample, described = supervisor.parts, supervisor.sample, cell.gripper
+    assert sample is not None
+    assert parts.wrist is not None
+    assert described is not None
+    assert described.payload is not None
+    mount, still = cell.sensors[0].mount, np.zeros(parts.model.n)
+    expected = parts.model.tool_wrench(sample.q, still, still, mount.position, mount.rotation)
+    difference = float(np.linalg.norm((reading - parts.wrist.bias - expected)[:3]))
+    allowed = described.payload.tolerance * payload.mass * GRAVITY + WEIGHING_DRIFT
+    if not difference <= allowed:
+        raise StepFailedError(
+            f"the gripper holds a payload declared as {payload.mass:g} kg, and the wrench sensor differs from that by "
+            f"{difference:.1f} N, allowed are {allowed:.1f} N: put down what is held, or correct gripper.payload"
+        )
 
 
 def _tare_wrench(

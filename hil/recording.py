@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from drivers.contract import Array, LinkHealth
+from drivers.gripper import GripState
 from hil.cycle import CycleView, Decision
 from hil.motion import JointReference
 from safety.faults import FaultCode
@@ -15,6 +16,8 @@ from safety.states import State
 
 STATE_NUMBERS: dict[State, int] = {state: number for number, state in enumerate(State)}
 """``safety_state`` of a row: the states of ``safety.states.State`` in the order of their definition."""
+GRIP_NUMBERS: dict[GripState, int] = {state: number for number, state in enumerate(GripState)}
+"""``grip`` of a row: the states of ``drivers.gripper.GripState`` in the order of their definition."""
 FAULT_NUMBERS: dict[FaultCode, int] = {code: number for number, code in enumerate(FaultCode, 1)}
 """``fault`` of a row: position of the first latched fault in ``FaultCode``, counted from 1; 0 for none."""
 
@@ -100,7 +103,7 @@ class TelemetryWriter:
             s["g"][:] = dyn.g
             s["x"][:] = dyn.x
             if decision.sent:
-                total = decision.tau + dyn.g
+                total = decision.tau + dyn.g - dyn.g_payload
                 if self._stiffness is not None:
                     total += self._stiffness * (decision.q_ref - sample.q)
                 s["tau_total"][:] = total
@@ -131,6 +134,11 @@ class TelemetryWriter:
             s["ft_gaps"][()] = sensor.gaps
             s["ft_rejected"][()] = _refused(sensor)
         s["skipped"][()] = cycle.skips.skipped
+        grip = cycle.grip
+        if grip is not None:
+            s["grip"][()] = GRIP_NUMBERS[grip.state]
+        carried = None if grip is None else grip.carried
+        s["payload"][()] = 0.0 if carried is None else carried.mass
         s["wall_wake_ns"][()] = woke
         s["wall_late_ns"][()] = cycle.late_ns
         s["wall_read_ns"][()] = read_ns

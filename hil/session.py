@@ -33,6 +33,7 @@ from hil.motion import JointHold, JointMove, Motion, MotionError
 from hil.plugins import check_controller, check_observer
 from hil.plugins import check_motion as check_motion_class
 from hil.procedure import Procedure, RunResult, procedure_cycles
+from hil.session_gripper import SessionGripper
 from hil.session_log import SessionLog
 from hil.supervisor import Supervisor, open_devices
 from hil.trace import SessionWriter, Trace, TraceBuffer
@@ -304,8 +305,17 @@ class Session:
         if not held():
             raise SessionError("the enabling key is not held: nothing gives way")
         guided = Guided()
-        qd_max = self.cell.robot.joint_limits.qd_max
-        return guided, self._follow(guiding.free_drive(self.supervisor, held, guided, qd_max, params, cap))
+        limits = self.cell.robot.joint_limits
+        params = params or self.cell.free_drive.params(limits.tau_max)
+        cap = cap or self.cell.free_drive.cap()
+        return guided, self._follow(guiding.free_drive(self.supervisor, held, guided, limits.qd_max, params, cap))
+
+    @property
+    def gripper(self) -> SessionGripper:
+        """The gripper of the cell. Raises SessionError in a cell without one."""
+        if self.supervisor.grip is None:
+            raise SessionError(f"cell {self.cell.name!r} has no gripper: give its file a section `gripper`")
+        return SessionGripper(self.supervisor, self.supervisor.grip, self._ask)
 
     def stop(self, category: StopCategory = StopCategory.STOP_THEN_OFF) -> Trace:
         """Stop and wait for standstill. Category 2 leaves the arm held under power; the others close the brakes."""

@@ -37,6 +37,7 @@ from estimators.spatial import WristWrench
 from estimators.wrench import contact_wrench
 from hil.control.base import Controller
 from hil.cycle import Decision, Estimate, RowWriter
+from hil.gripping import Grip
 from hil.motion import JointHold, Motion, Reference
 from hil.plugins import check_estimate
 from hil.realtime.skips import TickCount
@@ -74,6 +75,8 @@ class Parts:
     """By how much the arm's counter grows from tick to tick."""
     consistency: ConsistencyMonitor | None = None
     """Compares the signals with one another; None: nothing does."""
+    grip: Grip | None = None
+    """The gripper, and what the model is told of its load."""
 
 
 def open_devices(parts: Parts) -> None:
@@ -168,6 +171,11 @@ class Supervisor:
         """The same of the wrench sensor; None in a cell without one."""
         sensor = self.parts.sensor
         return None if sensor is None else sensor.health()
+
+    @property
+    def grip(self) -> Grip | None:
+        """The gripper; None in a cell without one."""
+        return self.parts.grip
 
     @property
     def healthy(self) -> bool:
@@ -300,6 +308,9 @@ class Supervisor:
         self._begin_row(now_ns)
         try:
             self.wrench = parts.sensor.poll() if parts.sensor is not None else None
+            if parts.grip is not None:
+                for told in parts.grip.update():
+                    self._event("grip", told)
             # The checks come first: they need nothing that an estimator could break.
             self._watch(sample, now_ns)
             if sample.fresh and sample.valid:
@@ -393,6 +404,9 @@ class Supervisor:
         measured = self.estimate.wrench_ft if wrench is not None and wrench.valid else None
         dt = sample.dt if math.isfinite(sample.dt) else self.parts.arm.traits.period
         tau = controller.torque(sample, dyn, reference, measured, dt)
+        load = self._load(dyn)
+        if load is not None:
+            tau = tau + load
         self.phase = motion.phase(elapsed)
         if elapsed >= motion.duration and not isinstance(motion, JointHold):
             self._event("motion", f"{motion.name} finished", name=motion.name)
@@ -408,9 +422,11 @@ class Supervisor:
         # The time is asked for anew: a process that was held up since it read the sample must not send what it makes
         # of it. (In lockstep no time passes within a cycle.)
         now_ns = parts.ticks.now_ns()
-        tau_sat, q_ref_sat, limited = parts.saturation.apply(tau, q_ref, sample, dyn.g, now_ns)
+        # What the robot adds is the weight of what it knows: not that of the payload.
+        g = dyn.g - dyn.g_payload
+        tau_sat, q_ref_sat, limited = parts.saturation.apply(tau, q_ref, sample, g, now_ns)
         command = TorqueCommand(tau_sat, q_ref_sat)
-        verdict = parts.gate.judge(command, sample, dyn.g, now_ns=now_ns, permitted=self.machine.permitted)
+        verdict = parts.gate.judge(command, sample, g, now_ns=now_ns, permitted=self.machine.permitted)
         decision = Decision(tau, tau_sat, q_ref_sat, limited)
         if isinstance(verdict, Refusal):
             self.trip(verdict.faults)
@@ -447,7 +463,7 @@ class Supervisor:
         dyn = self.dyn
         n = self.parts.model.n
         M, g = (dyn.M, dyn.g) if dyn is not None else (np.full((n, n), math.nan), np.full(n, math.nan))
-        step = stops.step(sample, M, g, self._since)
+        step = stops.step(sample, M, g, self._since, None if dyn is None else self._load(dyn))
         self.standing = step.standing
         if step.kind is StepKind.COMMAND and sample.fresh and dyn is not None:
             assert step.tau is not None
@@ -504,13 +520,24 @@ class Supervisor:
 
     # Small things
 
+    def _load(self, dyn: Dynamics) -> Array | None:
+        """Torque that carries the payload where the robot adds gravity but does not know the payload; None for none."""
+        parts = self.parts
+        carried = parts.model.payload is not None and "gravity" in parts.arm.traits.adds
+        return dyn.g_payload if carried else None
+
     def _begin(self, motion: Motion, controller: Controller | None = None, touched: str = "") -> None:
         assert self.sample is not None
         assert self.dyn is not None
         # A motion that cannot be made from here must leave everything as it is: the arm is held meanwhile.
         motion.start(self.sample.q, self.dyn.x, self.dyn.R)
         self._controller = self.parts.controllers[motion.kind] if controller is None else controller
-        self._controller.reset(self.sample, self.dyn)
+        load = self._load(self.dyn)
+        if load is None:
+            self._controller.reset(self.sample, self.dyn)
+        else:
+            acting = 0.5 * (self.sample.tau_accepted_lo + self.sample.tau_accepted_hi) - load
+            self._controller.reset(self.sample, self.dyn, acting if np.isfinite(acting).all() else None)
         self.motion = motion
         self._touched = touched
         if touched:

@@ -62,6 +62,12 @@ class FaultCode(enum.Enum):
     NODE_RESTARTED = "node_restarted"
     NODE_CONFLICT = "node_conflict"
     BUS_FAULT = "bus_fault"
+    POSE_ROTATION = "pose_rotation"
+    POSE_REACH = "pose_reach"
+    POSE_STEP = "pose_step"
+    POSE_TURN = "pose_turn"
+    POSE_DISTANCE = "pose_distance"
+    POSE_ANGLE = "pose_angle"
 
 
 @dataclass(frozen=True)
@@ -319,6 +325,30 @@ def _specs() -> dict[FaultCode, FaultSpec]:
         FaultSpec(c.BUS_FAULT, "the bus is disturbed", "", _STOP,
                   ("cable, plug or termination", "a node with another bit rate", "another program drives the bus"),
                   "Check cable and both terminating resistors and every node's bit rate; end other programs."),
+        FaultSpec(c.POSE_ROTATION, "commanded orientation is no rotation matrix", "", _STOP,
+                  ("rows and columns were scaled, averaged or integrated without being made orthogonal again",
+                   "a left-handed frame was given"),
+                  "Give a right-handed orthonormal matrix; build it anew from angles or a quaternion in each step."),
+        FaultSpec(c.POSE_REACH, "distance of the commanded point", "m", _STOP,
+                  ("the motion leaves the workspace", "millimetres were given where metres are expected",
+                   "the cell file states no reach"),
+                  "Shift or shrink the motion; check units; state limits.reach_max in the cell file."),
+        FaultSpec(c.POSE_STEP, "step of the pose reference", "m", _STOP,
+                  ("the motion does not start where the robot's set-point is", "the motion is too fast",
+                   "the cell file states no speed"),
+                  "Start at the pose that acts already; slow the motion down; state limits.pose_speed_max."),
+        FaultSpec(c.POSE_TURN, "turn of the pose reference", "rad", _STOP,
+                  ("the motion does not start where the robot's set-point is", "the motion turns too fast",
+                   "the cell file states no angular speed"),
+                  "Start at the pose that acts already; slow the turn down; state limits.pose_turn_max."),
+        FaultSpec(c.POSE_DISTANCE, "distance of the commanded from the measured point", "m", _STOP,
+                  ("the arm does not follow: contact, a limit of the robot",
+                   "the motion does not start where the arm stands"),
+                  "Let the reference follow the measured pose, or slow the motion down; clear the obstacle."),
+        FaultSpec(c.POSE_ANGLE, "angle between commanded and measured orientation", "rad", _STOP,
+                  ("the arm does not follow: contact, a limit of the robot",
+                   "the motion does not start where the arm stands"),
+                  "Let the reference follow the measured pose, or slow the turn down; clear the obstacle."),
     ]  # fmt: skip
     return {spec.code: spec for spec in rows}
 

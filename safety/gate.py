@@ -11,7 +11,8 @@ model's gravity torque, ``T`` the tick; terms that the robot does not add are ze
 - rate ``|tau − tau_accepted| + K |q_ref − q_ref_accepted| ≤ tau_rate_max T`` for both bounds of ``tau_accepted``;
 - window: highest minus lowest torque, ``≤ tau_window_max``;
 - reference within the joint range, ``|q_ref − q_ref_accepted| ≤ q_ref_rate_max T``,
-  ``|q_ref − q| ≤ q_ref_distance_max``.
+  ``|q_ref − q| ≤ q_ref_distance_max``;
+- of a Cartesian pose what :mod:`safety.poses` says.
 
 ``T`` is one period even after a gap: the robot did not move on while it heard nothing.
 """
@@ -19,7 +20,7 @@ model's gravity torque, ``T`` the tick; terms that the robot does not add are ze
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ from drivers.contract import (
     Command,
     MitCommand,
     PassedCommand,
+    PoseCommand,
     PositionCommand,
     RobotSample,
     TorqueCommand,
@@ -51,6 +53,7 @@ from safety.limits import (
     vector,
     worst_change,
 )
+from safety.poses import PoseGate, PoseLimits
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class GateParams:
     """Largest element of a commanded moment, N·m."""
     moment_order_verified: bool = False
     """The order of the moments on the wire was verified on this robot."""
+    poses: PoseLimits = field(default_factory=PoseLimits)
+    """Bounds of Cartesian poses."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,7 @@ class CommandGate:
             limits.q_min, limits.q_max, limits.q_ref_distance_max, limits.q_ref_rate_max * traits.period
         )
         self._passed = WindowExtremes(limits.window)
+        self._poses = PoseGate(limits, traits, self._params.poses)
 
     def judge(
         self, command: Command, sample: RobotSample, g: Array, *, now_ns: int, permitted: bool
@@ -161,10 +167,24 @@ class CommandGate:
         if gravity is None or not all_finite(gravity):
             found.add(FaultCode.MODEL_NOT_FINITE)
             gravity = None
+        judged: Command | None
+        if type(command) is PoseCommand and PoseCommand in self._traits.commands:
+            q = state.q if state is not None and all_finite(state.q) else None
+            judged = self._poses.judge(command, sample, q, found)
+        else:
+            judged = self._judge_joints(command, state, gravity, now_ns, found)
+        if found.reports or judged is None:
+            return Refusal(tuple(found.reports))
+        return PassedCommand(judged, sample.seq)
+
+    def _judge_joints(
+        self, command: Command, state: _State | None, gravity: list[float] | None, now_ns: int, found: Findings
+    ) -> Command | None:
+        """Judge a command of joint vectors; its frozen copy, or None where it is not passed."""
         columns = self._read(command, found)
         torque: list[float] | None = None
+        kind: type = type(command)
         if columns is not None and state is not None:
-            kind = type(command)
             joints = range(self._n) if not found.reports else _comparable(kind, columns, state)
             self._judge_reference(columns[_FIELDS[kind].index("q_ref")], state, joints, found)
             if kind is TorqueCommand:
@@ -175,11 +195,12 @@ class CommandGate:
             elif kind is WrenchCommand:
                 self._judge_wrench(columns[0], found)
         if found.reports or columns is None or state is None:
-            return Refusal(tuple(found.reports))
+            return None
         if torque is not None:
             # What acted before counts as well: the window begins with it.
             self._passed.add(now_ns, lowest(torque, state.tau_low), highest(torque, state.tau_high))
-        return PassedCommand(type(command)(*map(_frozen, columns)), sample.seq)
+        judged: Command = kind(*map(_frozen, columns))
+        return judged
 
     def _judge_sample(self, sample: RobotSample, now_ns: int, found: Findings) -> _State | None:
         """Whether the sample may be answered, and its vectors if they have the right shape."""

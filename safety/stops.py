@@ -162,11 +162,12 @@ class StopController:
         self.category = None
         return True
 
-    def step(self, sample: RobotSample, M: Array, g: Array, dt: float) -> StopStep:
+    def step(self, sample: RobotSample, M: Array, g: Array, dt: float, load: Array | None = None) -> StopStep:
         """What to do in this tick.
 
         ``M`` (n, n) and ``g`` (n,): inertia matrix and gravity torque of the model in the sample's posture; ``dt``:
-        seconds since the last step, one period where it is not a positive number. DONE while no stop is under way.
+        seconds since the last step, one period where it is not a positive number. ``load`` (n,) N·m: torque that
+        carries a payload of which a robot that adds gravity does not know. DONE while no stop is under way.
         """
         if self.category is None:
             return StopStep(StepKind.DONE, reason="no stop is under way")
@@ -193,7 +194,7 @@ class StopController:
         if reason is not None:
             self._go_off(reason)
             return StopStep(StepKind.OFF, standing=standing, reason=reason)
-        return self._step_torque(sample, M, g, dt, standing)
+        return self._step_torque(sample, M, g, dt, standing, load)
 
     def _over(self, action: StopAction, standing: bool) -> str | None:
         """Why the time for torque is over; None while it is not."""
@@ -235,7 +236,9 @@ class StopController:
         reason = self._reason if standing else f"{self._reason}; standstill was not seen"
         return StopStep(StepKind.DONE, standing=standing, reason=reason)
 
-    def _step_torque(self, sample: RobotSample, M: Array, g: Array, dt: float, standing: bool) -> StopStep:
+    def _step_torque(
+        self, sample: RobotSample, M: Array, g: Array, dt: float, standing: bool, load: Array | None
+    ) -> StopStep:
         p = self._params
         assert self.category is not None
         momentum = M @ sample.qd
@@ -256,6 +259,8 @@ class StopController:
             tau = p.kp * error - p.damping * momentum + self._integral
         if not self._adds_gravity:
             tau = tau + g
+        elif load is not None:
+            tau = tau + load
         return StopStep(StepKind.COMMAND, self._together(tau, sample), q_ref, standing)
 
     def _braking(self, size: Array) -> float:

@@ -1,4 +1,5 @@
-"""The world in PyBullet: arm, wrench sensor, tool, plate. The only module that imports PyBullet.
+"""The world in PyBullet: arm, wrench sensor, tool, plate. With :mod:`sim_mocks.bullet_object` the only module that
+imports PyBullet.
 
 Choices that measurement dictated:
 
@@ -9,7 +10,8 @@ Choices that measurement dictated:
   that the engine really gave it, plus contact on the tool and push. The engine's own joint sensor agrees at rest and
   in contact, but adds terms quadratic in speed (0.9 N at 5 rad/s with a tool of 1.2 kg), which a real one does not.
 * Payloads: PyBullet cannot move a link's centre of mass, so the arm is loaded anew with the payload merged into
-  the tool, at the same q and qd. Exact, and it costs milliseconds only when something is attached.
+  the tool, at the same q and qd. Exact, and it costs milliseconds only when something is attached. An object that
+  jaws hold is another body instead, on a fixed constraint; its load on the sensor agrees with that of a payload.
 
 * The engine knows no rotor inertia. Where the profile has ``armature`` (kg·m² at the joint), each step gives the
   engine the torque that makes its arm accelerate as the arm with rotors would: forward dynamics with armature under
@@ -36,6 +38,7 @@ import pybullet as pb
 
 from drivers.contract import Array
 from estimators.rigid_body import BodyInertia
+from sim_mocks.bullet_object import BulletObject
 from sim_mocks.contact_truth import ContactTruth
 from sim_mocks.errors import WorldError
 from sim_mocks.joint_friction import joint_friction
@@ -65,6 +68,7 @@ class BulletWorld:
         self._tool = plant_tool(config, profile)
         self._substeps = config.substeps
         self._braked, self._time = (False,) * n, 0.0
+        self._tau_held: Array = np.zeros(n)
         self._push: Array | None = None
         factor = profile.section("plant_inertials").vector("armature_factor", 1.0)
         self._armature: Array = profile.vector("armature") * factor
@@ -99,12 +103,14 @@ class BulletWorld:
             self._engage(mask)
         held, free = any(mask), not all(mask)
         brake_load = self._hold() if held else []
-        friction, plate, qd = self._friction, self._plate, self._qd
+        friction, plate, loose, qd = self._friction, self._plate, self._loose, self._qd
         if friction is not None and free:
             friction.begin(self._time, self.q, motor)
         tau_sum = np.zeros(n)
         contacts = ContactTruth(self._joints_below, self._sensor)
         states: Any = ()
+        if loose is not None:
+            loose.begin()
         for _ in range(self._substeps):
             if not free:
                 link = brake_load
@@ -127,6 +133,8 @@ class BulletWorld:
                 tau_sum += [s[3] if on else 0.0 for s, on in zip(states, mask, strict=True)]
             if plate >= 0:
                 contacts.add(pb.getContactPoints(body, plate, physicsClientId=client))
+            if loose is not None:
+                loose.after_substep()
         before, speed_before = self.q, self.qd
         self._time += self.dt
         self._qd = qd
@@ -135,11 +143,16 @@ class BulletWorld:
         model, data = self._model, self._data
         pin.forwardKinematics(model, data, before, speed_before, (self.qd - speed_before) / self.dt)
         load = self._load_of_tool()
+        if loose is not None:
+            carried, touched = loose.end(self.dt)
+            contacts.pass_on(touched)
+            load += self._on_sensor(carried)
+            self._tau_held = pin.computeJointJacobians(model, data).T @ carried if loose.held else np.zeros(n)
         if contacts.touched or self._push is not None:
             pin.computeJointJacobians(model, data)
             truth = contacts.evaluate(1.0 / self._substeps, data.J, self._tcp().translation, self._push)
             self.wrench_contact, self.tau_ext = truth.wrench, truth.tau
-            load += (data.oMi[n] * self._sensor_placement).actInv(pin.Force(truth.on_tool)).vector
+            load += self._on_sensor(truth.on_tool)
         else:
             self.wrench_contact, self.tau_ext = np.zeros(6), np.zeros(n)
         self.wrench_sensor = load
@@ -161,6 +174,20 @@ class BulletWorld:
     def release(self) -> None:
         """See :meth:`ArmWorld.release`."""
         self._load(self._tool)
+
+    def grasp(self) -> bool:
+        """See :meth:`ArmWorld.grasp`."""
+        loose = self._loose
+        return loose is not None and loose.grasp(self._body, self._sensor, self.pose()[0])
+
+    def let_go(self) -> None:
+        """See :meth:`ArmWorld.let_go`."""
+        if self._loose is not None:
+            self._loose.let_go()
+
+    def object_pose(self) -> tuple[Array, Array] | None:
+        """See :meth:`ArmWorld.object_pose`."""
+        return None if self._loose is None else self._loose.pose()
 
     def pose(self) -> tuple[Array, Array]:
         """See :meth:`ArmWorld.pose`."""
@@ -184,6 +211,9 @@ class BulletWorld:
         )  # fmt: skip
         pb.setGravity(*config.gravity, physicsClientId=client)
         self._plate = -1 if config.plate is None else _make_plate(client, config.plate, config)
+        self._loose = (
+            None if config.loose is None else BulletObject(client, config.loose, np.array(config.gravity), self._plate)
+        )
         self._body = -1
 
     def _load(self, tool: BodyInertia) -> None:
@@ -215,6 +245,9 @@ class BulletWorld:
             pb.setCollisionFilterPair(body, self._plate, -1, -1, 0, physicsClientId=client)
         for i, position, velocity in zip(self._joints, self.q, self.qd, strict=True):
             pb.resetJointState(body, i, position, velocity, physicsClientId=client)
+        if self._loose is not None:
+            self._loose.keep_apart(body)
+            self._loose.tie_again(body, self._sensor)
         self._model = pin.buildModelFromXML(urdf)
         self._model.armature = self._armature
         self._gravity = np.array(config.gravity)
@@ -255,7 +288,8 @@ class BulletWorld:
         for i, angle in enumerate(q):
             gripped[i] = min(max(gripped[i], angle - _HOLD_REACH), angle + _HOLD_REACH)
         speed = [_HOLD_RATE * (grip - angle) for grip, angle in zip(gripped, q, strict=True)]
-        weight = (pin.computeGeneralizedGravity(self._model, self._data, self.q) - self.tau_ext).tolist()
+        outer = self.tau_ext + self._tau_held
+        weight = (pin.computeGeneralizedGravity(self._model, self._data, self.q) - outer).tolist()
         # never all of it in advance: a motor left with no torque at all reports that of the last step that had some
         load = [min(max(tau, -0.9 * most), 0.9 * most) for tau, most in zip(weight, self._brake_torque, strict=True)]
         rest = [
@@ -288,6 +322,12 @@ class BulletWorld:
         f, body, client = wrench.tolist(), self._body, self._client
         pb.applyExternalForce(body, self._sensor, f[:3], point, pb.WORLD_FRAME, physicsClientId=client)
         pb.applyExternalTorque(body, self._sensor, f[3:], pb.WORLD_FRAME, physicsClientId=client)
+
+    def _on_sensor(self, wrench: Array) -> Array:
+        """``wrench`` (6,) about the world's origin, base axes, as a load on the sensor, in its frame at its origin."""
+        placement = self._data.oMi[self.n] * self._sensor_placement
+        load: Array = placement.actInv(pin.Force(wrench)).vector
+        return load
 
     def _load_of_tool(self) -> Array:
         """Weight and inertia of the tool on the sensor, for the motion that Pinocchio was given last."""

@@ -98,9 +98,12 @@ class GripperConfig:
     """Boolean input: an object is between the jaws."""
     travel_time: float = 0.2
     object_mass: float = 0.0
-    """kg of what the jaws close on; 0: nothing is there."""
+    """kg of what the jaws close on in the form ``mass``; 0: nothing is there."""
     object_com: tuple[float, float, float] = (0.0, 0.0, 0.1)
-    """In the flange frame, m."""
+    """In the flange frame, m; in the form ``mass``."""
+    grasp: str = "mass"
+    """``constraint``: the loose object of the world is held where it is; ``mass``: the exact-test form, in which a mass
+    hangs on the flange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,8 @@ class MockConfig:
             for name, direction in wanted:
                 if (name, "boolean", direction) not in there:
                     raise MockConfigError(f"gripper: {name!r} is no boolean {direction} of iiwa.ios")
+            if grip.grasp not in ("constraint", "mass"):
+                raise MockConfigError(f"gripper.grasp: read {grip.grasp!r}, allowed are constraint and mass")
         self._check_period("iiwa.send_period_ms", iiwa.send_period_ms)
         if len(self.world.q0) != 7:
             raise MockConfigError(f"world.q0: read {len(self.world.q0)} joint positions, an iiwa has 7")

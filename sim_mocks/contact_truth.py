@@ -59,6 +59,15 @@ class ContactTruth:
             else:
                 self._sums[link] = np.array(wrench)
 
+    def total(self) -> Array:
+        """Sum over all links so far, about the world's origin, (6,); a fresh array."""
+        return np.sum(list(self._sums.values()), axis=0) if self._sums else np.zeros(6)
+
+    def pass_on(self, summed: Array) -> None:
+        """What the tool holds is touched: ``summed`` (6,), as :meth:`total` of its own contacts, acts on the tool."""
+        if summed.any():
+            self._sums[self._tool] = self._sums.get(self._tool, 0.0) + summed
+
     def evaluate(self, scale: float, J: Array, tcp: Array, push: Array | None) -> Truth:
         """What all of it amounts to in a posture.
 

@@ -48,8 +48,8 @@ class Control(abc.ABC):
         return self.call("hello")
 
     def state(self) -> dict[str, Any]:
-        """Session, quality, brakes, errors and counters of the robot controller; true q and TCP position; in wall-clock
-        time the periods ``skipped`` and the largest delay ``late_max_ns``."""
+        """Session, quality, brakes, errors and counters of the robot controller; true q, TCP and loose object; in
+        wall-clock time the periods ``skipped`` and the largest delay ``late_max_ns``."""
         return self.call("state")
 
     def fri_peer(self, host: str, port: int) -> None:

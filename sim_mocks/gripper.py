@@ -1,7 +1,9 @@
 """A two-position gripper on the mock controller's inputs and outputs.
 
-A grasp is a change of mass: once the jaws have closed on an object, its mass hangs on the flange, exactly; there is no
-contact between jaws and object. That is right for tests of loads, and says nothing about whether a grasp holds.
+A grasp has one of two forms. ``constraint``: the loose object of the world, if it lies within reach when the jaws have
+closed, is fixed to the tool as it lies, and falls when they open. ``mass``: the exact-test form; wherever the object
+may be, its mass hangs on the flange, exactly, and vanishes afterwards. In neither do the jaws have a shape, and neither
+says whether a grasp holds.
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ class Payload(Protocol):
 
     def release(self) -> None: ...
 
+    def grasp(self) -> bool: ...
+
+    def let_go(self) -> None: ...
+
 
 class MockGripper:
     """Jaws that follow an output after their travel time, and tell by two inputs where they are."""
@@ -33,7 +39,7 @@ class MockGripper:
         self._due_ns = 0
         self._arrived = False
         self.holding = False
-        """The object hangs on the flange."""
+        """The object hangs on the flange, or is fixed to the tool."""
 
     def tick(self, t_ns: int) -> None:
         """Move on to ``t_ns``."""
@@ -45,12 +51,22 @@ class MockGripper:
             if not closing and self.holding:  # it falls as soon as the jaws let go
                 self.holding = False
                 bank.set(config.holding, 0.0)
-                self._world.release()
+                if config.grasp == "mass":
+                    self._world.release()
+                else:
+                    self._world.let_go()
         elif not self._arrived and t_ns >= self._due_ns:
             self._arrived = True
             if not closing:
                 bank.set(config.opened, 1.0)
-            elif config.object_mass > 0.0:
+            elif self._grasp():
                 self.holding = True
                 bank.set(config.holding, 1.0)
-                self._world.attach(config.object_mass, np.array(config.object_com))
+
+    def _grasp(self) -> bool:
+        config = self._config
+        if config.grasp == "constraint":
+            return self._world.grasp()
+        if config.object_mass > 0.0:
+            self._world.attach(config.object_mass, np.array(config.object_com))
+        return config.object_mass > 0.0

@@ -75,12 +75,14 @@ class Operations:
 
     def _state(self) -> dict[str, Any]:
         cell = self._cell
+        loose = cell.world.object_pose()
         return {
             "tick": cell.ticks,
             "t_ns": cell.t_ns,
             "standing": cell.standing(),
             "q": cell.world.q.tolist(),
             "tcp": cell.world.pose()[0].tolist(),
+            "object": None if loose is None else loose[0].tolist(),
             "problems": list(cell.problems),
             "skipped": cell.skipped,
             "late_max_ns": cell.late_max_ns,

@@ -69,6 +69,18 @@ class ArmWorld(Protocol):
         """Drop the payload; it vanishes."""
         ...
 
+    def grasp(self) -> bool:
+        """Close jaws at the TCP: the loose object is held if it lies within reach. Whether it is held."""
+        ...
+
+    def let_go(self) -> None:
+        """Open the jaws: what they held falls."""
+        ...
+
+    def object_pose(self) -> tuple[Array, Array] | None:
+        """Middle (3,) and rotation matrix (3, 3) of the loose object in the base frame; None where there is none."""
+        ...
+
     def pose(self) -> tuple[Array, Array]:
         """Position (3,) and rotation matrix (3, 3) of the TCP in the base frame; truth."""
         ...
@@ -88,6 +100,23 @@ class Plate:
     """Roll, pitch, yaw (fixed axes) of the plate in the base frame, rad; at zero the face looks up."""
     half_extents: Vec3 = (0.20, 0.20, 0.02)
     """Half the edge lengths along the plate's own axes, m."""
+
+
+@dataclass(frozen=True, slots=True)
+class LooseObject:
+    """A box that lies about and may be grasped. The floor is at height 0 of the base frame."""
+
+    mass: float
+    """kg."""
+    size: Vec3
+    """Edge lengths along its own axes, m."""
+    position: Vec3
+    """Its middle at the start, base frame, m."""
+    rpy: Vec3 = _NO_ROTATION
+    com: Vec3 = (0.0, 0.0, 0.0)
+    """Centre of mass from its middle, in its own axes, m."""
+    reach: float = 0.03
+    """How far its middle may be from the TCP when the jaws close around it, m."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +152,7 @@ class WorldConfig:
     """Radius of the ball at the tool's tip, m. Its centre lies one radius behind the TCP along the TCP's −z, so
     that the TCP is the point that touches a surface met head-on."""
     plate: Plate | None = None
+    loose: LooseObject | None = None
     dt: float = 1e-3
     """Length of a tick, s."""
     substeps: int = 1

@@ -1,4 +1,4 @@
-"""Which torque and which position reference act on the robot now.
+"""Which torque and which reference act on the robot now.
 
 The controller echoes no overlay; it only reflects the counter of the last command it received. So what acts is
 bounded by the command reflected and those sent after it, which may have arrived since.
@@ -20,43 +20,46 @@ MAX_HISTORY = 64
 class AcceptedCommands:
     """History of the commands sent in one stay in COMMANDING_ACTIVE, bounded by what the controller reflects."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, size: int | None = None) -> None:
+        """``size``: numbers of a reference, where it is not one position for each of the ``n`` joints."""
         self._nan = np.full(n, np.nan)
+        self._no_reference = np.full(size or n, np.nan)
         self._zero = np.zeros(n)
-        # (own counter, lowest torque, highest torque, position reference), oldest first. The oldest is the one
+        # (own counter, lowest torque, highest torque, reference), oldest first. The oldest is the one
         # that is reflected, or zero torque at the mirrored set-point before any is.
         self._sent: deque[tuple[int, Array, Array, Array]] = deque()
         self.lo = self._nan
         """Lower bound of the torque that acts, N·m; NaN while unknown."""
         self.hi = self._nan
-        self.q_ref = self._nan
-        """The position reference that acts, rad; NaN while none does."""
+        self.reference = self._no_reference
+        """The reference that acts; NaN while none does."""
 
     def nothing_acts(self) -> None:
         """No overlay acts: the robot is in a state that takes no commands."""
         self._sent.clear()
         self.lo = self.hi = self._zero
-        self.q_ref = self._nan
+        self.reference = self._no_reference
 
     def unknown(self) -> None:
         """Commands of an unknown past may act."""
         self._sent.clear()
-        self.lo = self.hi = self.q_ref = self._nan
+        self.lo = self.hi = self._nan
+        self.reference = self._no_reference
 
-    def enter(self, own_seq: int, q_mirrored: Array) -> None:
+    def enter(self, own_seq: int, mirrored: Array) -> None:
         """COMMANDING_ACTIVE begins after our answer ``own_seq``, with zero torque at the mirrored set-point."""
         self._sent.clear()
-        self._sent.append((own_seq, self._zero, self._zero, q_mirrored))
+        self._sent.append((own_seq, self._zero, self._zero, mirrored))
         self._bound()
 
-    def sent(self, own_seq: int, tau: Array, q_ref: Array) -> None:
+    def sent(self, own_seq: int, tau: Array, reference: Array) -> None:
         """A command left with counter ``own_seq``; both arrays are kept, so they must be the caller's last use."""
         sent = self._sent
-        sent.append((own_seq, tau, tau, q_ref))
+        sent.append((own_seq, tau, tau, reference))
         if len(sent) > MAX_HISTORY:
-            seq, lo, hi, reference = sent.popleft()
+            seq, lo, hi, before = sent.popleft()
             _, lo_next, hi_next, _ = sent.popleft()
-            sent.appendleft((seq, np.minimum(lo, lo_next), np.maximum(hi, hi_next), reference))
+            sent.appendleft((seq, np.minimum(lo, lo_next), np.maximum(hi, hi_next), before))
 
     def reflected(self, own_seq: int) -> bool:
         """The controller reflects ``own_seq``; updates the bounds. False if we never sent such a counter."""
@@ -73,7 +76,7 @@ class AcceptedCommands:
         return True
 
     def _bound(self) -> None:
-        _, self.lo, self.hi, self.q_ref = self._sent[0]
+        _, self.lo, self.hi, self.reference = self._sent[0]
         if len(self._sent) > 1:
             self.lo = np.minimum.reduce([entry[1] for entry in self._sent])
             self.hi = np.maximum.reduce([entry[2] for entry in self._sent])

@@ -1,4 +1,4 @@
-"""Driver of an LBR iiwa through FRI: torque, joint-position or wrench overlay, inputs and outputs.
+"""Driver of an LBR iiwa through FRI: torque, joint-position, wrench or pose overlay, inputs and outputs.
 
 Signs: on the wire ``measuredTorque`` carries the opposite sign of a commanded torque, so ``RobotSample.tau`` is its
 negative; ``externalTorque`` already is positive where the environment pushes the joint in its positive direction.
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from drivers.contract import (
     ArmState,
     ArmTraits,
@@ -18,6 +20,7 @@ from drivers.contract import (
     Differentiator,
     LinkHealth,
     PassedCommand,
+    PoseCommand,
     RobotSample,
     Ticks,
 )
@@ -28,6 +31,7 @@ from drivers.fri.measurement import Measurement
 from drivers.fri.modes import MOMENT_ORDERS, check_entry, mode_of, payload
 from drivers.fri.outputs import Outputs, Value, values
 from drivers.fri.plausibility import Plausibility
+from drivers.fri.poses import from_wire, set_point
 from drivers.fri.receiver import Receiver
 from drivers.fri.records import Monitoring
 from drivers.fri.session import Session
@@ -77,11 +81,13 @@ class FriArm:
         self.traits = traits
         self._version = version
         self._mode = mode_of(traits)
+        self._codec = codec_for(version)
+        if self._mode.by_pose and not self._codec.has_pose:
+            raise ValueError(f"FRI {version} carries no Cartesian poses, FRI 2 does: choose another command mode")
         self._multiplier = receive_multiplier
         self._send_period = traits.period / receive_multiplier
         self._moment_order = moment_order
         self._outputs = Outputs(outputs or {})
-        self._codec = codec_for(version)
         self._link = PeerSocket(host, port, peer)
         self._differentiator = differentiator
         self._ticks = ticks
@@ -89,6 +95,7 @@ class FriArm:
         self._wait_ns = int(1.5e9 * traits.period)
         self._tick_ns = int(0.75e9 * traits.period)
         self._fd = -1
+        self._no_joints = np.full(traits.n, np.nan)
         self._reset()
 
     def _reset(self) -> None:
@@ -102,6 +109,8 @@ class FriArm:
         self._t_ns = self._ticks.now_ns()
         self._pending = False  # the newest frame waits for command()
         self._own_seq = 0  # counter of our next answer
+        self._pose: PoseCommand | None = None
+        self._pose_ref: tuple[Array, PoseCommand] | None = None  # the acting set-point and what it says
 
     @property
     def address(self) -> Address:
@@ -219,6 +228,9 @@ class FriArm:
             fault = measured.take(m)
             if fault and m.session_state != SessionState.IDLE:
                 self._receiver.reject(fault)
+            if self._mode.by_pose:
+                found = set_point(m.pose, m.redundancy)
+                self._pose = None if found is None else from_wire(found)
             self._answer(m)
         elif now - self._frame_ns > SILENCE_NS and session.state is not ArmState.DISCONNECTED:
             self._lost()
@@ -238,10 +250,20 @@ class FriArm:
             measured.q_set,
             session.accepted.lo,
             session.accepted.hi,
-            session.accepted.q_ref,
+            self._no_joints if self._mode.by_pose else session.accepted.reference,
             session.state,
             -1 if frame is None else frame.t_device_ns,
+            self._pose,
+            self._acting_pose() if self._mode.by_pose else None,
         )
+
+    def _acting_pose(self) -> PoseCommand | None:
+        reference = self._session.accepted.reference
+        if self._pose_ref is None or self._pose_ref[0] is not reference:
+            if not np.isfinite(reference).all():
+                return None
+            self._pose_ref = (reference, from_wire(reference))
+        return self._pose_ref[1]
 
     def command(self, passed: PassedCommand) -> bool:
         """Answer the newest frame with what the gate passed; False if the network refused to take it.
@@ -268,15 +290,15 @@ class FriArm:
                 f"{self._mode.command.__name__}"
             )
         try:
-            parts, tau, q_ref = payload(command, self._moment_order)
+            parts, tau, reference = payload(command, self._mode, self._moment_order)
             data = self._codec.encode_command(self._own_seq, m.seq, ios=self._outputs.pending(m.ios), **parts)
         except (ProtocolError, TypeError, ValueError) as error:
             raise RefusedError(f"nothing was sent: {error}") from error
         if session.entry is not None:
-            check_entry(q_ref, session.entry)
+            check_entry(self._mode, reference, session.entry)
         if not self._send(data):
             return False
-        session.accepted.sent(self._own_seq - 1, tau, q_ref)
+        session.accepted.sent(self._own_seq - 1, tau, reference)
         session.entry = None
         self._pending = False
         return True
@@ -332,7 +354,7 @@ class FriArm:
         if data is None or not self._send(data):
             self._health.unanswered += 1
         elif session.state is ArmState.SYNCHRONISING:
-            session.mirrored = m.q_ipo
+            session.mirrored = self._mode.set_point(m)
 
     def _alive(self, m: Monitoring) -> bytes:
         # The content is ignored in monitoring; the stock client mirrors the commanded position, so do we.
@@ -342,10 +364,11 @@ class FriArm:
             return self._codec.encode_command(self._own_seq, m.seq)
 
     def _mirror(self, m: Monitoring) -> bytes | None:
-        if m.q_ipo is None or self._plausibility.judge_set_point(m.q_ipo):
+        reference = self._mode.set_point(m)
+        if reference is None or (not self._mode.by_pose and self._plausibility.judge_set_point(reference)):
             return None
-        writes = self._outputs.pending(m.ios)
-        return self._codec.encode_command(self._own_seq, m.seq, m.q_ipo, ios=writes, **self._mode.at_rest)
+        parts = {**self._mode.parts(reference), **self._mode.at_rest}
+        return self._codec.encode_command(self._own_seq, m.seq, ios=self._outputs.pending(m.ios), **parts)
 
 
 def _counts(frames: list[tuple[Monitoring, int]]) -> int:

@@ -1,7 +1,7 @@
 """The client command modes that the driver commands in: which command each takes and what goes onto the wire.
 
-``CARTESIAN_POSE`` of FRI 2 is not among them. Nothing here can judge a pose before the controller's own inverse
-kinematics has turned it into joint motion, so a pose cannot pass the gate as joint positions, torques and wrenches do.
+Each has a set-point, which is mirrored, and which the first command must lie near: joint positions (7,) rad, or on
+FRI 2 in the mode ``pose`` a pose with its redundancy (8,), see :mod:`drivers.fri.poses`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from drivers.contract import ArmTraits, Array, Command, PositionCommand, TorqueCommand, WrenchCommand
+from drivers.contract import ArmTraits, Array, Command, PoseCommand, PositionCommand, TorqueCommand, WrenchCommand
 from drivers.errors import RefusedError
-from drivers.fri.wire import JOINTS, ClientCommandMode, ControlMode
+from drivers.fri.poses import SET_POINT, entry_problem, set_point, to_wire
+from drivers.fri.records import Monitoring
+from drivers.fri.wire import JOINTS, ClientCommandMode, ControlMode, Redundancy
 
 ENTRY_STEP = 0.1
 """rad; the first position reference of a stay in COMMANDED may be this far from the set-point mirrored before."""
@@ -36,6 +38,26 @@ class CommandMode:
     """The controller's own control modes that it can be laid over."""
 
     @property
+    def by_pose(self) -> bool:
+        """Set-point and command are poses."""
+        return self.wire == ClientCommandMode.CARTESIAN_POSE
+
+    @property
+    def size(self) -> int:
+        """Numbers of a set-point."""
+        return SET_POINT if self.by_pose else JOINTS
+
+    def set_point(self, m: Monitoring) -> Array | None:
+        """The interpolator's set-point in a frame; None where there is none that could be mirrored."""
+        return set_point(m.pose_ipo, m.redundancy_ipo) if self.by_pose else m.q_ipo
+
+    def parts(self, reference: Array) -> dict[str, Any]:
+        """The codec's arguments for a set-point."""
+        if self.by_pose:
+            return {"pose": reference[:7], "redundancy": (int(Redundancy.E1), float(reference[7]))}
+        return {"q": reference}
+
+    @property
     def at_rest(self) -> dict[str, Any]:
         """What accompanies the mirrored position while the controller synchronises: its absence would be an error."""
         if self.wire == ClientCommandMode.TORQUE:
@@ -49,6 +71,7 @@ MODES = {
     for mode in (
         CommandMode("torque", ClientCommandMode.TORQUE, TorqueCommand, frozenset({ControlMode.JOINT_IMPEDANCE})),
         CommandMode("position", ClientCommandMode.POSITION, PositionCommand, _IMPEDANCE | {ControlMode.POSITION}),
+        CommandMode("pose", ClientCommandMode.CARTESIAN_POSE, PoseCommand, _IMPEDANCE | {ControlMode.POSITION}),
         CommandMode("wrench", ClientCommandMode.WRENCH, WrenchCommand, frozenset({ControlMode.CARTESIAN_IMPEDANCE})),
     )
 }
@@ -75,22 +98,30 @@ def wire_wrench(wrench: Array, moment_order: str | None) -> Array:
     return wrench[[0, 1, 2, *MOMENT_ORDERS[moment_order]]]
 
 
-def payload(command: Command, moment_order: str | None) -> tuple[dict[str, Any], Array, Array]:
-    """Of a command: the codec's arguments, the overlay torque that acts with it ((7,), NaN where only the controller
-    knows it) and the position reference (7,). All are copies. Raises RefusedError, TypeError, ValueError."""
-    q_ref = np.array(getattr(command, "q_ref"), dtype=float)  # noqa: B009  # each kind has one, their union has none
+def payload(command: Command, mode: CommandMode, moment_order: str | None) -> tuple[dict[str, Any], Array, Array]:
+    """Of a command of ``mode``: the codec's arguments, the overlay torque that acts with it ((7,), NaN where only the
+    controller knows it) and the set-point. All are copies. Raises RefusedError, TypeError, ValueError."""
+    if isinstance(command, PoseCommand):
+        reference = to_wire(command)
+        return mode.parts(reference), _ZERO, reference
+    reference = np.array(command.q_ref, dtype=float)
+    parts = mode.parts(reference)
     if isinstance(command, TorqueCommand):
         tau = np.array(command.tau, dtype=float)
-        return {"q": q_ref, "tau": tau}, tau, q_ref
+        return {**parts, "tau": tau}, tau, reference
     if isinstance(command, WrenchCommand):
         wrench = wire_wrench(np.array(command.wrench, dtype=float), moment_order)
-        return {"q": q_ref, "wrench": wrench}, _NONE if wrench.any() else _ZERO, q_ref
-    return {"q": q_ref}, _ZERO, q_ref
+        return {**parts, "wrench": wrench}, _NONE if wrench.any() else _ZERO, reference
+    return parts, _ZERO, reference
 
 
-def check_entry(q_ref: Array, entry: Array) -> None:
+def check_entry(mode: CommandMode, reference: Array, entry: Array) -> None:
     """Raises RefusedError for a first reference too far from the mirrored set-point ``entry``."""
-    step = float(np.abs(q_ref - entry).max())
+    if mode.by_pose:
+        if problem := entry_problem(reference, entry):
+            raise RefusedError(problem)
+        return
+    step = float(np.abs(reference - entry).max())
     if not step <= ENTRY_STEP:
         raise RefusedError(
             f"the first position reference lies {step:.3f} rad from the robot's set-point, {ENTRY_STEP} rad are "

@@ -21,16 +21,16 @@ class Session:
         self.mode = mode
         self.multiplier = multiplier
         self._period_ms = round(send_period * 1e3)
-        self.accepted = AcceptedCommands(n)
+        self.accepted = AcceptedCommands(n, mode.size)
         self.reported = -1
         """The controller's own session state; -1 before the first frame."""
         self.state = ArmState.DISCONNECTED
         self.enabled = False
         self.off = False
         self.mirrored: Array | None = None
-        """The set-point last mirrored in this synchronisation, rad."""
+        """The set-point last mirrored in this synchronisation."""
         self.entry: Array | None = None
-        """Where COMMANDED began, rad; None once a command was sent."""
+        """Where COMMANDED began; None once a command was sent."""
 
     def advance(self, m: Monitoring, step: int, last_sent: int) -> bool:
         """Follow one frame, ``step`` counts after the one before (0: the first of a sender); ``last_sent`` is the

@@ -35,4 +35,5 @@ def iiwa_traits(
             StopCategory.STOP_THEN_OFF: StopAction.BRAKE_THEN_OFF if torque else StopAction.OFF,
             StopCategory.STOP_AND_HOLD: StopAction.BRAKE_AND_HOLD if torque else StopAction.OFF,
         },
+        redundant_joint=2,
     )

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from hil.cell.cobot import CanLink
 from hil.cell.fri import FriLink
+from hil.cell.gripper import MockObject
 from hil.cell.limits import joint_limits
 from hil.cell.parts import (
     Joints,
@@ -68,6 +69,11 @@ class Limits(Section):
     moment_max: NotNegative = Field(
         default=0.0, description="largest element of a commanded moment, N·m; needs fri.moment_order"
     )
+    reach_max: NotNegative = Field(
+        default=0.0, le=5.0, description="largest distance of a commanded pose from its frame's origin, m (pose mode)"
+    )
+    pose_speed_max: NotNegative = Field(default=0.0, description="largest speed of a commanded pose, m/s (pose mode)")
+    pose_turn_max: NotNegative = Field(default=0.0, description="largest angular speed of one, rad/s (pose mode)")
     overrides: Overrides = Field(default=Overrides(), description="tighter limits of one's own")
 
     def joint_limits(self) -> JointLimits:
@@ -244,5 +250,6 @@ class Mock(Section):
     seed: int = Field(default=0, ge=0, description="draws the plant, noise and probabilities; same seed, same run")
     substeps: int = Field(default=1, ge=1, le=16, description="physics steps in a tick; 4 where impact forces matter")
     plate: MockPlate | None = Field(default=None, description="a plate to press on")
+    object: MockObject | None = Field(default=None, description="an object that the gripper can grasp")
     contact: str = Field(default="plate", description="contact entry of the physics profiles")
     faults: tuple[MockFault, ...] = Field(default=(), description="what goes wrong on purpose")

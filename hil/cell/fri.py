@@ -37,8 +37,9 @@ class FriLink(Section):
     receive_multiplier: int = Field(
         default=1, ge=1, le=10, description="packets for each answer, as the application opened the session"
     )
-    command_mode: Literal["torque", "position", "wrench"] = Field(
-        default="torque", description="client command mode of the application's overlay; supervised runs need torque"
+    command_mode: Literal["torque", "position", "wrench", "pose"] = Field(
+        default="torque",
+        description="client command mode of the application's overlay; supervised runs need torque, pose needs FRI 2",
     )
     moment_order: Literal["xyz", "zyx"] | None = Field(
         default=None, description="how moments travel, as measured on this robot; without it moments are refused"
@@ -67,6 +68,11 @@ class FriLink(Section):
         if answer > MAX_RECEIVE_PERIOD_MS:
             raise ValueError(
                 f"allowed: send_period_ms × receive_multiplier up to {MAX_RECEIVE_PERIOD_MS} ms, here it is {answer} ms"
+            )
+        if self.command_mode == "pose" and not self.version.startswith("2"):
+            raise ValueError(
+                f"allowed with FRI {self.version}: torque, position and wrench as command_mode; Cartesian poses came "
+                "with FRI 2"
             )
         count = len(self.inputs) + len(self.outputs)
         if count > MAX_IOS or (count and self.version == "1.11"):

@@ -13,6 +13,7 @@ from hil.cell.check import show, validate
 from hil.cell.cobot import MOCK_CHANNEL
 from hil.cell.devices import MOCK_PORT
 from hil.cell.faults import CellError, CellFault, CellRefused
+from hil.cell.gripper import check_gripper
 from hil.cell.limits import check_limits
 from hil.cell.model import Cell
 from hil.cell.motion_check import check_motions
@@ -64,6 +65,7 @@ def load_cell(path_or_name: str | Path) -> Cell:
     urdf = _check_model(source, path)
     check_limits(source, urdf)
     _check_names(source)
+    check_gripper(source)
     if cell is not None and not source.faults:  # motions are judged by limits that are sound
         check_motions(source, cell)
     if source.faults or cell is None or urdf is None:

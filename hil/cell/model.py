@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, PrivateAttr
 
 from hil.cell.control import Controller
 from hil.cell.devices import Bota, CobotRobot, Mock, Robot
+from hil.cell.gripper import FriIoGripper
 from hil.cell.guiding import FreeDrive
 from hil.cell.motions import Motion
 from hil.cell.parts import Section, Tool
@@ -30,6 +31,7 @@ class Cell(Section):
     robot: Annotated[Robot | CobotRobot, Discriminator("driver")] = Field(description="the arm")
     sensors: tuple[Bota, ...] = Field(default=(), description="force/torque sensors")
     tool: Tool = Field(description="the load at the flange")
+    gripper: FriIoGripper | None = Field(default=None, description="jaws on the tool")
     controller: Controller = Field(default_factory=Controller, description="controller gains")
     observer: Observer = Field(description="the observer of external torque")
     safety: Safety = Field(default=Safety(), description="how old data may be, how the arm brakes")

@@ -98,6 +98,26 @@ class Pose(Section):
         return rotation(self.rpy)
 
 
+def near_flange(com: Vec3) -> Vec3:
+    """Validates a centre of mass in the flange frame, m."""
+    if max(map(abs, com)) > 1.0:
+        raise ValueError("allowed: within 1 m of the flange (the unit is m, not mm)")
+    return com
+
+
+def checked_inertia(inertia: tuple[float, ...]) -> tuple[float, ...]:
+    """Validates ``[ixx, ixy, iyy, ixz, iyz, izz]``, kg·m²."""
+    if len(inertia) != 6:
+        raise ValueError(f"allowed: 6 values, ixx ixy iyy ixz iyz izz, here are {len(inertia)}")
+    principal = np.linalg.eigvalsh(inertia_matrix(inertia))
+    if principal[0] < 0.0 or principal[2] > principal[0] + principal[1] + 1e-12:
+        raise ValueError(
+            "allowed: moments of a real body: none negative, none larger than the sum of the other two "
+            f"(the principal moments here are {principal[0]:.4g}, {principal[1]:.4g}, {principal[2]:.4g})"
+        )
+    return inertia
+
+
 class Tool(Section):
     """The load at the flange, sensor included: what gravity compensation, observer and tare rest on."""
 
@@ -108,25 +128,8 @@ class Tool(Section):
     )
     tcp: Pose = Field(description="tool centre point in the flange frame")
 
-    @field_validator("com")
-    @classmethod
-    def _near(cls, com: Vec3) -> Vec3:
-        if max(map(abs, com)) > 1.0:
-            raise ValueError("allowed: within 1 m of the flange (the unit is m, not mm)")
-        return com
-
-    @field_validator("inertia")
-    @classmethod
-    def _physical(cls, inertia: tuple[float, ...]) -> tuple[float, ...]:
-        if len(inertia) != 6:
-            raise ValueError(f"allowed: 6 values, ixx ixy iyy ixz iyz izz, here are {len(inertia)}")
-        principal = np.linalg.eigvalsh(inertia_matrix(inertia))
-        if principal[0] < 0.0 or principal[2] > principal[0] + principal[1] + 1e-12:
-            raise ValueError(
-                "allowed: moments of a real body: none negative, none larger than the sum of the other two "
-                f"(the principal moments here are {principal[0]:.4g}, {principal[1]:.4g}, {principal[2]:.4g})"
-            )
-        return inertia
+    _near = field_validator("com")(near_flange)
+    _physical = field_validator("inertia")(checked_inertia)
 
     @property
     def inertia_matrix(self) -> Array:

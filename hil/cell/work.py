@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hil.cell.parts import NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, Share, for_every_joint
 from hil.cell.plugin import Params, plugin_name
@@ -13,15 +13,20 @@ from safety.consistency import ConsistencyParams
 from safety.monitors import MonitorParams
 from safety.stops import StopParams
 
+BUILT_IN = ("momentum", "kvark")
+"""Observers that the toolkit brings."""
+
 
 class Observer(Section):
-    """External torque from the generalised momentum, or by an observer of your own (docs/research.md), which takes
-    `params`; of the keys below only `tau_sigma` concerns it, because the tare judges its noise by it."""
+    """External torque from the generalised momentum; by K-VARK with a residual model trained on this arm
+    (docs/kvark.md); or by an observer of your own (docs/research.md), which takes `params`. Of the keys below only
+    `tau_sigma` (the tare judges its noise by it) and `delay_ticks` concern the latter two."""
 
-    kind: Annotated[str, plugin_name("observer", "momentum")] = Field(
-        description="`momentum`; your own: `module:Class`, or an entry point `hil.observers`"
+    kind: Annotated[str, plugin_name("observer", *BUILT_IN)] = Field(
+        description="`momentum`, `kvark`; your own: `module:Class`, or an entry point `hil.observers`"
     )
-    params: Params = Field(default={}, description="keyword arguments of your class; none for `momentum`")
+    model: str | None = Field(default=None, min_length=1, description="for `kvark`: what `hil train residual` wrote")
+    params: Params = Field(default={}, description="keyword arguments of your class; none for the others")
     bandwidth: Positive = Field(default=30.0, le=500.0, description="1/s: a step is seen to 63 % after its inverse")
     tau_sigma: PositiveJoints = Field(description="white noise of the measured torque per sample, N·m")
     model_sigma: NotNegativeJoints = Field(
@@ -32,9 +37,15 @@ class Observer(Section):
     @field_validator("params")
     @classmethod
     def _own_only(cls, params: Params, info: ValidationInfo) -> Params:
-        if params and info.data.get("kind") == "momentum":
-            raise ValueError("allowed: none with kind: momentum, whose keys stand beside it")
+        if params and info.data.get("kind") in BUILT_IN:
+            raise ValueError(f"allowed: none with kind: {info.data['kind']}, whose keys stand beside it")
         return params
+
+    @model_validator(mode="after")
+    def _model(self) -> Observer:
+        if (self.kind == "kvark") != (self.model is not None):
+            raise ValueError("allowed: model with kind: kvark and with no other; `hil train residual` makes one")
+        return self
 
 
 class Safety(Section):

@@ -8,7 +8,7 @@ import types
 
 import typer
 
-from hil.cli import can, cells, guide, log, mock, monitor, operate, run
+from hil.cli import can, cells, guide, log, mock, monitor, operate, run, train
 
 app = typer.Typer(
     help="Drive a torque-controlled arm safely from Python, on mocks or (later) for real.",
@@ -26,6 +26,7 @@ app.command("monitor")(monitor.monitor)
 app.command("guide")(guide.guide)
 app.add_typer(log.app, name="log")
 app.add_typer(can.app, name="can")
+app.add_typer(train.app, name="train")
 
 
 def _interrupt(number: int, frame: types.FrameType | None) -> None:

@@ -92,6 +92,37 @@ def jog(
     _say(cell, "jog", wait, joint=int(match[1]), degrees=degrees)
 
 
+def grip(
+    jaws: Annotated[str, typer.Argument(help="close or open")],
+    cell: CellOption = None,
+    wait: WaitOption = True,
+) -> None:
+    """Close the jaws of the gripper, or open them; no stop ever opens them."""
+    if jaws not in ("close", "open"):
+        fail(f"grip: read {jaws!r}, expected close or open", 2)
+    with open_client(cell) as client:
+        reply = _call(client, "grip", close=jaws == "close")
+        if not reply.ok:
+            fail(f"grip: refused: {reply.sentence}", 1)
+        console().print(reply.sentence, markup=False, highlight=False)
+        while wait:
+            # The jaws move once the robot has taken the command; until then their state is that of before.
+            time.sleep(_ASK_AGAIN)
+            told = _call(client, "status").data["gripper"]
+            if told["state"] == "moving":
+                continue
+            console().print(f"the jaws are {_jaws(told)}", markup=False, highlight=False)
+            if told["state"] in ("stuck", "unknown"):
+                raise typer.Exit(1)
+            return
+
+
+def _jaws(told: dict[str, Any]) -> str:
+    """The gripper's state and the load that the model carries, in words."""
+    load = "" if told["payload"] is None else f"; the model carries {told['payload']:g} kg"
+    return f"{told['sentence']}{load}"
+
+
 def tare(cell: CellOption = None, wait: WaitOption = True) -> None:
     """Check at standstill, then take the sensors' present readings as those of the tool alone."""
     _say(cell, "tare", wait)
@@ -122,7 +153,7 @@ def down(cell: CellOption = None) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Make every verb a command of ``app``."""
-    for verb in (status, enable, start, stop, ack, home, tare, mark, record, down):
+    for verb in (status, enable, start, stop, ack, home, grip, tare, mark, record, down):
         app.command(verb.__name__)(verb)
     # -2 is an angle, not an option.
     app.command("jog", context_settings={"ignore_unknown_options": True})(jog)

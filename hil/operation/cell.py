@@ -31,6 +31,7 @@ from hil.operation.messages import (
     Acknowledge,
     Down,
     Enable,
+    Grip,
     Guide,
     Home,
     Jog,
@@ -289,6 +290,9 @@ class OperatedCell:
                     self.supervisor.checked = False
                     self._begin("tare", self._check_and_tare(), "checked and tared")
                     self._go_on()
+                case Grip():
+                    assert supervisor.grip is not None
+                    (supervisor.grip.grasp if request.close else supervisor.grip.let_go)()
                 case Mark():
                     self.events.event("mark", request.text)
                 case Record():
@@ -332,10 +336,11 @@ class OperatedCell:
                 if not result.accepted:
                     return Verdict(False, result.reason)
             self._guided = Guided()
-            drive, qd_max = self.cell.free_drive, self.limits.qd_max
+            drive, limits = self.cell.free_drive, self.limits
+            params = drive.params(limits.tau_max)
             self._begin(
                 GUIDE,
-                guiding.free_drive(supervisor, self._key.held, self._guided, qd_max, drive.params(), drive.cap()),
+                guiding.free_drive(supervisor, self._key.held, self._guided, limits.qd_max, params, drive.cap()),
                 "guided",
             )
             self.events.event("verb", f"guide accepted: {verdict.sentence}", verb="guide")
@@ -378,6 +383,8 @@ class OperatedCell:
             q=() if sample is None else tuple(sample.q.tolist()),
             q_min=self._q_min,
             q_max=self._q_max,
+            grip=None if supervisor.grip is None else supervisor.grip.state,
+            load_unknown="" if supervisor.grip is None else supervisor.grip.why_unknown(),
         )
 
     def status(self, events_after: int = -1) -> dict[str, Any]:

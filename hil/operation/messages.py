@@ -84,6 +84,13 @@ class Guide(Request):
     held: bool = True
 
 
+class Grip(Request):
+    """Close the jaws of the gripper, or open them."""
+
+    verb: Literal["grip"] = "grip"
+    close: bool
+
+
 class Tare(Request):
     """Standstill check, then the present readings of the sensors count as those of the tool alone."""
 
@@ -111,12 +118,12 @@ class Down(Request):
 
 
 AnyRequest = Annotated[
-    Status | Enable | Start | Stop | Acknowledge | Home | Jog | Guide | Tare | Mark | Record | Down,
+    Status | Enable | Start | Stop | Acknowledge | Home | Jog | Guide | Grip | Tare | Mark | Record | Down,
     Field(discriminator="verb"),
 ]
 VERBS: dict[str, type[Request]] = {
     kind.model_fields["verb"].default: kind
-    for kind in (Status, Enable, Start, Stop, Acknowledge, Home, Jog, Guide, Tare, Mark, Record, Down)
+    for kind in (Status, Enable, Start, Stop, Acknowledge, Home, Jog, Guide, Grip, Tare, Mark, Record, Down)
 }
 """Every verb with its request."""
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyRequest)

@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from drivers.contract import LinkHealth, RobotSample, WrenchSample
+from drivers.gripper import GripState
 from hil.cell import Cell
+from hil.gripping import Grip
 from hil.operation.events import RememberingWriter
 from hil.operation.tasks import Task
 from hil.operation.verbs import Context, describe
@@ -75,9 +77,21 @@ def tell(operated: Operated, context: Context, events_after: int) -> dict[str, A
             "estimated": estimate.wrench.tolist(),
             "measured": estimate.wrench_ft.tolist() if wrench is not None else None,
         },
+        "gripper": None if parts.grip is None else _grip(parts.grip),
         "devices": _devices(parts.arm.traits.name, sample, parts.arm.health())
-        + ([] if parts.sensor is None else _sensor(parts.sensor.name, wrench, parts.sensor.health())),
+        + ([] if parts.sensor is None else _sensor(parts.sensor.name, wrench, parts.sensor.health()))
+        + ([] if parts.grip is None else _jaws(parts.grip, sample)),
         "events": operated.events.after(events_after),
+    }
+
+
+def _grip(grip: Grip) -> dict[str, Any]:
+    carried = grip.carried
+    return {
+        "state": grip.state.name.lower(),
+        "sentence": grip.state.value,
+        "holding": grip.holding,
+        "payload": None if carried is None else carried.mass,
     }
 
 
@@ -113,6 +127,17 @@ def _sensor(name: str, wrench: WrenchSample | None, health: LinkHealth) -> list[
         state = next((flag for flag in ("unplugged", "reopening") if flag in wrench.flags), "streaming")
         told.update(state=state, valid=wrench.valid, age_ms=wrench.age_ns * 1e-6 if wrench.age_ns >= 0 else None)
     return [{**told, **_health(health)}]
+
+
+def _jaws(grip: Grip, sample: RobotSample | None) -> list[dict[str, Any]]:
+    """The gripper among the devices: it lives on the arm's link, so its readings are as old as the arm's."""
+    notes = [] if grip.carried is None else [f"the model carries {grip.carried.mass:g} kg"]
+    if grip.holding and grip.carried is None:
+        notes = ["its load is not in the model"]
+    age = sample.age_ns * 1e-6 if sample is not None and sample.age_ns >= 0 else None
+    valid = grip.state not in (GripState.UNKNOWN, GripState.STUCK)
+    told = {"name": "gripper", "kind": "gripper", "state": grip.state.name.lower(), "valid": valid, "age_ms": age}
+    return [{**told, **_health(LinkHealth()), "flags": notes}]
 
 
 def _health(health: LinkHealth) -> dict[str, Any]:

@@ -6,10 +6,12 @@ cell through every field.
 
 from __future__ import annotations
 
+from drivers.gripper import GripState
 from hil.operation.messages import (
     Acknowledge,
     Down,
     Enable,
+    Grip,
     Guide,
     Home,
     Jog,
@@ -31,6 +33,8 @@ REQUESTS: dict[str, Request] = {
     "hil home": Home(),
     "hil jog JOINT DEGREES": Jog(joint=6, degrees=2.0),
     "hil guide": Guide(),
+    "hil grip close": Grip(close=True),
+    "hil grip open": Grip(close=False),
     "hil stop": Stop(),
     "hil stop --category 2": Stop(category=2),
     "hil ack": Acknowledge(),
@@ -81,6 +85,7 @@ def example(situation: Situation) -> Context:
         q=(0.0,) * 7,
         q_min=(-2.0,) * 7,
         q_max=(2.0,) * 7,
+        grip=GripState.OPEN,
     )
 
 
@@ -117,6 +122,7 @@ hil enable                   # hold the arm under command
 hil jog A6 -2                # a small step, degrees
 hil start warmup
 hil guide                    # move it by hand while the space bar is held
+hil grip close               # the gripper, where the cell has one
 hil stop                     # always accepted
 hil down
 ```
@@ -135,6 +141,13 @@ hil down
 - **Guiding by hand**: `hil guide` in a terminal; the arm gives way while the space bar is held. Letting it go, going
   faster than the cap (`free_drive.tcp_speed`), or a terminal that hangs, ends in a stop of category 2. A space bar is
   no enabling device in the sense of ISO 10218: name the input of a real one in `free_drive.enabling_input`.
+- **The gripper** moves while the arm stands: ready, held, or faulted with its brakes closed. No stop, no fault and no
+  end of the cell ever opens it. `hil grip close` also announces the load: once the gripper says that it holds
+  something, the model carries the payload that the cell file declares (`gripper.payload`), until it says that nothing
+  is held; the status and an event say so. Without a declared payload a held object counts as a contact force. A check
+  or a tare is refused while something is held that the model does not carry, since a tare would hide it; while it
+  carries the payload, the tare made before stays in force, and the wrench sensor must find the payload as heavy as
+  declared.
 - **Recording** begins with the cell unless it is run with `--no-record` (about 0.7 MB/s); `hil record off` completes
   the log, `hil record on` begins the next one in the same folder.
 

@@ -11,10 +11,12 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from drivers.gripper import GripState
 from hil.operation.messages import (
     Acknowledge,
     Down,
     Enable,
+    Grip,
     Guide,
     Home,
     Jog,
@@ -93,6 +95,10 @@ class Context:
     q_max: tuple[float, ...] = ()
     standing: bool = False
     """The stop under way has seen the arm stand."""
+    grip: GripState | None = None
+    """The jaws of the gripper; None in a cell without one."""
+    load_unknown: str = ""
+    """Why nobody knows what the jaws hold; empty where it is known."""
 
     @property
     def situation(self) -> Situation:
@@ -142,8 +148,6 @@ def decide(request: Request, context: Context) -> Verdict:
             return Verdict(True, "enabled again: the arm is held where the stop left it")
         case Enable() if situation in _ENABLED:
             return Verdict(False, f"already enabled: {describe(context)}")
-        case Tare() if situation is Situation.READY:
-            return Verdict(True, "checking and taring; touch neither arm nor tool for a second")
         case Guide(held=False):
             guiding = situation is Situation.GUIDING
             return Verdict(True, "the key was let go: braking" if guiding else "nothing gives way")
@@ -151,6 +155,14 @@ def decide(request: Request, context: Context) -> Verdict:
             return Verdict(True, describe(context))
         case Guide() if situation is Situation.HOLDING or (situation is Situation.STOP_HOLDS and context.standing):
             return Verdict(True, "hands off for half a second, then the arm gives way while the key is held")
+        case Grip():
+            return _grip(request, context)
+        case Tare() if situation is Situation.READY and context.load_unknown:
+            return Verdict(False, context.load_unknown)
+        case Start() | Home() | Jog() if situation is Situation.HOLDING and context.grip is GripState.MOVING:
+            return Verdict(False, "the jaws of the gripper are on their way; wait until they are there")
+        case Tare() if situation is Situation.READY:
+            return Verdict(True, "checking and taring; touch neither arm nor tool for a second")
         case Tare() if situation in _ENABLED:
             return Verdict(False, "a tare needs the arm at rest with its brakes closed; `hil stop` first")
         case Start() if situation is Situation.HOLDING:
@@ -178,6 +190,13 @@ _ADVICE = {
     Situation.FAULTED_OFFLINE: "; bring the device back, then acknowledge",
     Situation.ENDING: "",
 }
+
+
+_GRIP_ADVICE = {
+    Situation.STOP_HOLDS: "; wait until the arm stands",
+    Situation.FAULTED_OFFLINE: "; bring the device back first",
+}
+"""Where the jaws wait for something else than a motion would."""
 
 
 def describe(context: Context) -> str:
@@ -247,6 +266,20 @@ def _acknowledge(context: Context) -> Verdict:
     if context.state is State.STOPPING and context.fault:
         return Verdict(False, f"{describe(context)}; acknowledge when it stands")
     return Verdict(False, "no fault is latched")
+
+
+def _grip(request: Grip, context: Context) -> Verdict:
+    """Jaws move while the arm stands, and while nothing is being measured; no stop and no fault ever opens them."""
+    situation = context.situation
+    if context.grip is None:
+        return Verdict(False, "this cell has no gripper")
+    held = situation is Situation.HOLDING or (situation is Situation.STOP_HOLDS and context.standing)
+    if not held and situation not in (Situation.READY, Situation.FAULTED):
+        return Verdict(False, describe(context) + _GRIP_ADVICE.get(situation, _ADVICE[situation]))
+    if request.close:
+        return Verdict(True, "the jaws close")
+    falls = "; what they hold falls" if context.grip is GripState.HOLDING else ""
+    return Verdict(True, f"the jaws open{falls}")
 
 
 def _start(request: Start, context: Context) -> Verdict:

@@ -93,6 +93,8 @@ FIELDS: tuple[Field, ...] = (
     Field("ft_gaps", None, "i8", "", "F/T frames missing so far"),
     Field("ft_rejected", None, "i8", "", "F/T frames refused so far"),
     Field("skipped", None, "i8", "", "ticks of the arm that passed without a cycle of ours so far"),
+    Field("grip", None, "i8", "", "drivers.gripper.GripState, counted from 0 in its order; -1 without a gripper"),
+    Field("payload", None, "f8", "kg", "mass of the payload that the model carries; 0 for none"),
     Field("wall_wake_ns", None, "i8", "ns", "monotonic time at which the cycle woke", TIMING),
     Field("wall_read_ns", None, "i8", "ns", "wake to sample decoded", TIMING),
     Field("wall_write_ns", None, "i8", "ns", "wake to command written; 0 where none was", TIMING),
@@ -108,7 +110,7 @@ _TIMING_FIELDS = (*_CYCLE_FIELDS[:2], *(f for f in FIELDS if f.channel == TIMING
 
 CHANNEL_FIELDS: dict[str, tuple[Field, ...]] = {CYCLE: _CYCLE_FIELDS, TIMING: _TIMING_FIELDS}
 
-_MINUS_ONE = {"arm_seq", "arm_age_ns", "ft_seq", "ft_age_ns", "stop_category"}
+_MINUS_ONE = {"arm_seq", "arm_age_ns", "ft_seq", "ft_age_ns", "stop_category", "grip"}
 """Integers whose "nothing yet" is -1, as in the drivers' samples."""
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from estimators.errors import ModelError
+from estimators.inertia import combined
 from estimators.rigid_body import BodyInertia, RigidBodyModel
 from tests.estimators.arms import PLANAR, seven_axis
 
@@ -154,3 +155,47 @@ def test_impossible_tool_mass_is_refused(mass: float) -> None:
 def test_mirrored_tcp_axes_are_refused() -> None:
     with pytest.raises(ModelError, match="not a rotation"):
         RigidBodyModel(PLANAR, tcp_R=np.diag([1.0, 1.0, -1.0]))
+
+
+PAYLOAD = BodyInertia(0.8, np.array([0.02, -0.01, 0.15]), np.diag([3e-4, 4e-4, 5e-4]))
+
+
+def test_a_payload_is_as_if_it_were_part_of_the_tool() -> None:
+    """Set, everything equals the model whose tool is both bodies; taken away, the model without it, to the last bit."""
+    model, heavier = (RigidBodyModel(seven_axis(), tool, TCP) for tool in (TOOL, combined(TOOL, PAYLOAD)))
+    for q, qd in states(7):
+        before = [np.array(a) for a in (model.update(q, qd).M, model.update(q, qd).g, model.update(q, qd).C)]
+        model.set_payload(PAYLOAD)
+        dyn, expected = model.update(q, qd), heavier.update(q, qd)
+        for name in ("M", "C", "g", "Cqd", "p", "beta", "J"):
+            np.testing.assert_allclose(getattr(dyn, name), getattr(expected, name), atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(dyn.g - dyn.g_payload, before[1], atol=1e-12)
+        for found, wanted in zip(
+            (model.tool_wrench(q, qd, qd), model.gravity(q)), (heavier.tool_wrench(q, qd, qd), heavier.gravity(q)),
+            strict=True,
+        ):  # fmt: skip
+            np.testing.assert_allclose(found, wanted, atol=1e-12)
+        assert model.payload is PAYLOAD
+        model.set_payload(None)
+        dyn = model.update(q, qd)
+        for found, wanted in zip((dyn.M, dyn.g, dyn.C), before, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+        assert not dyn.g_payload.any()
+
+
+def test_payloads_do_not_add_up() -> None:
+    model = RigidBodyModel(seven_axis(), TOOL, TCP)
+    model.set_payload(PAYLOAD)
+    once = model.gravity(np.full(7, 0.3))
+    model.set_payload(PAYLOAD)
+    np.testing.assert_array_equal(model.gravity(np.full(7, 0.3)), once)
+
+
+def test_two_bodies_joined_are_one() -> None:
+    """Two points a metre apart: a dumb-bell; nothing joined to nothing is nothing."""
+    ends = [BodyInertia(1.0, np.array([x, 0.0, 0.0]), np.zeros((3, 3))) for x in (-0.5, 0.5)]
+    bell = combined(*ends)
+    assert (bell.mass, bell.com.tolist()) == (2.0, [0.0, 0.0, 0.0])
+    np.testing.assert_allclose(bell.inertia, np.diag([0.0, 0.5, 0.5]))
+    nothing = BodyInertia(0.0, np.zeros(3), np.zeros((3, 3)))
+    assert combined(nothing, nothing).mass == 0.0

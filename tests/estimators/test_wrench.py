@@ -144,3 +144,17 @@ def test_tare_refuses_nan() -> None:
     model = RigidBodyModel(seven_axis(), TOOL)
     with pytest.raises(ParameterError, match="finite"):
         WristWrench(TOOL).tare(np.full(6, np.nan), model.update(Q, np.zeros(7)))
+
+
+def test_a_payload_counts_as_part_of_the_tool() -> None:
+    """In motion too: what tool and payload weigh and what their inertia asks for is no contact."""
+    payload = BodyInertia(0.8, np.array([0.02, -0.01, 0.15]), np.diag([3e-4, 4e-4, 5e-4]))
+    model = RigidBodyModel(seven_axis(), TOOL, TCP)
+    wrist = WristWrench(TOOL, SENSOR, None, TCP)
+    rng = np.random.default_rng(4)
+    qd, qdd = rng.normal(size=7), rng.normal(size=7)
+    for held in (payload, None):
+        model.set_payload(held)
+        wrist.set_payload(held)
+        reading = model.tool_wrench(Q, qd, qdd, SENSOR)
+        np.testing.assert_allclose(wrist.contact(reading, model.update(Q, qd), qdd), np.zeros(6), atol=1e-9)

@@ -119,10 +119,14 @@ class Operating(Running):
 
 
 def swinging_cell(folder: Path) -> Cell:
-    """The short cell with a swing of two seconds beside its polishing, as a file."""
+    """The short cell with a swing of two seconds beside its polishing, and a gripper, as a file."""
     path = short_cell(folder).path
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     swing = {"kind": "sinusoid", "amplitude": [0.04, 0.02, 0.04, 0.03, 0.05, 0.04, 0.06], "frequency": 1.0}
     content["motions"]["swing"] = {**swing, "duration": 2.0, "ramp": 0.5}
+    content["robot"]["fri"]["inputs"] = {"Gripper.Opened": "boolean", "Gripper.Holding": "boolean"}
+    content["robot"]["fri"]["outputs"] = {"Gripper.Close": "boolean"}
+    ios = {"close": "Gripper.Close", "opened": "Gripper.Opened", "holding": "Gripper.Holding"}
+    content["gripper"] = {"kind": "fri_io", **ios, "travel_time": 0.1}
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return load_cell(path)

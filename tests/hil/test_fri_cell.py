@@ -14,12 +14,14 @@ from drivers.contract import (
     ArmState,
     Command,
     PassedCommand,
+    PoseCommand,
     PositionCommand,
     RobotSample,
     TorqueCommand,
     WrenchCommand,
 )
 from drivers.errors import RefusedError
+from estimators.rigid_body import RigidBodyModel
 from hil.build import build_arm, build_gate, build_model, build_parts
 from hil.cell import Cell, CellError, load_cell
 from hil.connection import check_connection, settled
@@ -111,6 +113,77 @@ def test_a_position_that_the_gate_does_not_allow_is_refused(tmp_path: Path) -> N
     link.close()
 
 
+POSES = {"reach_max": 1.2, "pose_speed_max": 0.25, "pose_turn_max": 0.5}
+
+
+@pytest.mark.parametrize("multiplier", [1, 2])
+@pytest.mark.parametrize("period", [1, 2, 5])
+@pytest.mark.parametrize("version", [pytest.param("2.5", marks=pytest.mark.accept), "2.7"])
+def test_poses_through_the_gate_move_the_flange(tmp_path: Path, version: str, period: int, multiplier: int) -> None:
+    """4 mm up and a turn of 0.02 rad in 100 steps: the true flange is there, every answer was on time."""
+    fri = {"version": version, "send_period_ms": period, "receive_multiplier": multiplier, "command_mode": "pose"}
+    link = Link(fri_cell(tmp_path, POSES, **fri))
+    sample = link.commanded()
+    assert link.arm.health().flags == frozenset()
+    start, turn = sample.pose_ref_accepted, _about_z(2e-4)
+    assert start is not None
+    flange = RigidBodyModel(link.cell.urdf_xml)
+    np.testing.assert_allclose(start.x, flange.fk(sample.q)[0], atol=1e-4)
+
+    def climb(s: RobotSample) -> Command:
+        reference = s.pose_ref_accepted
+        assert reference is not None
+        return PoseCommand(reference.x + [0.0, 0.0, 4e-5], turn @ reference.R, reference.redundancy)
+
+    sample = link.follow(100, climb, sample)
+    sample = link.follow(100, lambda s: s.pose_ref_accepted, sample)  # type: ignore[arg-type, return-value]
+    x, R = flange.fk(link.host.cell.world.q)
+    np.testing.assert_allclose(x - start.x, [0.0, 0.0, 4e-3], atol=2e-4)
+    np.testing.assert_allclose(R, _about_z(0.02) @ start.R, atol=1e-3)
+    assert sample.pose is not None
+    np.testing.assert_allclose(sample.pose.x, x, atol=1e-4)
+    assert link.host.cell.world.q[2] == pytest.approx(start.redundancy, abs=1e-3)
+    health = link.arm.health()
+    assert (health.unanswered, health.gaps, health.rejected) == (0, 0, {})
+    assert check_connection(link.cell, link.arm) == []
+    link.close()
+
+
+def _about_z(angle: float) -> np.ndarray:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def test_a_pose_that_the_gate_does_not_allow_is_refused(tmp_path: Path) -> None:
+    link = Link(fri_cell(tmp_path, POSES, version="2.7", command_mode="pose"))
+    sample = link.commanded()
+    held = sample.pose_ref_accepted
+    assert held is not None
+    assert isinstance(link.judge(held, sample), PassedCommand)
+    for bad in (
+        PoseCommand(held.x + [0.0, 0.0, 3e-4], held.R, held.redundancy),
+        PoseCommand(held.x, _about_z(6e-4) @ held.R, held.redundancy),
+        PoseCommand(held.x, held.R, held.redundancy + 0.1),
+        PositionCommand(sample.q),
+    ):
+        assert isinstance(link.judge(bad, sample), Refusal)
+    link.close()
+
+
+def test_silence_in_pose_mode_ends_the_motion_and_brakes(tmp_path: Path) -> None:
+    """off(), the only stop of this mode: the controller bridges, ends the motion and closes its brakes."""
+    link = Link(fri_cell(tmp_path, POSES, version="2.7", command_mode="pose"))
+    sample = link.follow(20, lambda s: s.pose_ref_accepted, link.commanded())  # type: ignore[arg-type, return-value]
+    link.arm.off()
+    for _ in range(150):
+        sample = link.arm.read()
+    assert sample.state is ArmState.MONITORING
+    assert sample.pose_ref_accepted is None
+    assert "no command for" in link.host.control.state()["errors"][-1][1]
+    assert link.host.cell.standing()
+    link.close()
+
+
 def test_a_wrench_through_the_gate_pushes_the_arm(tmp_path: Path) -> None:
     """Five newtons sideways move the TCP that way; more than the cell allows, and any moment, is refused."""
     link = Link(fri_cell(tmp_path, {"force_max": 5.0}, version="2.5", command_mode="wrench"))
@@ -152,9 +225,9 @@ def test_a_supervised_run_on_other_versions_and_rates(
     running.close()
 
 
-@pytest.mark.parametrize("mode", ["position", "wrench"])
+@pytest.mark.parametrize("mode", ["position", "wrench", "pose"])
 def test_a_supervised_run_needs_torques(tmp_path: Path, mode: str) -> None:
-    cell = fri_cell(tmp_path, command_mode=mode)
+    cell = fri_cell(tmp_path, version="2.7", command_mode=mode)
     host = MockHere(mock_config(cell))
     with pytest.raises(RefusedError, match="set it to torque"):
         build_parts(cell, host.ticks, lambda: None, host.ft_path)
@@ -183,6 +256,8 @@ def test_a_declared_output_reaches_the_robot_and_an_input_the_driver(tmp_path: P
         ({}, {"inputs": {"A": "analog"}, "outputs": {"A": "analog"}}, "both are A"),
         ({}, {"outputs": {"A": "bool"}}, "boolean"),
         ({}, {"command_mode": "cartesian_pose"}, "torque"),
+        ({}, {"command_mode": "pose"}, "allowed with FRI 1.15: torque, position and wrench"),
+        ({"reach_max": 6.0}, {}, "5 or less"),
         ({}, {"moment_order": "abc"}, "xyz"),
         ({"moment_max": 1.0}, {}, "fri.moment_order"),
     ],

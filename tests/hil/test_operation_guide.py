@@ -165,7 +165,7 @@ def test_an_enabling_switch_must_be_held_as_well(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     with pytest.raises(CellError, match=r"a boolean input of robot\.fri\.inputs"):
         load_cell(path)
-    content["robot"]["fri"]["inputs"] = {"Enabling.Switch": "boolean"}
+    content["robot"]["fri"]["inputs"]["Enabling.Switch"] = "boolean"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     run = Operating(load_cell(path))
     try:

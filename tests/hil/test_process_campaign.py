@@ -97,7 +97,7 @@ def test_a_motion_that_goes_on_has_no_way_to_rest() -> None:
     found = judged(stopped=False)
     assert not found.stopped
     assert math.isnan(found.travel)
-    assert "went on" in outcome(found)
+    assert outcome(found) == "went on; 1 commands, the oldest sample among them 0 ms old"
 
 
 def test_the_plan_is_seeded_and_whole() -> None:

@@ -65,6 +65,19 @@ class PaperArm:
         return [self.tick() for _ in range(ticks)]
 
 
+def test_a_payload_that_the_robot_does_not_know_is_carried_in_every_phase_of_a_stop():
+    """Braking and holding get its weight on top; an arm whose gravity is ours has it in ``g`` already."""
+    load = at(1, 0.5)
+    for adds, carried in ((frozenset({"gravity"}), load), (frozenset(), ZERO)):
+        for qd in (at(1, 1e-4), ZERO):
+            stop, plain = StopController(LIMITS, traits(adds=adds)), StopController(LIMITS, traits(adds=adds))
+            on = sample(qd=qd)
+            for controller in (stop, plain):
+                controller.begin(HOLD, on)
+            difference = stop.step(on, M, ZERO, PERIOD, load).tau - plain.step(on, M, ZERO, PERIOD).tau
+            assert difference == pytest.approx(carried)
+
+
 def test_category_1_brakes_then_lets_the_power_go():
     arm = PaperArm()
     assert arm.stop.begin(STOP, arm.sample()) is STOP

@@ -55,6 +55,13 @@ class Flywheels:
 
     def release(self) -> None: ...
 
+    def grasp(self) -> bool:
+        return False
+
+    def let_go(self) -> None: ...
+
+    def object_pose(self) -> None: ...
+
     def pose(self) -> tuple[Array, Array]:
         return np.zeros(3), np.eye(3)
 

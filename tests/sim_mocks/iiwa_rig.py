@@ -65,6 +65,15 @@ class RailWorld:
     def release(self) -> None:
         raise NotImplementedError
 
+    def grasp(self) -> bool:
+        raise NotImplementedError
+
+    def let_go(self) -> None:
+        raise NotImplementedError
+
+    def object_pose(self) -> None:
+        return None
+
     def pose(self) -> tuple[Array, Array]:
         return np.zeros(3), np.eye(3)
 

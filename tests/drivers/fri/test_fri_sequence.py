@@ -95,18 +95,18 @@ def test_bounds_hold_the_reflected_command_and_those_after_it() -> None:
     accepted.nothing_acts()
     assert _bounds(accepted) == (0.0, 0.0)
     accepted.enter(9, np.full(7, 0.5))
-    assert (_bounds(accepted), accepted.q_ref[0]) == ((0.0, 0.0), 0.5)
+    assert (_bounds(accepted), accepted.reference[0]) == ((0.0, 0.0), 0.5)
     for seq, tau in ((10, 4.0), (11, -2.0), (12, 1.0)):
         accepted.sent(seq, _tau(tau), np.full(7, float(seq)))
     assert accepted.reflected(9)
-    assert (_bounds(accepted), accepted.q_ref[0]) == ((-2.0, 4.0), 0.5)
+    assert (_bounds(accepted), accepted.reference[0]) == ((-2.0, 4.0), 0.5)
     assert accepted.reflected(11)
-    assert (_bounds(accepted), accepted.q_ref[0]) == ((-2.0, 1.0), 11.0)
+    assert (_bounds(accepted), accepted.reference[0]) == ((-2.0, 1.0), 11.0)
     assert accepted.reflected(12)
-    assert (_bounds(accepted), accepted.q_ref[0]) == ((1.0, 1.0), 12.0)
+    assert (_bounds(accepted), accepted.reference[0]) == ((1.0, 1.0), 12.0)
     accepted.nothing_acts()
     assert _bounds(accepted) == (0.0, 0.0)
-    assert np.isnan(accepted.q_ref).all()
+    assert np.isnan(accepted.reference).all()
 
 
 def test_a_reflected_counter_that_was_never_sent_keeps_the_worst() -> None:

@@ -1,0 +1,174 @@
+"""Residual torque by features with memory, beside a correction of the arm's inertial parameters.
+
+One linear problem for the whole arm::
+
+    −y = Y(q, qd, qdd) δπ + Φ(q, qd, tau) w + remainder
+
+δπ is what the nominal inertial parameters are off by, with a prior that believes them to a few per cent; w are the
+weights of :mod:`estimators.kvark.memory`, each joint's own. The corrected parameters go into the rigid-body model, so
+that online nothing needs qdd. A kernelised movement primitive on what remains gives the variance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+
+from estimators.errors import ParameterError
+from estimators.inertia import pseudo_inertia
+from estimators.kvark import momentum
+from estimators.kvark.memory import MemoryFeatures, MemoryParams
+from estimators.rigid_body import RigidBodyModel
+
+Array = npt.NDArray[np.float64]
+
+_HUBER = 1.5
+_ROUNDS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """One contact-free recording: ``q`` rad, ``qd`` rad/s, measured ``tau`` N·m, each (m, n), every ``dt`` s."""
+
+    q: Array
+    qd: Array
+    tau: Array
+    dt: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """How far the nominal model may be off: standard deviations as parts of what it says."""
+
+    mass: float = 0.05
+    com: float = 0.005
+    """m: of the centres of mass."""
+    inertia: float = 0.05
+    armature: float = 0.05
+    weight: float = 1.0
+    """Of a feature's share in the residual's standard deviation."""
+    repeats: float = 300.0
+    """Labels that say one thing between them: neighbours of a trajectory are no independent witnesses."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SemiParametric:
+    """What was learnt."""
+
+    memory: MemoryParams
+    weights: Array
+    """(n, F), N·m per feature."""
+    parameters: Array
+    """Inertial parameters (11 n,) for :meth:`estimators.rigid_body.RigidBodyModel.adjust`."""
+    rmse: Array
+    """Of the training labels, (n,) N·m."""
+
+
+def fit(
+    model: RigidBodyModel, runs: Sequence[Run], memory: MemoryParams | None = None, prior: Prior | None = None
+) -> SemiParametric:
+    """Learn from ``runs``; ``model`` is the nominal one and stays as it is.
+
+    Raises ParameterError for runs of another arm or none at all.
+    """
+    memory, prior = memory or MemoryParams(), prior or Prior()
+    if not runs:
+        raise ParameterError("no runs to learn from")
+    parts = [_equations(model, run, memory) for run in runs]
+    Y = np.concatenate([part[0] for part in parts])  # (k, n, 11 n)
+    Phi = np.concatenate([part[1] for part in parts])  # (k, n, F)
+    b = np.concatenate([part[2] for part in parts])  # (k, n)
+    delta, _, _ = _solve(Y, Phi, b, _sigma(model, prior), prior)
+    delta = _real(model, delta)
+    # Anew: the weights belong to the parameters that are used, not to those that were wanted.
+    _, weights, error = _solve(Y, Phi, b - Y @ delta, np.zeros_like(delta), prior)
+    return SemiParametric(
+        memory, weights, model.inertial_parameters() + delta, np.sqrt(np.mean(error**2, axis=0))
+    )
+
+
+def _solve(Y: Array, Phi: Array, b: Array, sigma_pi: Array, prior: Prior) -> tuple[Array, Array, Array]:
+    """δπ (11 n,), weights (n, F) and what remains of ``b`` (k, n), by iteratively reweighted least squares."""
+    k, n, F = Phi.shape
+    scale = np.sqrt(np.mean(Phi**2, axis=0)) + 1e-12
+    Phi = Phi / scale
+    tau_sigma = b.std(axis=0)
+    # Unknowns: δπ in its prior's units, then the joints' weights in units of the residual's spread.
+    size = 11 * n + n * F
+    noise = 0.3 * tau_sigma
+    trust = np.ones((k, n))
+    solution = np.zeros(size)
+    for _ in range(_ROUNDS):
+        A = np.zeros((size, size))
+        rhs = np.zeros(size)
+        for j in range(n):
+            w = trust[:, j] / (prior.repeats * noise[j] ** 2)
+            G = np.hstack((Y[:, j] * sigma_pi, Phi[:, j] * tau_sigma[j]))
+            at = np.concatenate((np.arange(11 * n), 11 * n + j * F + np.arange(F)))
+            WG = G * w[:, None]
+            A[np.ix_(at, at)] += G.T @ WG
+            rhs[at] += WG.T @ b[:, j]
+        A.flat[:: size + 1] += np.concatenate((np.ones(11 * n), np.full(n * F, 1.0 / prior.weight**2)))
+        solution = cho_solve(cho_factor(A), rhs)
+        delta = solution[: 11 * n] * sigma_pi
+        weights = solution[11 * n :].reshape(n, F) * tau_sigma[:, None]
+        error = b - Y @ delta - np.einsum("kjf,jf->kj", Phi, weights)
+        noise = np.maximum(1.4826 * np.median(np.abs(error), axis=0), 1e-3 * tau_sigma)
+        trust = 1.0 / np.maximum(1.0, np.abs(error) / (_HUBER * noise))
+    return delta, weights / scale, error
+
+
+def predict(fitted: SemiParametric, run: Run) -> Array:
+    """Residual torque (m, n) N·m along a run, for the model with the corrected parameters."""
+    features = MemoryFeatures(run.q.shape[1], fitted.memory).run(run.q, run.qd, run.tau, run.dt)
+    predicted: Array = np.einsum("kjf,jf->kj", features, fitted.weights)
+    return predicted
+
+
+def _equations(model: RigidBodyModel, run: Run, memory: MemoryParams) -> tuple[Array, Array, Array]:
+    """Regressor, features and labels of one run, all through the same low-pass, at the rate of labels."""
+    y, _ = momentum.replay(model, run.q, run.qd, run.tau, run.dt)
+    every = max(1, round(1.0 / (momentum.LABEL_RATE * run.dt)))
+    features = MemoryFeatures(model.n, memory).run(run.q, run.qd, run.tau, run.dt)[:-1]
+    shape = features.shape
+    features = momentum.smooth(features.reshape(shape[0], -1), run.dt).reshape(shape)[::every]
+    q, qd = run.q[:-1], momentum.smooth(run.qd, run.dt)
+    qdd = (np.diff(qd, axis=0) / run.dt)[::every]
+    q, qd = np.ascontiguousarray(q[::every]), np.ascontiguousarray(qd[:-1][::every])
+    Y = np.array([model.inertial_regressor(*row) for row in zip(q, qd, qdd, strict=True)])
+    return Y, features, -momentum.smooth(y[1:], run.dt)[::every]
+
+
+def _sigma(model: RigidBodyModel, prior: Prior) -> Array:
+    """Prior standard deviations (11 n,) of the inertial parameters."""
+    n = model.n
+    links = model.inertial_parameters()[: 10 * n].reshape(n, 10)
+    sigma = np.empty((n, 10))
+    for j, link in enumerate(links):
+        mass = max(float(link[0]), 1e-3)
+        sigma[j, 0] = prior.mass * mass
+        sigma[j, 1:4] = prior.mass * np.abs(link[1:4]) + prior.com * mass
+        # Off-diagonal inertias may be zero in the nominal model and are not in a real link.
+        sigma[j, 4:] = prior.inertia * (np.abs(link[4:]) + 0.3 * np.mean(link[[4, 6, 9]]))
+    armature = np.asarray(model.inertial_parameters()[10 * n :])
+    return np.concatenate((sigma.ravel(), prior.armature * armature + 1e-9))
+
+
+def _real(model: RigidBodyModel, delta: Array) -> Array:
+    """As much of ``delta`` (11 n,), link by link, as leaves every link a real body."""
+    n = model.n
+    nominal = model.inertial_parameters()
+    kept = delta.copy()
+    for j in range(n):
+        link = slice(10 * j, 10 * j + 10)
+        while not np.linalg.eigvalsh(pseudo_inertia(nominal[link] + kept[link]))[0] > 0.0:
+            kept[link] *= 0.8
+            if np.abs(kept[link]).max() < 1e-9:
+                kept[link] = 0.0
+                break
+    kept[10 * n :] = np.maximum(kept[10 * n :], -0.5 * nominal[10 * n :])
+    return kept

@@ -1,0 +1,104 @@
+"""Pieces of recorded runs from which residual torque can be learnt: under command, moving freely, without gaps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from drivers.contract import ArmState
+from hil.telemetry.log import Log
+
+Array = npt.NDArray[np.float64]
+
+FREE_FORCE = 3.0
+"""Force at the sensor, N, above which something touches the tool."""
+AROUND = 0.25
+"""Time around a contact that is left out too, s."""
+SHORTEST = 2.0
+"""Pieces shorter than this are left out, s: filters need their time."""
+SETTLE = 0.3
+"""Beginning of each piece that is left out, s: torque is being taken over from the brakes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """One piece: ``q`` rad, ``qd`` rad/s, ``tau`` N·m, each (m, n), every ``dt`` s; ``name`` says where it is from."""
+
+    name: str
+    q: Array
+    qd: Array
+    tau: Array
+    dt: float
+
+    @property
+    def seconds(self) -> float:
+        return len(self.q) * self.dt
+
+
+def segments_of(log: Log) -> list[Segment]:
+    """The usable pieces of one log, in order; a new one begins with each motion, too: pieces are trajectories."""
+    rows = log.cycle
+    if len(rows) < 2:
+        return []
+    dt = float(np.median(np.diff(rows["t_ns"]))) * 1e-9
+    good = (rows["arm_state"] == int(ArmState.COMMANDED)) & (rows["arm_fresh"] == 1) & (rows["arm_valid"] == 1)
+    # The brakes are open and the torque is ours only where one was sent.
+    good &= np.isfinite(rows["tau_cmd"]).all(axis=1)
+    for name in ("q", "qd", "tau"):
+        good &= np.isfinite(rows[name]).all(axis=1)
+    good &= ~_touched(rows["wrench_ft"], dt)
+    steady = np.abs(np.diff(rows["t_ns"]) * 1e-9 - dt) < 0.1 * dt
+    begins = np.flatnonzero(~steady) + 1
+    motions = _motion_rows(log)
+    cuts = np.unique(np.concatenate(([0, len(rows)], begins, motions))).astype(int)
+    found = []
+    for first, last in itertools.pairwise(cuts):
+        for a, b in _runs(good[first:last]):
+            start, end = first + a + round(SETTLE / dt), first + b
+            if (end - start) * dt >= SHORTEST:
+                part = rows[start:end]
+                name = f"{log.path.name}, {(start * dt):.1f} to {(end * dt):.1f} s"
+                q, qd, tau = (np.array(part[key], dtype=np.float64) for key in ("q", "qd", "tau"))
+                found.append(Segment(name, q, qd, tau, dt))
+    return found
+
+
+def split(segments: Sequence[Segment], held_out: float = 0.25) -> tuple[list[Segment], list[Segment]]:
+    """Whole pieces for training and for judging, about ``held_out`` of the time for the latter.
+
+    Every fourth or so, beginning with the second, so that both see all kinds of motion.
+    """
+    train: list[Segment] = []
+    judge: list[Segment] = []
+    for segment in segments:
+        seen = sum(each.seconds for each in train)
+        kept = sum(each.seconds for each in judge)
+        share = (kept + segment.seconds) / (seen + kept + segment.seconds)
+        (judge if train and share <= 1.5 * held_out else train).append(segment)
+    return train, judge
+
+
+def _touched(wrench: Array, dt: float) -> npt.NDArray[np.bool_]:
+    """Rows near which the sensor felt a contact; nowhere in a cell without a sensor."""
+    force = np.linalg.norm(wrench[:, :3], axis=1)
+    touched = np.nan_to_num(force) > FREE_FORCE
+    reach = max(1, round(AROUND / dt))
+    near: npt.NDArray[np.bool_] = np.convolve(touched, np.ones(2 * reach + 1), mode="same") > 0.5
+    return near
+
+
+def _motion_rows(log: Log) -> Array:
+    """Rows at which a motion begins."""
+    ticks = [event.tick for event in log.events if event.kind == "motion"]
+    rows: Array = np.searchsorted(log.cycle["tick"], ticks).astype(np.float64)
+    return rows
+
+
+def _runs(good: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Stretches of True as (first, last + 1)."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], good.astype(np.int8), [0]))))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
