@@ -26,8 +26,8 @@ FLOOR = 0.45
 
 
 class Pendulum:
-    """Joint A2 lifts a weight of ``load`` N·m at the horizontal; dry ``friction`` N·m, a floor at ``floor`` rad. ``model``
-    is the part of the weight that the model knows."""
+    """Joint A2 lifts a weight of ``load`` N·m at the horizontal; dry ``friction`` N·m, a floor at ``floor`` rad;
+    ``model`` is the part of the weight that the model knows."""
 
     def __init__(self, load=40.0, friction=0.0, floor=-math.inf, model=1.0, qd=0.0, category=StopCategory.STOP_THEN_OFF,
                  q=0.6):  # fmt: skip
