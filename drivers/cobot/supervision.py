@@ -25,6 +25,11 @@ ERROR_FRAMES = 10
 """Error frames within :data:`MEMORY_NS` that are a disturbed line and not a plug being put in."""
 MEMORY_NS = 1_000_000_000
 _EMCY = struct.Struct("<HB5s")
+_ADAPTER = {
+    "bus-off": "the adapter is bus-off, or sees errors on the bus: it may neither send nor hear",
+    "passive": "the adapter is error-passive: more than 127 errors, nobody acknowledges its frames or they are destroyed",
+}
+"""What an adapter states of itself and must not, in words."""
 
 Key = tuple[ProblemKind, str]
 
@@ -222,17 +227,13 @@ class Supervision:
         elif not lasts:
             self.problems.pop(key, None)
 
-    def bus_off(self, bus: Bus, state: str) -> None:
-        """The adapter of ``bus`` states ``state``."""
+    def bus_state(self, bus: Bus, state: str) -> None:
+        """The adapter of ``bus`` states ``state``, see :meth:`drivers.cobot.bus.Bus.state`."""
         key = (ProblemKind.BUS, bus.name)
-        if state in ("bus-off", "passive"):
-            self.problems[key] = DeviceProblem(
-                ProblemKind.BUS,
-                bus.name,
-                f"the adapter is {state}",
-                "check the cable, both terminating resistors and the bit rate; then connect again",
-            )
-        elif state == "active":
+        if state in _ADAPTER:
+            remedy = "check the cable, both terminating resistors and the bit rate; then connect again"
+            self.problems[key] = DeviceProblem(ProblemKind.BUS, bus.name, _ADAPTER[state], remedy)
+        elif self.problems:
             self.problems.pop(key, None)
 
     def start(self, now_ns: int) -> None:
