@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from drivers.fri.modes import MODES
 from hil.cell import Cell
 from hil.cell.devices import CobotRobot, Robot
 from hil.cell.fri import FriLink

@@ -91,8 +91,8 @@ class StopController:
     """
 
     def __init__(self, limits: JointLimits, traits: ArmTraits, params: StopParams | None = None) -> None:
-        """Raises LimitsError where the arm's stop actions are incomplete, or where it is to be lowered and adds gravity by
-        itself: less of it could not be given then."""
+        """Raises LimitsError where the arm's stop actions are incomplete, or where an arm that is to be lowered adds
+        gravity by itself: less of it could not be given then."""
         missing = [category.value for category in StopCategory if category not in traits.stops]
         problems = [f"{traits.name} names no action for stop category {value}" for value in missing]
         if StopAction.LOWER in traits.stops.values() and "gravity" in traits.adds:

@@ -20,11 +20,11 @@ import os
 from pathlib import Path
 
 from drivers.cobot.bringup import NodeInfo, bring_up
-from drivers.cobot.bus import Bus, open_bus
+from drivers.cobot.bus import Bus
 from drivers.cobot.cia402 import CW_ENABLE_OPERATION, DriveState, Mode, Want
 from drivers.cobot.config import CobotConfig
 from drivers.cobot.exchange import Exchange
-from drivers.cobot.line import Line
+from drivers.cobot.line import Line, open_line
 from drivers.cobot.log import FrameLog
 from drivers.cobot.measurement import Measurement
 from drivers.cobot.model import Scales
@@ -128,18 +128,10 @@ class CobotArm:
             raise
 
     def _connect(self) -> None:
-        for load in self.config.loads():
-            if load.refused:
-                raise ConnectError(f"the planned load of the bus is too high: {load.refused}")
-        self._buses = []
-        for bus in self.config.buses:
-            self._buses.append(open_bus(bus))
-        now = self._ticks.now_ns()
         if self._log_folder is not None and self._log is None:
-            self._log = FrameLog(self._log_folder, now)
-        beat_ns = self.config.our_heartbeat_ms * 1_000_000
-        line = Line(self._buses, self.config.channel_of, self._ticks, beat_ns, self._log, self._idle_fd)
-        self._line = line
+            self._log = FrameLog(self._log_folder, self._ticks.now_ns())
+        self._line = line = open_line(self.config, self._ticks, self._log, self._idle_fd)
+        self._buses = line.buses
         self._reset([])
         watch = self._watch
         line.listener = watch.take
@@ -160,9 +152,6 @@ class CobotArm:
                 self._watch.operational = False
                 shut_down(line, self._infos, answering)
             self._let_go(line)
-        elif self._buses:
-            for bus in self._buses:
-                bus.close()
         self._buses = []
         if self._log is not None:
             self._log.close(self._ticks.now_ns())
@@ -202,8 +191,6 @@ class CobotArm:
             self.trouble = str(error)
             if self._line is not None:
                 self._let_go(self._line)
-            for bus in self._buses:
-                bus.close()
             self._session.state = ArmState.DISCONNECTED
 
     # Permission

@@ -27,7 +27,7 @@ MEMORY_NS = 1_000_000_000
 _EMCY = struct.Struct("<HB5s")
 _ADAPTER = {
     "bus-off": "the adapter is bus-off, or sees errors on the bus: it may neither send nor hear",
-    "passive": "the adapter is error-passive: more than 127 errors, nobody acknowledges its frames or they are destroyed",
+    "passive": "the adapter is error-passive: nobody acknowledges its frames, or they are destroyed",
 }
 """What an adapter states of itself and must not, in words."""
 

@@ -80,6 +80,24 @@ def test_reads_frames_acknowledgements_flags_and_bells(adapter: Adapter) -> None
     assert adapter.bus.garbled == 0
 
 
+def test_the_adapter_is_asked_for_its_flags(adapter: Adapter) -> None:
+    for flags, state in ((b"F80\r", "bus-off"), (b"F24\r", "passive"), (b"F04\r", "warning"), (b"F00\r", "active")):
+        adapter.heard()
+        adapter.bus.ask_state()
+        assert adapter.heard() == b"F\r"
+        adapter.say(flags)
+        assert adapter.bus.state() == state
+
+
+def test_an_adapter_that_knows_no_flags_is_not_asked_for_ever(adapter: Adapter) -> None:
+    adapter.heard()
+    for _ in range(20):
+        adapter.bus.ask_state()
+        adapter.say(b"\a")
+    assert adapter.heard() == 5 * b"F\r"
+    assert adapter.bus.state() == "unknown"
+
+
 def test_frames_cut_anywhere_arrive_whole(adapter: Adapter) -> None:
     text = b"t18180011223344556677\rt2827AABBCCDDEEFF01\rt70110F\r"
     for cut in range(len(text) + 1):
