@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import tty
 from collections.abc import Iterator
 
@@ -24,13 +25,18 @@ class Adapter:
         self.bus = SlcanBus(os.ttyname(self.slave))
 
     def heard(self) -> bytes:
-        try:
-            return os.read(self.master, 65536)
-        except BlockingIOError:
-            return b""
+        """All that was written; the kernel passes it on a moment later, in pieces of its own."""
+        out, poll = b"", select.poll()
+        poll.register(self.master, select.POLLIN)
+        while any(event & select.POLLIN for _, event in poll.poll(20)):
+            out += os.read(self.master, 65536)
+        return out
 
     def say(self, text: bytes) -> list[Frame]:
         os.write(self.master, text)
+        poll = select.poll()
+        poll.register(self.bus.fileno(), select.POLLIN)
+        poll.poll(1000)
         frames: list[Frame] = []
         self.bus.drain(frames)
         return frames
