@@ -421,7 +421,7 @@ class Session:
             self._come_to_rest()
             for _ in range(round(procedure.AFTER_STOP / self.dt)):  # brakes take their time to close
                 self.supervisor.step()
-        raise FaultError(machine.faults, self._buffer.take())
+        raise FaultError(machine.faults, self._buffer.take()) from self.supervisor.error
 
 
 def open(cell: str | Path | Cell, *, seed: int | None = None, real: bool = False) -> Session:

@@ -13,15 +13,7 @@ from rich.text import Text
 from hil.cell import Cell, CellError, load_cell, shipped_cells
 from hil.cell.devices import CobotRobot, Robot
 from hil.cell.limits import PRESETS
-
-# Paths and figures must not be wrapped by a guess at a pipe's width.
-_PIPE_WIDTH = 200
-
-
-def console() -> Console:
-    """Standard output, wide where it is not a terminal."""
-    plain = Console()
-    return plain if plain.is_terminal else Console(width=_PIPE_WIDTH, soft_wrap=True)
+from hil.cli.console import PIPE_WIDTH, console
 
 
 def cells() -> None:
@@ -59,7 +51,7 @@ def show_faults(error: CellError) -> None:
     """Every fault of a cell file, on standard error, first line as ``file:line`` so that editors can jump there."""
     err = Console(stderr=True)
     if not err.is_terminal:
-        err = Console(stderr=True, width=_PIPE_WIDTH, soft_wrap=True)
+        err = Console(stderr=True, width=PIPE_WIDTH, soft_wrap=True)
     for fault in error.faults:
         err.print(Text(f"{fault.file}:{fault.line}", style="bold"), Text(fault.key, style="cyan"))
         err.print(Text(f"    read     {fault.read}", style="red"))

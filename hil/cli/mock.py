@@ -10,7 +10,8 @@ import typer
 
 from drivers.errors import ConnectError
 from hil.cell import CellError, load_cell
-from hil.cli.cells import console, show_faults
+from hil.cli.cells import show_faults
+from hil.cli.console import console
 from hil.mocks import MockProcess, mock_config
 
 

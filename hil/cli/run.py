@@ -14,7 +14,8 @@ from rich.text import Text
 from drivers.errors import ConnectError
 from hil.build import check_plugins
 from hil.cell import Cell, CellError, CellRefused, load_cell, require_permission
-from hil.cli.cells import console, show_faults
+from hil.cli.cells import show_faults
+from hil.cli.console import console
 from hil.launch import Run, launch, operate
 from hil.motion import MotionError
 from hil.operation.place import PlaceError, running
