@@ -218,9 +218,8 @@ def _tare_wrench(
 
 
 def _check_held(supervisor: Supervisor, cell: Cell) -> Procedure:
-    """While the arm is held: the torque of its motors must be that of its weight, but for friction; a fault otherwise,
-    as the standstill check before enabling makes it."""
-    robot = cell.robot
+    """While the arm is held: the torque of its motors must be that of its weight, but for friction; else a fault."""
+    standstill = cell.robot.standstill
     tau: list[Array] = []
     while len(tau) < round(HELD_TIME / supervisor.parts.arm.traits.period):
         sample = supervisor.sample
@@ -230,10 +229,8 @@ def _check_held(supervisor: Supervisor, cell: Cell) -> Procedure:
     sample, dyn = supervisor.sample, supervisor.dyn
     if sample is None or dyn is None:
         return
-    tolerance = array(robot.standstill.tolerance_abs)
-    faults = check_standstill(
-        np.mean(tau, axis=0), dyn.g, tolerance, robot.standstill.tolerance_rel, tick=sample.seq, t_ns=sample.t_ns
-    )
+    mean, tolerance = np.mean(tau, axis=0), array(standstill.tolerance_abs)
+    faults = check_standstill(mean, dyn.g, tolerance, standstill.tolerance_rel, tick=sample.seq, t_ns=sample.t_ns)
     if faults:
         supervisor.trip(faults)
         yield

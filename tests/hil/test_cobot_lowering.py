@@ -52,7 +52,8 @@ class Raised:
         truth, model = self.session.truth(), self.session.model
         q, qd = truth["q"][self.begin :], truth["qd"][self.begin :]
         z = np.array([model.update(row.copy(), np.zeros(6)).x[2] for row in q[::20]])
-        return {"qd": float(np.abs(qd).max()), "vz": float(-np.diff(z).min() / 0.02), "drop": self.height - float(z[-1])}
+        sinking = float(-np.diff(z).min() / 0.02)
+        return {"qd": float(np.abs(qd).max()), "vz": sinking, "drop": self.height - float(z[-1])}
 
 
 def test_a_cell_without_brakes_is_lowered(cell: Cell) -> None:
