@@ -192,7 +192,7 @@ class Session:
         self._require(State.READY)
         if not self.supervisor.checked:
             raise SessionError("cannot enable: call bring_up() first (standstill check and tare)")
-        return self._follow(procedure.enable(self.supervisor))
+        return self._follow(procedure.enable(self.supervisor, self.cell))
 
     def acknowledge(self) -> None:
         """Clear the latched fault. The arm stays stopped; ``bring_up()`` and ``enable()`` start anew."""

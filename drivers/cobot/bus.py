@@ -58,12 +58,12 @@ class Bus(Protocol):
         """Append everything that has arrived to ``frames``."""
         ...
 
-    def state(self) -> str:
-        """``active``, ``passive``, ``bus-off`` as the adapter states it; ``unknown`` where it cannot."""
+    def ask_state(self) -> None:
+        """Make :meth:`state` new, where the adapter must be asked for it; the answer comes with later frames."""
         ...
 
-    def request_flags(self) -> None:
-        """Ask the adapter for its state where that takes a message; :meth:`state` knows it when it was drained."""
+    def state(self) -> str:
+        """``active``, ``warning``, ``passive``, ``bus-off`` as the adapter states it; ``unknown`` where it cannot."""
         ...
 
     def close(self) -> None:
@@ -170,8 +170,8 @@ class PythonCanBus:
                 kind = EXTENDED
             frames.append((message.arbitration_id, message.data, kind))
 
-    def request_flags(self) -> None:
-        """Nothing to ask: :meth:`state` knows."""
+    def ask_state(self) -> None:
+        pass  # :meth:`state` asks the interface itself
 
     def state(self) -> str:
         # Most interfaces return ACTIVE whatever happens (python-can's own default), so that word proves nothing.

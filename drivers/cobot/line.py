@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import canopen
 
-from drivers.cobot.bus import DATA, Bus, Frame, Outgoing
+from drivers.cobot.bus import DATA, Bus, Frame, Outgoing, open_bus
 from drivers.cobot.codes import OPERATIONAL
+from drivers.cobot.config import CobotConfig
 from drivers.cobot.log import FrameLog
 from drivers.cobot.pdo import HEARTBEAT_BASE
 from drivers.contract import Ticks
@@ -146,6 +147,23 @@ class Line:
             self._epoll = None
         for bus in self.buses:
             bus.close()
+
+
+def open_line(config: CobotConfig, ticks: Ticks, log: FrameLog | None, idle_fd: int) -> Line:
+    """Open every channel of ``config``, all or none. Raises ConnectError, for a planned load that is too high as
+    well."""
+    for load in config.loads():
+        if load.refused:
+            raise ConnectError(f"the planned load of the bus is too high: {load.refused}")
+    buses: list[Bus] = []
+    try:
+        for bus in config.buses:
+            buses.append(open_bus(bus))
+    except ConnectError:
+        for opened in buses:
+            opened.close()
+        raise
+    return Line(buses, config.channel_of, ticks, config.our_heartbeat_ms * 1_000_000, log, idle_fd)
 
 
 class FedNetwork(canopen.Network):

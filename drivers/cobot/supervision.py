@@ -29,6 +29,11 @@ STATE_NS = 100_000_000
 _BUS_OFF_CLASS = 0x40
 """Bit of an error frame's identifier, as python-can takes it over from SocketCAN (linux/can/error.h)."""
 _EMCY = struct.Struct("<HB5s")
+_ADAPTER = {
+    "bus-off": "the adapter is bus-off, or sees errors on the bus: it may neither send nor hear",
+    "passive": "the adapter is error-passive: nobody acknowledges its frames, or they are destroyed",
+}
+"""What an adapter states of itself and must not, in words."""
 
 Key = tuple[ProblemKind, str]
 
@@ -75,7 +80,7 @@ class Supervision:
             self._error_times.append(now_ns)
             del self._error_times[:-ERROR_FRAMES]
             if can_id & _BUS_OFF_CLASS:
-                self.bus_off(self._buses[channel], "bus-off")
+                self.bus_state(self._buses[channel], "bus-off")
             return
         if kind in (REMOTE, EXTENDED):
             self._reject("remote" if kind == REMOTE else "extended_id")
@@ -152,7 +157,7 @@ class Supervision:
         if data.missing and self.operational and now_ns >= self._ask_ns:
             self._ask_ns = now_ns + STATE_NS
             for bus in self._buses:
-                bus.request_flags()  # what is known when the SYNCs are counted
+                bus.ask_state()  # what is known when the SYNCs are counted
         for joint, answered in enumerate(data.answered):
             if answered:
                 if missed[joint]:
@@ -261,17 +266,13 @@ class Supervision:
         elif not lasts:
             self.problems.pop(key, None)
 
-    def bus_off(self, bus: Bus, state: str) -> None:
-        """The adapter of ``bus`` states ``state``."""
+    def bus_state(self, bus: Bus, state: str) -> None:
+        """The adapter of ``bus`` states ``state``, see :meth:`drivers.cobot.bus.Bus.state`."""
         key = (ProblemKind.BUS, bus.name)
-        if state in ("bus-off", "passive"):
-            self.problems[key] = DeviceProblem(
-                ProblemKind.BUS,
-                bus.name,
-                f"the adapter is {state}",
-                "check the cable, both terminating resistors and the bit rate; then connect again",
-            )
-        elif state == "active":
+        if state in _ADAPTER:
+            remedy = "check the cable, both terminating resistors and the bit rate; then connect again"
+            self.problems[key] = DeviceProblem(ProblemKind.BUS, bus.name, _ADAPTER[state], remedy)
+        elif self.problems:
             self.problems.pop(key, None)
 
     def start(self, now_ns: int) -> None:

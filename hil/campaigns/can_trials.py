@@ -142,7 +142,7 @@ def _reach(rig: Rig) -> None:
     def approach() -> Procedure:
         yield from connect(supervisor)
         yield from check_and_tare(supervisor, rig.cell, RunResult())
-        yield from enable(supervisor)
+        yield from enable(supervisor, rig.cell)
         supervisor.start(build_motion("sweep", rig.cell))
         yield from wait(supervisor, TOP_SPEED)
 

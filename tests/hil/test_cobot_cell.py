@@ -12,6 +12,7 @@ import pytest
 from drivers.cobot.arm import CobotArm
 from drivers.contract import ArmState
 from hil.cell import Cell, CellError, load_cell, shipped_cells
+from hil.launch import launch
 from hil.motion import JointSinusoids
 from hil.session import FaultError, Session
 from safety.faults import FaultCode
@@ -77,6 +78,36 @@ def test_two_channels_carry_a_kilohertz(cell_of: Callable[..., Cell]) -> None:
     swaps = {f"{{node: {node}, ": f"{{node: {node}, channel: 1, " for node in (4, 5, 6)}
     cell = cell_of(**{line: line + line, "cycle_ms: 2 ": "cycle_ms: 1 ", **swaps})
     assert cell.robot.period == 0.001
+
+
+@pytest.mark.parametrize("name", ["cobot_slcan", "cobot_two_channels"])
+def test_the_other_shipped_cells_run_on_their_wires(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brought up, enabled and held on a pseudo-terminal, and on two channels at 1 kHz: no answer is lost."""
+    monkeypatch.chdir(tmp_path)
+    with Session(load_cell(name)) as session:
+        arm = session.supervisor.parts.arm
+        assert isinstance(arm, CobotArm)
+        session.bring_up()
+        session.enable()
+        session.step(50)
+        health = arm.health()
+        assert (health.gaps, health.late, health.problems) == (0, 0, ())
+        assert session.dt == (0.001 if name == "cobot_two_channels" else 0.002)
+        assert [bus.interface for bus in arm.config.buses] == (
+            ["udp_multicast"] * 2 if name == "cobot_two_channels" else ["slcan"]
+        )
+
+
+@pytest.mark.accept
+@pytest.mark.parametrize("name", ["cobot", "cobot_slcan", "cobot_two_channels"])
+def test_every_shipped_cell_demonstrates_its_motions(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cell = load_cell(name)
+    ended = launch(cell, list(cell.motions), tmp_path / "runs", paced=False)
+    assert ended.ok, ended.outcome
+    assert ended.mock["standing"]
 
 
 def test_brought_up_moved_stopped_and_nothing_lost(session: Session) -> None:
