@@ -91,7 +91,7 @@ CASES: dict[FaultCode, Case] = {
     CODES.COMMAND_NOT_FINITE: Case(lambda k, sample, dyn: marked(second=NAN)),
     CODES.NOT_PERMITTED: Case(),
     CODES.NOT_COMMANDED: Case(sets(state=ArmState.READY)),
-    CODES.MODEL_NOT_FINITE: Case(breaking(lambda sample, dyn: dyn.g.fill(NAN))),
+    CODES.MODEL_NOT_FINITE: Case(breaking(lambda sample, dyn: setattr(dyn, "g", np.full(7, NAN)))),
     CODES.ACCEPTED_UNKNOWN: Case(sets(tau_accepted_lo=np.full(7, NAN))),
     CODES.TORQUE_MAGNITUDE: Case(lambda k, sample, dyn: marked(0.6), overrides={"tau_cmd_max": 0.5}),
     CODES.TORQUE_TOTAL: Case(total, overrides={"total_margin": heavy()}),
