@@ -131,7 +131,8 @@ hil down
 - **Faults latch.** `hil status` says which, why and what to do; `hil ack` acknowledges, and is refused while a device
   is missing.
 - **Devices come back.** A closed robot session, an unplugged sensor or a mock that was started anew leave the cell
-  stopped, faulted if it was enabled. It opens the sensor again, step by step between cycles, and once everything is
+  stopped, faulted if it was enabled. The robot application opens the session again (on a cabinet: start it anew; a
+  mock's does it by itself after 5 s), the cell opens the sensor, step by step between cycles, and once everything is
   back (and the fault, if any, acknowledged) it does the standstill check and the tare anew and is ready. So touch
   nothing then, as with any tare.
 - **Every way out stops the arm.** `hil down`, Ctrl-C, SIGTERM and the death of `hil run` itself brake it and take the
