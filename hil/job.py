@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 LOG_NAME = "run.mcap"
-REPORT_NAME = "report.html"
 CELL_NAME = "cell.yaml"
 OUTCOME_NAME = "outcome.json"
 

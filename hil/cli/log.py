@@ -80,6 +80,24 @@ def plot(
             _fail(f"{file} holds no rows to draw: the run ended before the first cycle was recorded")
 
 
+@app.command()
+def report(
+    file: FileArgument,
+    out: Annotated[Path | None, typer.Option(help="HTML file to write (default: beside the log).")] = None,
+) -> None:
+    """Write the report of a log, a session's too: one HTML file, as `hil run` leaves it."""
+    from hil.report import verdict_table
+    from hil.report.files import report_log, report_name, stride
+
+    with _plain_errors():
+        # A missing file is told by the reader, in its own words.
+        log = _open(file, stride(file) if file.is_file() else 1)
+        target = out if out is not None else file.with_name(report_name(file))
+        rows = report_log(log, target)
+        console.print(verdict_table(rows))
+        console.print(f"{target}", soft_wrap=True, markup=False)
+
+
 class Format(StrEnum):
     """What ``hil log export`` writes."""
 

@@ -88,7 +88,7 @@ def test_a_session_that_a_planned_fault_closes_is_opened_by_the_application(run:
     else:
         run.until_in(S.READY)
     controller = run.mock.controller
-    delay = 3500 if held else 700  # a stop without a word from the robot is given up after three seconds
+    delay = 3500 if held else 1200  # a stop without a word from the robot is given up after three seconds
     controller._config = replace(controller._config, reopen_delay=delay * 1e-3)
     closed = run.inject("session_close", "iiwa")
     run.until_in(S.FAULTED_OFFLINE if held else S.OFFLINE, within=3000)
