@@ -147,7 +147,7 @@ def test_the_message_names_every_fault(text: str, tmp_path: Path) -> None:
     with pytest.raises(CellError) as caught:
         load_cell(path)
     message = str(caught.value)
-    assert message.startswith("2 faults in the cell file; nothing was started:")
+    assert message.startswith("2 mistakes in the cell file; nothing was started:")
     assert re.search(rf"{path}:\d+: tool\.mass: read 'heavy'; allowed: a number", message)
     assert re.search(rf"{path}:\d+: mock\.seed: read -1; allowed: 0 or more", message)
 

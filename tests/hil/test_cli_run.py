@@ -60,6 +60,7 @@ def test_a_fault_ends_with_its_explanation_and_1(cell: Path, tmp_path: Path) -> 
     cell.write_text(yaml.safe_dump(content), encoding="utf-8")
     done = hil("run", str(cell), "--motion", "nod", "--fast", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
+    assert "On purpose: drop of iiwa at tick 1500 for 40 ticks." in done.stdout
     assert re.search(r"age of the robot's state: 0\.00\d+ s", done.stdout)
     assert "likely causes:" in done.stdout
     assert "what to do:" in done.stdout
