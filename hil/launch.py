@@ -159,7 +159,7 @@ def operate(
         )
         with _Patience() as patience:
             outcome = _follow(job, folder, progress, patience, notes, watch)
-            state = _last_word(mock, folder, notes)
+            state = _last_word(mock, folder, notes, keep=bool(_logs(folder)))
             verdict, report = _reports(folder, outcome, notes)
     finally:
         mock.close()
@@ -264,8 +264,8 @@ def _follow(
     return outcome
 
 
-def _last_word(mock: MockProcess, folder: Path, notes: list[str]) -> dict[str, Any]:
-    """Let the world run until the arm stands, keep its truth, and hear how things ended."""
+def _last_word(mock: MockProcess, folder: Path, notes: list[str], keep: bool = True) -> dict[str, Any]:
+    """Let the world run until the arm stands, keep its truth (unless there is no log beside it), hear how it ended."""
     try:
         mock.control.run_out()
         state = {**mock.control.state(), **mock.control.truth()}
@@ -273,6 +273,8 @@ def _last_word(mock: MockProcess, folder: Path, notes: list[str]) -> dict[str, A
         how = mock.ended or f"the mock process does not answer ({error})"
         notes.append(f"{how}; how the arm ended is unknown")
         return {}
+    if not keep:
+        return state
     try:
         mock.control.truth_save(folder / TRUTH_NAME)
     except ControlError as error:
@@ -295,9 +297,14 @@ def _report(path: Path, outcome: Outcome | None, notes: list[str]) -> tuple[list
         return [first, *verdict_rows(summarise(log))], None
 
 
+def _logs(folder: Path) -> list[Path]:
+    """``run.mcap``, ``run_2.mcap`` …, as they were begun."""
+    return sorted(folder.glob(f"{Path(LOG_NAME).stem}*.mcap"), key=lambda path: (len(path.name), path.name))
+
+
 def _reports(folder: Path, outcome: Outcome | None, notes: list[str]) -> tuple[list[VerdictRow], Path | None]:
     """The verdict on the last log of an operated cell, and its report; a report of each of the others, up to a few."""
-    logs = sorted(folder.glob(f"{LOG_NAME.partition('.')[0]}*.mcap"), key=lambda path: (len(path.name), path.name))
+    logs = _logs(folder)
     if not logs:
         recorded = VerdictRow("recorded", "nothing: recording was off; `hil record on` begins a log")
         return [_outcome_row(outcome), recorded], None

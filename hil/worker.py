@@ -105,7 +105,7 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
         stack.callback(publisher.close)
         meta = Path(job.control_dir) / "meta.json"
         _write_meta(meta, job, cell, hello, placement, parts.arm.traits.torque_side)
-        recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta)
+        recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta, idle=not job.recording)
         stack.callback(_end, recorder, publisher)
         if not publisher.wait_for_recorder(RECORDER_TIMEOUT):
             raise DriverError(f"the recorder did not start within {RECORDER_TIMEOUT:.0f} s; look for its message above")

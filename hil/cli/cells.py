@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -21,7 +22,13 @@ _PIPE_WIDTH = 200
 def console() -> Console:
     """Standard output, wide where it is not a terminal."""
     plain = Console()
-    return plain if plain.is_terminal else Console(width=_PIPE_WIDTH, soft_wrap=True)
+    return plain if plain.is_terminal else Console(width=_pipe_width(), soft_wrap=True)
+
+
+def _pipe_width() -> int:
+    """``COLUMNS`` where somebody has set it."""
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() and int(asked) else _PIPE_WIDTH
 
 
 def cells() -> None:
@@ -59,7 +66,7 @@ def show_faults(error: CellError) -> None:
     """Every mistake of a cell file, on standard error, first line as ``file:line`` so that editors can jump there."""
     err = Console(stderr=True)
     if not err.is_terminal:
-        err = Console(stderr=True, width=_PIPE_WIDTH, soft_wrap=True)
+        err = Console(stderr=True, width=_pipe_width(), soft_wrap=True)
     for fault in error.faults:
         err.print(Text(f"{fault.file}:{fault.line}", style="bold"), Text(fault.key, style="cyan"))
         err.print(Text(f"    read     {fault.read}", style="red"))

@@ -124,10 +124,13 @@ def export(
     target = out if out is not None else file.with_name(f"{file.stem}-{channel.strip('/')}.{form}")
     with _plain_errors():
         rows, width = (_csv if form is Format.csv else _parquet)(file, channel, target, every)
-        count = f"{rows} rows of {width} columns"
+        count = f"{rows} {'event' if channel == '/events' else 'row'}{'s' * (rows != 1)} of {width} columns"
         if is_replaceable(target):
-            size = f"{target.stat().st_size / 1e6:.1f} MB, every number exact to its last bit"
-            console.print(f"{target}: {count}, {size}; --every N thins it out", soft_wrap=True, markup=False)
+            size = target.stat().st_size
+            said = f"{count}, {size / 1e6:.1f} MB" if size >= 1e5 else f"{count}, {size / 1e3:.1f} kB"
+            if channel != "/events":
+                said += ", every number exact to its last bit; --every N thins it out"
+            console.print(f"{target}: {said}", soft_wrap=True, markup=False)
         else:
             errors.print(count, markup=False)  # standard output may be where the rows went
 

@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from hil.cell import load_cell, shipped_cells
-from hil.cli.cells import cells, check
+from hil.cli.cells import cells, check, console
 
 runner = CliRunner()
 
@@ -57,6 +57,12 @@ def test_check_names_what_goes_wrong_on_purpose(app: typer.Typer, tmp_path: Path
     assert "on purpose" in said
     assert "nan tau A3 of iiwa at tick 7000; stuck wrench component 3 of ft at tick 8000 for 50 ticks" in said
     assert "session_close of iiwa at tick 9000" in said
+
+
+@pytest.mark.parametrize(("asked", "widest"), [("90", 90), ("", 200), ("0", 200), ("wide", 200)])
+def test_columns_bind_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch, asked: str, widest: int) -> None:
+    monkeypatch.setenv("COLUMNS", asked)
+    assert console().width == widest
 
 
 def test_check_dump_is_a_cell_file(app: typer.Typer, tmp_path: Path) -> None:

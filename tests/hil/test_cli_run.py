@@ -92,6 +92,12 @@ def test_a_cell_in_operation_leaves_a_report(cell: Path, tmp_path: Path) -> None
     assert f"report: runs/{folder.name}/report.html" in said
 
 
+def test_without_a_record_there_is_none(cell: Path, tmp_path: Path) -> None:
+    folder, said = operated(str(cell), "--no-record", cwd=tmp_path)
+    assert {p.name for p in folder.iterdir()} == {"cell.yaml", "job.json", "outcome.json"}
+    assert "recording was off" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
