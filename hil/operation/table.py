@@ -149,8 +149,8 @@ hil down
   or a tare is refused while something is held that the model does not carry, since a tare would hide it; while it
   carries the payload, the tare made before stays in force, and the wrench sensor must find the payload as heavy as
   declared.
-- **Recording** begins with the cell (about 0.7 MB/s) unless it is run with `--no-record`, which makes no log; `hil record
-  off` completes the log, `hil record on` begins the next one in the same folder. When the cell goes down each log (of
+- **Recording** begins with the cell (about 0.7 MB/s) unless it is run with `--no-record`, which makes no log; `hil
+  record off` completes it, `hil record on` begins the next one in the same folder. When the cell goes down each log (of
   many, the last five) gets its report: `report.html`, `report_2.html` … Of a log of hours it looks at each k-th row
   and says so.
 
