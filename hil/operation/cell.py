@@ -142,6 +142,11 @@ class OperatedCell:
         """The standstill check and the tare hold: neither a fault nor a lost device has made them void."""
         return self.supervisor.checked
 
+    @property
+    def motions(self) -> tuple[Motion, ...]:
+        """Every motion of the cell file."""
+        return tuple(self._motions.values())
+
     # The endless procedure
 
     def cycles(self) -> Procedure:
