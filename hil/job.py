@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 LOG_NAME = "run.mcap"
-REPORT_NAME = "report.html"
 CELL_NAME = "cell.yaml"
 OUTCOME_NAME = "outcome.json"
 
@@ -36,7 +35,7 @@ class Job:
     realtime: bool = False
     """By the wall clock, as on a real robot, instead of in lockstep with the mock cell."""
     recording: bool = True
-    """Of an operated cell: record from the beginning."""
+    """Record from the beginning; an operated cell need not."""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1)

@@ -23,14 +23,17 @@ from pathlib import Path
 from typing import Any
 
 from hil.cell import Cell
-from hil.job import CELL_NAME, LOG_NAME, REPORT_NAME, Job, Outcome
+from hil.job import CELL_NAME, LOG_NAME, Job, Outcome
 from hil.mocks import ControlError, MockProcess, ending, mock_config
-from hil.report import Summary, VerdictRow, summarise, verdict_rows, write_report
-from hil.telemetry.log import LogError, read_log
+from hil.report import VerdictRow, summarise, verdict_rows
+from hil.report.files import read_bounded, report_log, report_name
+from hil.telemetry.log import LogError
 
 TRUTH_NAME = "truth.npz"
 """What the mock's physics knows and no sensor tells: for scoring observers."""
 
+REPORTS = 4
+"""Logs of one operated cell, beside its last one, that get a report when it goes down; each takes seconds."""
 WATCH_MS = 200
 """Pause between two looks at the mock of an operated cell."""
 
@@ -48,11 +51,15 @@ class Run:
     report: Path | None
     notes: list[str]
     """What else a person should know: processes that died, files that could not be written."""
+    operated: bool = False
+    """By verbs: a fault that was acknowledged stands in the verdict, and the cell went down in order all the same."""
 
     @property
     def ok(self) -> bool:
-        """Finished, recorded, and nothing in the verdict failed."""
-        return self.outcome is not None and self.outcome.finished and all(r.ok is not False for r in self.verdict)
+        """Finished and, unless it was operated, recorded, with nothing in the verdict that failed."""
+        if self.outcome is None or not self.outcome.finished:
+            return False
+        return self.operated or all(r.ok is not False for r in self.verdict)
 
 
 def run_folder(base: Path) -> Path:
@@ -105,7 +112,7 @@ def launch(
         with _Patience() as patience:
             outcome = _follow(job, folder, progress, patience, notes)
             state = _last_word(mock, folder, notes)
-            verdict, report = _report(cell, folder, outcome, notes)
+            verdict, report = _report(folder / LOG_NAME, outcome, notes)
     finally:
         mock.close()
     return Run(folder, outcome, state, verdict, report, notes)
@@ -152,10 +159,11 @@ def operate(
         )
         with _Patience() as patience:
             outcome = _follow(job, folder, progress, patience, notes, watch)
-            state = _last_word(mock, folder, notes)
+            state = _last_word(mock, folder, notes, keep=bool(_logs(folder)))
+            verdict, report = _reports(folder, outcome, notes)
     finally:
         mock.close()
-    return Run(folder, outcome, state, [_outcome_row(outcome)], None, notes)
+    return Run(folder, outcome, state, verdict, report, notes, operated=True)
 
 
 class _Patience:
@@ -256,8 +264,8 @@ def _follow(
     return outcome
 
 
-def _last_word(mock: MockProcess, folder: Path, notes: list[str]) -> dict[str, Any]:
-    """Let the world run until the arm stands, keep its truth, and hear how things ended."""
+def _last_word(mock: MockProcess, folder: Path, notes: list[str], keep: bool = True) -> dict[str, Any]:
+    """Let the world run until the arm stands, keep its truth (unless there is no log beside it), hear how it ended."""
     try:
         mock.control.run_out()
         state = {**mock.control.state(), **mock.control.truth()}
@@ -265,6 +273,8 @@ def _last_word(mock: MockProcess, folder: Path, notes: list[str]) -> dict[str, A
         how = mock.ended or f"the mock process does not answer ({error})"
         notes.append(f"{how}; how the arm ended is unknown")
         return {}
+    if not keep:
+        return state
     try:
         mock.control.truth_save(folder / TRUTH_NAME)
     except ControlError as error:
@@ -272,22 +282,39 @@ def _last_word(mock: MockProcess, folder: Path, notes: list[str]) -> dict[str, A
     return state
 
 
-def _report(
-    cell: Cell, folder: Path, outcome: Outcome | None, notes: list[str]
-) -> tuple[list[VerdictRow], Path | None]:
-    rows = [_outcome_row(outcome)]
+def _report(path: Path, outcome: Outcome | None, notes: list[str]) -> tuple[list[VerdictRow], Path | None]:
+    """The verdict on one log, and the report beside it."""
+    first = _outcome_row(outcome)
     try:
-        log = read_log(folder / LOG_NAME)
-    except LogError as error:
-        return [*rows, VerdictRow("log", str(error), "readable", False)], None
-    summary: Summary = summarise(log)
-    rows += verdict_rows(summary)
-    title = f"{cell.name} on mocks" if cell.mocks else cell.name
+        log = read_bounded(path)
+    except (LogError, OSError) as error:
+        return [first, VerdictRow("log", str(error), "readable", False)], None
+    out = path.with_name(report_name(path))
     try:
-        return rows, write_report(log, folder / REPORT_NAME, title=title, verdict=rows, summary=summary)
+        return report_log(log, out, [first]), out
     except OSError as error:
-        notes.append(f"{REPORT_NAME} could not be written: {error}")
-        return rows, None
+        notes.append(f"{out.name} could not be written: {error}")
+        return [first, *verdict_rows(summarise(log))], None
+
+
+def _logs(folder: Path) -> list[Path]:
+    """``run.mcap``, ``run_2.mcap`` …, as they were begun."""
+    return sorted(folder.glob(f"{Path(LOG_NAME).stem}*.mcap"), key=lambda path: (len(path.name), path.name))
+
+
+def _reports(folder: Path, outcome: Outcome | None, notes: list[str]) -> tuple[list[VerdictRow], Path | None]:
+    """The verdict on the last log of an operated cell, and its report; a report of each of the others, up to a few."""
+    logs = _logs(folder)
+    if not logs:
+        recorded = VerdictRow("recorded", "nothing: recording was off; `hil record on` begins a log")
+        return [_outcome_row(outcome), recorded], None
+    for path in logs[:-1][-REPORTS:]:
+        _, report = _report(path, outcome, notes)
+        if report is not None:
+            notes.append(f"{path.name}: {report.name}")
+    if (left := len(logs) - 1 - REPORTS) > 0:
+        notes.append(f"{left} earlier logs have no report; `hil log report FILE` makes one")
+    return _report(logs[-1], outcome, notes)
 
 
 def _outcome_row(outcome: Outcome | None) -> VerdictRow:

@@ -117,6 +117,7 @@ def _iiwa(fri: FriLink, gripper: FriIoGripper | None) -> IiwaConfig:
         receive_multiplier=fri.receive_multiplier,
         ios=(*inputs, *outputs),
         moment_order=fri.moment_order,
+        reopens=True,
     )
 
 

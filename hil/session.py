@@ -24,6 +24,7 @@ from estimators.rigid_body import Dynamics, RigidBodyModel
 from hil import guiding, procedure
 from hil.build import build_model, build_motion, build_parts, check_motion
 from hil.cell import Cell, load_cell, require_permission
+from hil.code import code_of
 from hil.control.base import Controller
 from hil.control.free_drive import FreeDriveParams, SpeedCap
 from hil.cycle import Estimate
@@ -77,6 +78,7 @@ class Session:
         self._closed = False
         self._log: SessionLog | None = None
         self._told: FaultReport | None = None
+        self._code: dict[str, str] = {}
         self._host = MockHere(mock_config(cell, seed=seed))
         try:
             self._parts = parts = build_parts(
@@ -90,6 +92,9 @@ class Session:
             self._writer = SessionWriter(self._buffer)
             self.supervisor = Supervisor(parts, self._writer)
             """For what this class does not offer; it keeps every guarantee of its own."""
+            for each in parts.controllers.values():
+                self._tell_code("controller", each)
+            self._tell_code("observer", parts.observer)
             open_devices(parts)
             point_at(self._host.control, parts.arm)
         except BaseException:
@@ -230,6 +235,7 @@ class Session:
         if made.kind == "joint":
             made.start(self.sample.q, self.dyn.x, self.dyn.R)
             check_motion(made, self.cell)
+        self._tell_code("motion", made)
         self._ask(lambda: self.supervisor.start(made))
 
     def run(self, motion: Motion | str) -> Trace:
@@ -286,12 +292,15 @@ class Session:
         """From the next motion of its kind on, follow references with ``controller``."""
         self._check()
         own = check_controller(controller)
+        self._tell_code("controller", own)
         self._parts.controllers[own.kind] = own
 
     def observe(self, observer: Observer) -> None:
         """Estimate external torque with ``observer`` from now on. Only before ``enable()``; ``bring_up()`` tares it."""
         self._require(State.OFFLINE, State.READY)
-        self._parts.observer = check_observer(observer)
+        own = check_observer(observer)
+        self._tell_code("observer", own)
+        self._parts.observer = own
         self.supervisor.checked = False
 
     def free_drive(
@@ -322,6 +331,12 @@ class Session:
         self._check()
         return self._follow(procedure.stop(self.supervisor, category))
 
+    def _tell_code(self, what: str, made: object) -> None:
+        """An event that says which class of the user's is in use from now on; nothing for the toolkit's own."""
+        if text := code_of(what, made):
+            self._code[f"{what} {getattr(made, 'kind', '')}"] = text
+            self._writer.event("code", text)
+
     def record(self, path: str | Path | None) -> None:
         """Write a log of every cycle from now on, as ``hil run`` does; None ends it (and so does closing)."""
         if self._log is not None:
@@ -333,6 +348,8 @@ class Session:
             self._check()
             self._log = SessionLog(Path(path), self.cell, self._host.control.hello())
             self._writer.log = self._log.writer
+            for text in self._code.values():
+                self._log.writer.event("code", text)
 
     # The end
 

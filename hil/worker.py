@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from estimators.errors import EstimatorError  # noqa: E402
 from hil.build import build_motion, build_parts  # noqa: E402
 from hil.cell import Cell, CellError, load_cell, require_permission  # noqa: E402
 from hil.cell.parts import array  # noqa: E402
+from hil.code import code_of  # noqa: E402
 from hil.job import CELL_NAME, LOG_NAME, OUTCOME_NAME, Job, Outcome, ProgressPipe  # noqa: E402
 from hil.mocks import ControlError, MockLink, overlay_starter, point_at  # noqa: E402
 from hil.motion import Motion, MotionError  # noqa: E402
@@ -105,7 +106,7 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
         stack.callback(publisher.close)
         meta = Path(job.control_dir) / "meta.json"
         _write_meta(meta, job, cell, hello, placement, parts.arm.traits.torque_side)
-        recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta)
+        recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta, idle=not job.recording)
         stack.callback(_end, recorder, publisher)
         if not publisher.wait_for_recorder(RECORDER_TIMEOUT):
             raise DriverError(f"the recorder did not start within {RECORDER_TIMEOUT:.0f} s; look for its message above")
@@ -116,6 +117,7 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
         supervisor = Supervisor(parts, writer)
         if placement is not None:
             writer.event("realtime", f"by the wall clock: {describe(placement.grants)}")
+        tell_code(writer, [*parts.controllers.values()], [parts.observer], motions)
         result = RunResult()
         stack.enter_context(collector_off())
 
@@ -141,6 +143,7 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
                     reconnect=reconnect,
                     grants=None if placement is None else placement.grants,
                 )
+                tell_code(writer, motions=operated.motions)
                 result = operated.result
                 server = OperationServer(claim.cell.control, operated.handle)
                 stack.callback(server.close)
@@ -153,6 +156,18 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
         alive = publisher.recorder_alive
         recorded = publisher.close() and alive
         return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, link.lost, placement))
+
+
+def tell_code(
+    writer: RememberingWriter,
+    controllers: Iterable[object] = (),
+    observers: Iterable[object] = (),
+    motions: Iterable[object] = (),
+) -> None:
+    """Events that say which classes of the user's drive this run."""
+    for what, made in (("controller", controllers), ("observer", observers), ("motion", motions)):
+        for text in filter(None, (code_of(what, each) for each in made)):
+            writer.event("code", text)
 
 
 def _end(process: subprocess.Popen[bytes], publisher: Publisher) -> None:

@@ -68,6 +68,9 @@ class IiwaConfig:
     sync_timeout: float = 5.0
     mirror_tolerance: float = 1.0e-4
     reopen_delay: float = 5.0
+    """From the end of a session to the earliest next one, s."""
+    reopens: bool = False
+    """The robot application opens the next session by itself as soon as it may after a planned ``session_close``."""
     axis_delta: float = math.radians(10.0)
     """Largest distance between commanded and measured position."""
     overlay_max: Vector | None = None

@@ -9,8 +9,11 @@ from sim_mocks.ft import BotaDevice
 from sim_mocks.iiwa import FriController
 
 
-def act_iiwa(controller: FriController, fault: Fault, begins: bool, t_ns: int) -> None:
-    """Begin or end ``fault``. At its end the cause is gone; a motion that it ended stays ended."""
+def act_iiwa(controller: FriController, fault: Fault, begins: bool, t_ns: int, *, reopens: bool = False) -> None:
+    """Begin or end ``fault``. At its end the cause is gone; a motion that it ended stays ended.
+
+    ``reopens``: the robot application opens a session that the fault closed anew, after the controller's delay.
+    """
     parameter = int(fault.parameter) if fault.kind != "session_close" else 0
     if fault.kind == "quality_loss":
         controller.quality.bound = parameter if begins else EXCELLENT
@@ -19,7 +22,7 @@ def act_iiwa(controller: FriController, fault: Fault, begins: bool, t_ns: int) -
     elif fault.kind == "mode_change":
         controller.set_mode(t_ns, parameter if begins else OperationMode.AUTOMATIC)
     elif begins:
-        controller.close_session(t_ns)
+        controller.close_session(t_ns, reopens=reopens)
 
 
 def act_ft(sensor: BotaDevice, fault: Fault, begins: bool) -> None:

@@ -140,6 +140,7 @@ class FriController:
         self.clock_offset_ns = 0
         """By how much the time stamps are off (faults)."""
         self._closed_ns: int | None = None
+        self._reopen_ns: int | None = None
         self._say_idle = False
         self._seq = -1
         self._client_seq = 0
@@ -172,14 +173,19 @@ class FriController:
         self.quality = self._new_quality()
         self._seq, self._client_seq, self._command, self._external = -1, 0, None, None
         self.session_open, self.state, self._say_idle = True, SessionState.MONITORING_WAIT, False
+        self._reopen_ns = None
 
-    def close_session(self, t_ns: int) -> None:
-        """Stop a motion, send one IDLE message, then be silent. Legal in every state."""
+    def close_session(self, t_ns: int, *, reopens: bool = False) -> None:
+        """Stop a motion, send one IDLE message, then be silent. Legal in every state.
+
+        ``reopens``: the application opens the next session by itself as soon as it may.
+        """
         if not self.session_open:
             return
         self.joints.stop(t_ns)
         self.session_open, self.state, self._say_idle = False, SessionState.IDLE, True
         self._closed_ns = t_ns
+        self._reopen_ns = t_ns + round(self._config.reopen_delay * 1e9) if reopens else None
 
     def start_overlay(
         self,
@@ -261,6 +267,8 @@ class FriController:
         self._q = q
         self.command_age = -1.0
         self.quality.expire(t_ns)
+        if self._reopen_ns is not None and t_ns >= self._reopen_ns:
+            self.open_session(t_ns)
         command, self._command = self._command, None
         if self.state >= SessionState.COMMANDING_WAIT:
             self._commanding(t_ns, command, q, qd)

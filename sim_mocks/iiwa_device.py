@@ -43,7 +43,7 @@ class IiwaDevice:
         limits = (nominal.q_min, nominal.q_max, nominal.qd_max, nominal.tau_max)
         self.controller = FriController(iiwa, physics, model, limits, config.world.dt, rng, nominal)
         self.ticks_per_cycle = self.controller.ticks_per_packet
-        self._faults, self._tick = faults, 0
+        self._faults, self._tick, self._reopens = faults, 0, iiwa.reopens
         self.gripper = None if config.gripper is None else MockGripper(config.gripper, self.controller.ios, world)
         self.udp = UdpPort(*iiwa.bind)
         if iiwa.peer is not None:
@@ -77,7 +77,7 @@ class IiwaDevice:
     def misbehave(self, tick: int, t_ns: int, dt: float) -> None:
         """See :class:`sim_mocks.arm_device.ArmDevice`."""
         for fault, begins in self._faults.actions("iiwa", tick):
-            act_iiwa(self.controller, fault, begins, t_ns)
+            act_iiwa(self.controller, fault, begins, t_ns, reopens=self._reopens)
         self.controller.clock_offset_ns = round(1e9 * self._faults.clock_offset("iiwa", tick, dt))
 
     def receive(self, tick: int, t_ns: int, quiet: bool, world: ArmWorld) -> None:

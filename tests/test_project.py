@@ -179,7 +179,7 @@ def test_the_command_line_starts_without_the_extras() -> None:
         [sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "no faults" in done.stdout
+    assert "no mistakes" in done.stdout
 
 
 def test_the_locks_are_complete_and_fit_setup_cfg(setup_cfg: configparser.ConfigParser) -> None:

@@ -50,7 +50,7 @@ def flags(m: Monitoring, session: Session, send_period: float) -> frozenset[str]
     if session.off:
         found.add("off: answers are withheld until release()")
     if m.session_state == SessionState.IDLE:
-        found.add("the controller closed the session: it takes a new one about 5 s later")
+        found.add("the session was closed: the robot application opens the next one, about 5 s later at the earliest")
     if max(1, m.receive_multiplier) != session.multiplier:
         found.add(
             f"receive multiplier {m.receive_multiplier}, cell says {session.multiplier}: change "

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from hil.cell.plugin import meant
 from hil.cell.source import Loc, Source
 
 _SAYS: dict[str, str] = {
@@ -89,6 +90,11 @@ def _note(model: type[BaseModel], source: Source, detail: ErrorDetails) -> None:
             options = str(context.get("expected", context.get("expected_tags"))).split("'")
             close = difflib.get_close_matches(value, options, 1)
             say += f" (did you mean '{close[0]}'?)" if close and close[0] != value else ""
+            say = meant(value) + say if code == "union_tag_invalid" else say
+        if code == "tuple_type" and isinstance(value, str):
+            say = f"allowed: a list, as in [{value}]"
+        if code in ("model_type", "dict_type") and (keys := fields_at(model, loc, source)):
+            say = f"allowed: a section with keys, indented below it: {', '.join(keys)}"
         about = (fields_at(model, loc[:-1], source) or {}).get(str(loc[-1])) if loc else None
         source.fault(loc, show(value), say + (f" ({about})" if about and code != "value_error" else ""))
 

@@ -294,6 +294,15 @@ class MockFault(Section):
         return self
 
 
+    @property
+    def sentence(self) -> str:
+        """``nan tau A3 at tick 7000``; parts of an arm are named as joints, those of other devices counted from 1."""
+        part = "A" if self.device not in ("ft", "gripper") else "component "
+        parts = [self.kind, self.field, *(f"{part}{at + 1}" for at in (self.joint, self.other) if at is not None)]
+        words = " ".join([*filter(None, parts), f"of {self.device} at tick {self.at_tick}"])
+        return words + (f" for {self.ticks} ticks" if self.ticks > 1 else "")
+
+
 class Mock(Section):
     """The simulated world behind the mock devices; only in a cell with mocks: true."""
 

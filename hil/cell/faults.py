@@ -36,7 +36,7 @@ class CellError(Exception):
 
     def __init__(self, faults: Iterable[CellFault]) -> None:
         self.faults = tuple(sorted(set(faults)))
-        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        count = "1 mistake" if len(self.faults) == 1 else f"{len(self.faults)} mistakes"
         super().__init__("\n".join([f"{count} in the cell file; nothing was started:", *map(str, self.faults)]))
 
 

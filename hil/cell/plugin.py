@@ -10,8 +10,15 @@ from pydantic import AfterValidator, Field
 
 from hil.cell.parts import Section
 from hil.motion import Motion
-from hil.plugins import What, build_motion, entry_point_names, is_plugin
+from hil.plugins import SPEC, What, build_motion, entry_point_names, is_plugin
 from safety.limits import JointLimits
+
+
+def meant(name: str) -> str:
+    """A question with a colon where ``name`` has a dot before its class; empty for a name of another form."""
+    module, _, attribute = name.rpartition(".")
+    spec = f"{module}:{attribute}"
+    return f"did you mean `{spec}`? " if SPEC.fullmatch(spec) else ""
 
 
 def plugin_name(what: What, *builtin: str) -> AfterValidator:
@@ -20,7 +27,9 @@ def plugin_name(what: What, *builtin: str) -> AfterValidator:
     def check(name: str) -> str:
         if name not in builtin and not is_plugin(what, name):
             offered = ", ".join([*builtin, *entry_point_names(what)])
-            raise ValueError(f"allowed: {offered + ', or ' if offered else ''}a class of yours as module:Class")
+            raise ValueError(
+                f"{meant(name)}allowed: {offered + ', or ' if offered else ''}a class of yours as module:Class"
+            )
         return name
 
     return AfterValidator(check)

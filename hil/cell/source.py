@@ -96,7 +96,9 @@ def read_source(path: Path) -> Source:
         rows = text.splitlines()
         row = rows[line] if line < len(rows) else ""
         indent = row[: len(row) - len(row.lstrip())]
-        hint = "indent with spaces, YAML allows no tab there" if "\t" in indent else f"valid YAML ({error.problem})"
+        hint = f"valid YAML ({error.problem}); often it is the indentation of this line or of the one above"
+        if "\t" in indent:
+            hint = "indent with spaces, YAML allows no tab there"
         source.fault((), repr(row.strip()[:60]) + f" (column {column + 1})", f"expected: {hint}", line + 1)
         return source
     except RecursionError:

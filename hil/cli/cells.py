@@ -13,7 +13,7 @@ from rich.text import Text
 from hil.cell import Cell, CellError, load_cell, shipped_cells
 from hil.cell.devices import CobotRobot, PiperRobot, Robot
 from hil.cell.limits import PRESETS
-from hil.cli.console import PIPE_WIDTH, console
+from hil.cli.console import console, pipe_width
 
 
 def cells() -> None:
@@ -35,7 +35,7 @@ def check(
     cell: Annotated[str, typer.Argument(help="name of a shipped cell (`hil cells`) or path of a cell file")],
     dump: Annotated[bool, typer.Option("--dump", help="print the cell as YAML with every default filled in")] = False,
 ) -> None:
-    """Check a cell file and say what it describes; every fault is told at once."""
+    """Check a cell file and say what it describes; every mistake is told at once."""
     try:
         checked = load_cell(cell)
     except CellError as error:
@@ -48,16 +48,16 @@ def check(
 
 
 def show_faults(error: CellError) -> None:
-    """Every fault of a cell file, on standard error, first line as ``file:line`` so that editors can jump there."""
+    """Every mistake of a cell file, on standard error, first line as ``file:line`` so that editors can jump there."""
     err = Console(stderr=True)
     if not err.is_terminal:
-        err = Console(stderr=True, width=PIPE_WIDTH, soft_wrap=True)
+        err = Console(stderr=True, width=pipe_width(), soft_wrap=True)
     for fault in error.faults:
         err.print(Text(f"{fault.file}:{fault.line}", style="bold"), Text(fault.key, style="cyan"))
         err.print(Text(f"    read     {fault.read}", style="red"))
         err.print(Text(f"    {fault.allowed}"))
     count = len(error.faults)
-    err.print(Text(f"\n{count} fault{'s' * (count != 1)}; nothing was started.", style="bold red"))
+    err.print(Text(f"\n{count} mistake{'s' * (count != 1)}; nothing was started.", style="bold red"))
 
 
 def describe(cell: Cell) -> Panel:
@@ -77,9 +77,16 @@ def describe(cell: Cell) -> Panel:
         facts.add_row("motion", f"{name}: {motion.kind}")
     if cell.mock is not None:
         facts.add_row("physics", f"{cell.mock.profile}, seed {cell.mock.seed}")
+    if planned := on_purpose(cell):
+        facts.add_row("on purpose", planned)
     facts.add_row("limits", f"{robot.limits.preset} ({robot.limits.source}); * is tightened by this cell")
     facts.add_row("digest", cell.digest())
-    return Panel(Group(facts, "", limits_table(cell)), title=f"{cell.name}: no faults", expand=False)
+    return Panel(Group(facts, "", limits_table(cell)), title=f"{cell.name}: no mistakes", expand=False)
+
+
+def on_purpose(cell: Cell) -> str:
+    """The faults that the cell's mock commits, in words; empty where there are none."""
+    return "" if cell.mock is None else "; ".join(fault.sentence for fault in cell.mock.faults)
 
 
 def _link(robot: Robot | CobotRobot | PiperRobot) -> str:

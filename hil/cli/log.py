@@ -80,6 +80,24 @@ def plot(
             _fail(f"{file} holds no rows to draw: the run ended before the first cycle was recorded")
 
 
+@app.command()
+def report(
+    file: FileArgument,
+    out: Annotated[Path | None, typer.Option(help="HTML file to write (default: beside the log).")] = None,
+) -> None:
+    """Write the report of a log, a session's too: one HTML file, as `hil run` leaves it."""
+    from hil.report import verdict_table
+    from hil.report.files import report_log, report_name, stride
+
+    with _plain_errors():
+        # A missing file is told by the reader, in its own words.
+        log = _open(file, stride(file) if file.is_file() else 1)
+        target = out if out is not None else file.with_name(report_name(file))
+        rows = report_log(log, target)
+        console.print(verdict_table(rows))
+        console.print(f"{target}", soft_wrap=True, markup=False)
+
+
 class Format(StrEnum):
     """What ``hil log export`` writes."""
 
@@ -106,10 +124,13 @@ def export(
     target = out if out is not None else file.with_name(f"{file.stem}-{channel.strip('/')}.{form}")
     with _plain_errors():
         rows, width = (_csv if form is Format.csv else _parquet)(file, channel, target, every)
-        count = f"{rows} rows of {width} columns"
+        count = f"{rows} {'event' if channel == '/events' else 'row'}{'s' * (rows != 1)} of {width} columns"
         if is_replaceable(target):
-            size = f"{target.stat().st_size / 1e6:.1f} MB, every number exact to its last bit"
-            console.print(f"{target}: {count}, {size}; --every N thins it out", soft_wrap=True, markup=False)
+            size = target.stat().st_size
+            said = f"{count}, {size / 1e6:.1f} MB" if size >= 1e5 else f"{count}, {size / 1e3:.1f} kB"
+            if channel != "/events":
+                said += ", every number exact to its last bit; --every N thins it out"
+            console.print(f"{target}: {said}", soft_wrap=True, markup=False)
         else:
             errors.print(count, markup=False)  # standard output may be where the rows went
 

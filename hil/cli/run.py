@@ -14,7 +14,7 @@ from rich.text import Text
 from drivers.errors import ConnectError
 from hil.build import build_traits, check_plugins
 from hil.cell import Cell, CellError, CellRefused, load_cell, require_permission
-from hil.cli.cells import show_faults
+from hil.cli.cells import on_purpose, show_faults
 from hil.cli.console import console
 from hil.launch import Run, launch, operate
 from hil.motion import MotionError
@@ -100,9 +100,15 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
+def _announce(out: Console, cell: Cell) -> None:
+    if planned := on_purpose(cell):
+        out.print(f"On purpose: {planned}.", style="yellow", markup=False, highlight=False)
+
+
 def _drive(cell: Cell, motions: list[str], seed: int | None, fast: bool, realtime: bool) -> None:
     out = console()
     out.print(f"[bold]{cell.name}[/]: {cell.description or 'no description'}. Simulated devices, no hardware moves.")
+    _announce(out, cell)
     with _Bars(out, motions) as bars:
         try:
             ended = launch(
@@ -132,6 +138,7 @@ def _operate(cell: Cell, seed: int | None, fast: bool, realtime: bool, record: b
         if any(other.name == cell.name for other in running()):
             _fail(f"cell {cell.name!r} runs already; `hil status` shows it, `hil down` ends it")
         out.print(f"[bold]{cell.name}[/]: in operation on simulated devices, no hardware moves.")
+        _announce(out, cell)
         out.print("In another terminal: hil status, hil enable, hil start MOTION, hil stop. Ctrl-C or hil down ends.")
         with _Sentence(out) as sentence:
             ended = operate(

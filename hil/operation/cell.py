@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from drivers.contract import HasIos, StopCategory
+from drivers.contract import ArmState, HasIos, StopCategory
 from drivers.errors import DriverError
 from hil import guiding, procedure
 from hil.build import build_motion
@@ -59,6 +59,8 @@ MOVE_QDD = 1.0
 """Largest acceleration of home and jog, rad/s²."""
 JOG_MARGIN = math.radians(3.0)
 """A jog ends this far inside the joint range; the monitor stops the arm at 1°."""
+REOPENING_NS = 2_000_000_000
+"""For so long after a stop a poor link is its consequence and no defect; an FRI robot takes 0.1 s."""
 _OPERATED = frozenset({State.READY, State.ENABLED})
 
 
@@ -129,6 +131,7 @@ class OperatedCell:
         self._state = supervisor.state
         self._since = clock()
         self._faulted_since: datetime | None = None
+        self._stopped_ns: int | None = None
         limits = self.limits = cell.robot.joint_limits
         self._qd_max = MOVE_SPEED * limits.qd_max
         self._q_min = tuple((limits.q_min + JOG_MARGIN).tolist())
@@ -138,6 +141,11 @@ class OperatedCell:
     def checked(self) -> bool:
         """The standstill check and the tare hold: neither a fault nor a lost device has made them void."""
         return self.supervisor.checked
+
+    @property
+    def motions(self) -> tuple[Motion, ...]:
+        """Every motion of the cell file."""
+        return tuple(self._motions.values())
 
     # The endless procedure
 
@@ -214,6 +222,8 @@ class OperatedCell:
         """Notice what the last cycle changed."""
         supervisor = self.supervisor
         if supervisor.state is not self._state:
+            if self._state is State.STOPPING and not supervisor.machine.faults:
+                self._stopped_ns = supervisor.parts.ticks.now_ns()
             self._state = supervisor.state
             self._since = self._clock()
             if self._state is State.READY and self.supervisor.checked:
@@ -361,6 +371,13 @@ class OperatedCell:
         if not healthy:
             missing = "; ".join(filter(None, (why_not_ready(supervisor), self._mender.trouble())))
         since = self._faulted_since or self._since
+        reopening = (
+            self._stopped_ns is not None
+            and supervisor.parts.ticks.now_ns() - self._stopped_ns < REOPENING_NS
+            and sample is not None
+            and sample.valid
+            and sample.state is ArmState.MONITORING
+        )
         moving = supervisor.motion if supervisor.moving else None
         held = isinstance(moving, JointHold) and moving.name != guiding.FREE_DRIVE
         motion = "" if moving is None or held else moving.name
@@ -374,6 +391,7 @@ class OperatedCell:
             ending=self._ending is not None,
             healthy=healthy,
             missing=missing,
+            reopening=reopening,
             fault=machine.first.headline() if machine.first is not None else "",
             since=since.strftime("%H:%M:%S"),
             stop_category=supervisor.stop_category,

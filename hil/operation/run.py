@@ -24,13 +24,11 @@ class LogFiles:
     """:class:`hil.operation.cell.Recording` in the files ``run.mcap``, ``run_2.mcap`` … of one folder."""
 
     def __init__(self, publisher: Publisher, first: Path, recording: bool) -> None:
-        """The recorder has begun with ``first``; ``recording``: it goes on with it, or writes nothing yet."""
+        """``recording``: the recorder has begun with ``first``; otherwise it is idle, and will begin with it."""
         self._publisher = publisher
         self._first = first
-        self._count = 1
-        self.log = first.name
-        if not recording:
-            self.switch(False)
+        self._count = 1 if recording else 0
+        self.log = first.name if recording else ""
 
     def switch(self, on: bool) -> None:
         """Begin the next log, or complete the present one."""
@@ -39,7 +37,7 @@ class LogFiles:
             self._publisher.record_to("")
             return
         self._count += 1
-        path = self._first.with_stem(f"{self._first.stem}_{self._count}")
+        path = self._first if self._count == 1 else self._first.with_stem(f"{self._first.stem}_{self._count}")
         self._publisher.record_to(str(path))
         self.log = path.name
 

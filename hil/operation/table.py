@@ -131,7 +131,8 @@ hil down
 - **Faults latch.** `hil status` says which, why and what to do; `hil ack` acknowledges, and is refused while a device
   is missing.
 - **Devices come back.** A closed robot session, an unplugged sensor or a mock that was started anew leave the cell
-  stopped, faulted if it was enabled. It opens the sensor again, step by step between cycles, and once everything is
+  stopped, faulted if it was enabled. The robot application opens the session again (on a cabinet: start it anew; a
+  mock's does it by itself after 5 s), the cell opens the sensor, step by step between cycles, and once everything is
   back (and the fault, if any, acknowledged) it does the standstill check and the tare anew and is ready. So touch
   nothing then, as with any tare.
 - **Every way out stops the arm.** `hil down`, Ctrl-C, SIGTERM and the death of `hil run` itself brake it and take the
@@ -148,8 +149,10 @@ hil down
   or a tare is refused while something is held that the model does not carry, since a tare would hide it; while it
   carries the payload, the tare made before stays in force, and the wrench sensor must find the payload as heavy as
   declared.
-- **Recording** begins with the cell unless it is run with `--no-record` (about 0.7 MB/s); `hil record off` completes
-  the log, `hil record on` begins the next one in the same folder.
+- **Recording** begins with the cell (about 0.7 MB/s) unless it is run with `--no-record`, which makes no log; `hil
+  record off` completes it, `hil record on` begins the next one in the same folder. When the cell goes down each log (of
+  many, the last five) gets its report: `report.html`, `report_2.html` … Of a log of hours it looks at each k-th row
+  and says so.
 
 ## For programs
 

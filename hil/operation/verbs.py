@@ -81,6 +81,8 @@ class Context:
     healthy: bool = True
     missing: str = ""
     """What keeps the cell from being ready, in words."""
+    reopening: bool = False
+    """Only this keeps it from being ready: a stop without a fault closed the robot's link a moment ago."""
     fault: str = ""
     """Headline of the fault that came first, empty for none."""
     since: str = ""
@@ -171,6 +173,8 @@ def decide(request: Request, context: Context) -> Verdict:
             return Verdict(True, "moving home")
         case Jog() if situation is Situation.HOLDING:
             return _jog(request, context)
+        case _ if situation is Situation.OFFLINE and context.reopening:
+            return Verdict(False, describe(context) + "; wait a moment")
         case _:
             return Verdict(False, describe(context) + _ADVICE[situation])
 
@@ -204,6 +208,8 @@ def describe(context: Context) -> str:
     c = context
     faulted = f"faulted since {c.since}: {c.fault}"
     match c.situation:
+        case Situation.OFFLINE if c.reopening:
+            return f"stopped; the stop closed the robot's link, which opens again by itself ({c.missing})"
         case Situation.OFFLINE:
             return f"offline since {c.since}: {c.missing}"
         case Situation.CHECKING:

@@ -76,7 +76,8 @@ def png(figure: Figure) -> bytes:
 def _head(log: Log, summary: Summary, title: str, rows: Sequence[VerdictRow]) -> str:
     passed = all(row.ok is not False for row in rows)
     word = '<span class="badge good">passed</span>' if passed else '<span class="badge bad">not passed</span>'
-    facts = [f"{summary.duration_s:.1f} s", f"{summary.rows} cycles", escape(log.path.name)]
+    cycles = f"{summary.rows} cycles" + (f" (each {summary.every}th)" if summary.every > 1 else "")
+    facts = [f"{summary.duration_s:.1f} s", cycles, escape(log.path.name)]
     started = log.meta("run", "started")
     if started:
         facts.insert(0, escape(str(started)))

@@ -24,6 +24,8 @@ BRING_UP = ("connect", "check", "tare")
 """Phases before the tare is done."""
 END_OF_RUN = "end of the run"
 """The recorder's reason for an end in order."""
+SWITCHED = ("recording was switched off", "the recording goes on in")
+"""Its reasons where a person ended the log and the cell went on."""
 BAND = 1.959964
 """Half width of the 95 % band of a normal distribution, in standard deviations."""
 
@@ -78,7 +80,7 @@ class Summary:
     rows: int
     duration_s: float
     period_s: float
-    """Median distance of the rows; NaN with fewer than two."""
+    """Median distance of the recorded rows; NaN with fewer than two."""
     truncated: bool
     damaged: int
     """Damaged spots of the file that were skipped."""
@@ -110,6 +112,8 @@ class Summary:
     skipped: int
     """Ticks of the arm without a cycle of ours."""
     clock: Clock
+    every: int = 1
+    """k: each k-th row of the log was looked at, and what lies between two of them is unknown."""
     motor_side: bool = False
     """Joint torque is that of the motors, the friction of the gears in it."""
 
@@ -134,7 +138,7 @@ def summarise(log: Log) -> Summary:
     return Summary(
         rows=len(cycle),
         duration_s=float(seconds[-1]) if filled else 0.0,
-        period_s=period,
+        period_s=period / log.every,
         truncated=log.truncated,
         damaged=log.damaged,
         ended=missing_end(log),
@@ -145,7 +149,7 @@ def summarise(log: Log) -> Summary:
         saturated=float(np.mean((cycle["limited"] != 0).any(axis=1))) if filled and "limited" in names else 0.0,
         force=_force(log, period) if filled else None,
         wrench=_wrench(log, period) if filled else None,
-        timing=summarise_timing(log, period, paced=log.meta("run", "paced") is not False),
+        timing=summarise_timing(log, period / log.every, paced=log.meta("run", "paced") is not False),
         faults=[e for e in log.events if e.kind == "fault"],
         gaps=_last(log, "gaps"),
         rejected=_last(log, "rejected"),
@@ -154,6 +158,7 @@ def summarise(log: Log) -> Summary:
         stale=_stale(log),
         skipped=_last(log, "skipped"),
         clock=clock_of(log),
+        every=log.every,
         missed=sum(e.data.get("missed", 0) for e in log.events if e.kind == "gap"),
     )
 
@@ -167,6 +172,8 @@ def missing_end(log: Log) -> str:
     if not ends:
         return "no end of the run"
     reason = ends[-1].data.get("reason")
+    if str(reason).startswith(SWITCHED):
+        return ""
     if reason != END_OF_RUN:
         return str(reason or ends[-1].text)
     codes = log.meta("codes", "safety_state")

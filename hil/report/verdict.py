@@ -77,6 +77,8 @@ def verdict_rows(summary: Summary) -> list[VerdictRow]:
 
 def _recorded(summary: Summary) -> VerdictRow:
     value = f"{summary.rows} rows, {summary.duration_s:.1f} s"
+    if summary.every > 1:
+        value += f", each {summary.every}th looked at: shorter events may be missed"
     if summary.truncated:
         value += ", cut"
     elif summary.ended:

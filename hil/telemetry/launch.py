@@ -48,12 +48,18 @@ def write_meta(
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def start_recorder(endpoint: str, out: Path, meta: Path, *, parent: int | None = None) -> subprocess.Popen[bytes]:
+def start_recorder(
+    endpoint: str, out: Path, meta: Path, *, parent: int | None = None, idle: bool = False
+) -> subprocess.Popen[bytes]:
     """Start a recorder process whose life is tied to ``parent`` (default: this process).
+
+    ``idle``: it writes nothing until ``Publisher.record_to`` names a file.
 
     It gets a session of its own: Ctrl-C in the terminal must not end the recording before the run has stopped.
     Follow with ``Publisher.wait_for_recorder``, end with ``Publisher.close``, then ``wait`` on what is returned.
     """
     command = [sys.executable, "-m", "hil.telemetry.recorder", "--endpoint", endpoint]
     command += ["--out", str(out), "--meta", str(meta), "--parent", str(parent or os.getpid())]
+    if idle:
+        command.append("--idle")
     return subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)

@@ -76,6 +76,8 @@ class Log:
     """For a cut or damaged file: what was found."""
     damaged: int = 0
     """Damaged spots, each of which may have cost the rows of a chunk or more; what stands around them is here."""
+    every: int = 1
+    """k: each k-th row was kept."""
 
     @property
     def cycle(self) -> Table:
@@ -327,6 +329,7 @@ class Scan:
             truncated=bool(self._note),
             note=self._note or self._damage(),
             damaged=self._damaged,
+            every=self._every,
         )
 
 

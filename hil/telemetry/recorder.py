@@ -57,11 +57,11 @@ class Meta:
 class Recorder:
     """Receives, counts what was missed, writes, acknowledges; completes a log and begins another when it is told."""
 
-    def __init__(self, endpoint: str, meta: Meta, writer: LogWriter, parent: int) -> None:
-        """``parent``: pidfd of the publishing process, -1 for none."""
+    def __init__(self, endpoint: str, meta: Meta, writer: LogWriter | None, parent: int) -> None:
+        """``writer``: the first log, None for none yet; ``parent``: pidfd of the publishing process, -1 for none."""
         self.lockstep = meta.lockstep
         self._meta = meta
-        self._writer: LogWriter | None = writer
+        self._writer = writer
         self._layout: RowLayout = row_layout(meta.n)
         self._stamp = struct.Struct("<qxq")  # tick, the one-byte tag of t_ns, t_ns
         self._stamp_at = HEADER.size + self._layout.cycle.offsets[0]
@@ -217,6 +217,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hil.telemetry.recorder", description="Record a run into MCAP.")
     parser.add_argument("--endpoint", required=True, help="ZeroMQ endpoint of the publisher, e.g. ipc:///tmp/x")
     parser.add_argument("--out", required=True, type=Path, help="MCAP file to write")
+    parser.add_argument("--idle", action="store_true", help="write nothing until the publisher names a file")
     parser.add_argument("--meta", required=True, type=Path, help="JSON file describing the run")
     parser.add_argument("--parent", type=int, default=-1, help="process whose death ends the recording")
     options = parser.parse_args(argv)
@@ -227,7 +228,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     try:
         meta = Meta.load(options.meta)
-        writer = LogWriter(options.out, meta.metadata, meta.attachments)
+        writer = None if options.idle else LogWriter(options.out, meta.metadata, meta.attachments)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         print(f"recorder: cannot start {options.out} from {options.meta}: {error!r}", file=sys.stderr)
         return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 import hil
 from hil.cell import load_cell
 from hil.cli import app
+from hil.telemetry.log import read_log
 
 PAGE = Path(__file__).parents[2] / "docs" / "research.md"
 
@@ -101,3 +103,23 @@ def test_the_cell_file_is_checked_without_importing_anything(cell_file: Path) ->
         del sys.modules[name]
     load_cell(cell_file)
     assert not [name for name in sys.modules if name.split(".")[0] == "my_lab"]
+
+
+def test_the_log_says_which_code_ran(lab: Path, tmp_path: Path) -> None:
+    """Class, parameters and the digest of its file, in a log that was begun after ``use`` too."""
+    from my_lab.control import PController
+    from my_lab.motion import Nod
+
+    digest = hashlib.sha256((lab / "my_lab" / "control.py").read_bytes()).hexdigest()
+    with hil.open("iiwa14_polish") as session:
+        session.bring_up()
+        session.use(PController(session.n, session.adds, kp=900))
+        session.record(tmp_path / "mine.mcap")
+        session.enable()
+        session.start(Nod(joint=6, angle=0.1))
+        session.step(20)
+        session.record(None)
+    told = [event.text for event in read_log(tmp_path / "mine.mcap").events if event.kind == "code"]
+    assert told[0] == f"controller: my_lab.control:PController(kp=900, kd=100.0), sha256 of control.py {digest}"
+    assert told[1].startswith("motion: my_lab.motion:Nod(")
+    assert len(told) == 2

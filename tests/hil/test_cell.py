@@ -147,7 +147,7 @@ def test_the_message_names_every_fault(text: str, tmp_path: Path) -> None:
     with pytest.raises(CellError) as caught:
         load_cell(path)
     message = str(caught.value)
-    assert message.startswith("2 faults in the cell file; nothing was started:")
+    assert message.startswith("2 mistakes in the cell file; nothing was started:")
     assert re.search(rf"{path}:\d+: tool\.mass: read 'heavy'; allowed: a number", message)
     assert re.search(rf"{path}:\d+: mock\.seed: read -1; allowed: 0 or more", message)
 
@@ -190,6 +190,10 @@ def test_a_motion_without_kind_says_so(text: str, faults: Callable[[str], list[C
         ("inertia: [0.002,", "inertia: [0.02,", "tool.inertia", "moments of a real body"),
         ("inertia: [0.002, 0.0,", "inertia: [0.002,", "tool.inertia", "here are 5"),
         ("adds: [gravity]", "adds: []", "robot.adds", "gravity"),
+        ("adds: [gravity]", "adds: gravity", "robot.adds", "a list, as in [gravity]"),
+        ("tcp: {xyz: [0.0, 0.0, 0.12], rpy: [0.0, 0.0, 0.0]}", "tcp: [0.0, 0.0, 0.12]", "tool.tcp", "it: xyz, rpy"),
+        ("kind: momentum", "kind: my_lab.observer.Mine", "observer.kind", "did you mean `my_lab.observer:Mine`?"),
+        ("kind: sinusoid", "kind: my_lab.motion.Two", "motions.warmup.kind", "did you mean `my_lab.motion:Two`?"),
         ("name: iiwa14_polish", "name: a b", "name", "letters, digits"),
         ("size: [0.5, 0.5, 0.04]", "size: [0.5, 0.5, 0]", "mock.plate.size", "above 0"),
         ("host: 127.0.0.1 ", "host: 192.170.10.1 ", "robot.fri.host", "on this machine"),
@@ -236,6 +240,7 @@ def test_a_key_twice(text: str, faults: Callable[[str], list[CellFault]]) -> Non
     [
         (b"name: a\nrobot:\n\tdriver: fri\n", 3, "spaces"),
         (b"name: a\nrobot: [1, 2\n", 3, "valid YAML"),
+        (b"name: a\n  mocks: true\n", 2, "the indentation of this line or of the one above"),
         (b"name: a\n# caf\xe9\n", 2, "UTF-8"),
         (b"name: a\ndescription: bell \x07\n", 2, "control character"),
         (b"", 1, "sections of a cell"),

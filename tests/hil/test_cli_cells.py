@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from hil.cell import load_cell, shipped_cells
-from hil.cli.cells import cells, check
+from hil.cli.cells import cells, check, console
 
 runner = CliRunner()
 
@@ -33,12 +33,36 @@ def test_cells_lists_every_shipped_cell_with_its_motions(app: typer.Typer) -> No
 def test_check_says_what_a_cell_is_and_marks_what_it_tightens(app: typer.Typer) -> None:
     result = runner.invoke(app, ["check", "iiwa14_polish"])
     assert result.exit_code == 0
-    assert "no faults" in result.stdout
+    assert "no mistakes" in result.stdout
     (speeds,) = [line for line in result.stdout.splitlines() if "qd_max" in line]
     assert "1.2*" in speeds
     (torques,) = [line for line in result.stdout.splitlines() if "tau_max" in line]
     assert "320" in torques
     assert "*" not in torques
+
+
+def test_check_names_what_goes_wrong_on_purpose(app: typer.Typer, tmp_path: Path) -> None:
+    path = tmp_path / "cell.yaml"
+    faults = """
+  faults:
+    - {kind: nan, device: iiwa, field: tau, joint: 2, at_tick: 7000}
+    - {kind: stuck, device: ft, field: wrench, joint: 2, at_tick: 8000, ticks: 50}
+    - {kind: session_close, device: iiwa, at_tick: 9000}
+"""
+    text = runner.invoke(app, ["check", "iiwa14_polish", "--dump"]).stdout
+    assert "\n  faults: []\n" in text
+    path.write_text(text.replace("\n  faults: []\n", faults))
+    said = " ".join(runner.invoke(app, ["check", str(path)]).stdout.replace("│", " ").split())
+    assert "no mistakes" in said
+    assert "on purpose" in said
+    assert "nan tau A3 of iiwa at tick 7000; stuck wrench component 3 of ft at tick 8000 for 50 ticks" in said
+    assert "session_close of iiwa at tick 9000" in said
+
+
+@pytest.mark.parametrize(("asked", "widest"), [("90", 90), ("", 200), ("0", 200), ("wide", 200)])
+def test_columns_bind_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch, asked: str, widest: int) -> None:
+    monkeypatch.setenv("COLUMNS", asked)
+    assert console().width == widest
 
 
 def test_check_dump_is_a_cell_file(app: typer.Typer, tmp_path: Path) -> None:
@@ -55,7 +79,7 @@ def test_check_tells_every_fault_and_fails(app: typer.Typer, tmp_path: Path) -> 
     assert result.stdout == ""
     assert "tool.mass" in result.stderr
     assert "mock.seed" in result.stderr
-    assert "2 faults; nothing was started." in result.stderr
+    assert "2 mistakes; nothing was started." in result.stderr
     line = next(i for i, row in enumerate(path.read_text().splitlines(), 1) if "heavy" in row)
     assert f"{path}:{line} tool.mass" in result.stderr
 

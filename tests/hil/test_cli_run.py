@@ -64,11 +64,42 @@ def test_a_fault_ends_with_its_explanation_and_1(cell: Path, tmp_path: Path) -> 
     cell.write_text(yaml.safe_dump(content), encoding="utf-8")
     done = hil("run", str(cell), "--motion", "nod", "--fast", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
+    assert "On purpose: drop of iiwa at tick 1500 for 40 ticks." in done.stdout
     assert re.search(r"age of the robot's state: 0\.00\d+ s", done.stdout)
     assert "likely causes:" in done.stdout
     assert "what to do:" in done.stdout
     assert "braked and at rest" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def operated(*arguments: str, cwd: Path) -> tuple[Path, str]:
+    """A cell in operation that is interrupted once it is ready: its folder, and all that was said."""
+    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]), HIL_RUNTIME_DIR=str(cwd / "rt"))
+    process = subprocess.Popen(
+        [*HIL, "run", *arguments, "--fast"], cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if line.startswith("ready"):
+            process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0, said
+    (folder,) = (cwd / "runs").iterdir()
+    return folder, "".join(said)
+
+
+def test_a_cell_in_operation_leaves_a_report(cell: Path, tmp_path: Path) -> None:
+    folder, said = operated(str(cell), cwd=tmp_path)
+    assert "<img" in (folder / "report.html").read_text(encoding="utf-8")
+    assert "largest torque" in said
+    assert f"report: runs/{folder.name}/report.html" in said
+
+
+def test_without_a_record_there_is_none(cell: Path, tmp_path: Path) -> None:
+    folder, said = operated(str(cell), "--no-record", cwd=tmp_path)
+    assert {p.name for p in folder.iterdir()} == {"cell.yaml", "job.json", "outcome.json"}
+    assert "recording was off" in said
 
 
 @pytest.mark.parametrize(

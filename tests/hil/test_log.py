@@ -328,7 +328,11 @@ def test_exported_values_are_the_recorded_ones(run: Path, tmp_path: Path, channe
 
 def test_events_export(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "e.csv"
-    assert runner.invoke(app, ["export", str(run), "--channel", "events", "--out", str(out)]).exit_code == 0
+    done = runner.invoke(app, ["export", str(run), "--channel", "events", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "6 events of" in done.output
+    assert " kB" in done.output
+    assert "bit" not in done.output
     with out.open(newline="") as file:
         rows = list(csv.reader(file))
     assert len(rows) == 7

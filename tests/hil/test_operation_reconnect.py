@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,28 @@ def test_a_session_that_closes_while_the_arm_is_held(run: Operating) -> None:
     assert not run.ask(Enable()).ok
     run.say(Acknowledge())
     assert run.situation is S.CHECKING
+    back_in_service(run)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_session_that_a_planned_fault_closes_is_opened_by_the_application(run: Operating, held: bool) -> None:
+    """Nobody opens it by hand: back once the controller takes a new one, and ready, but never enabled by itself."""
+    if held:
+        run.holding()
+    else:
+        run.until_in(S.READY)
+    controller = run.mock.controller
+    delay = 3500 if held else 1200  # a stop without a word from the robot is given up after three seconds
+    controller._config = replace(controller._config, reopen_delay=delay * 1e-3)
+    closed = run.inject("session_close", "iiwa")
+    run.until_in(S.FAULTED_OFFLINE if held else S.OFFLINE, within=3000)
+    assert "the robot application opens" in run.ask(Status()).sentence
+    run.while_(lambda: not run.mock.controller.session_open, within=delay)
+    assert delay <= run.tick - closed <= delay + 1
+    if held:
+        run.until_in(S.FAULTED)
+        stays_unmoved(run)
+        run.say(Acknowledge())
     back_in_service(run)
 
 

@@ -157,6 +157,24 @@ def run(tmp_path_factory: pytest.TempPathFactory):
     made.shut()
 
 
+def test_the_link_that_a_stop_closes_is_no_defect(run: Operating) -> None:
+    """While it opens again the cell says so, and asks for nothing but a moment."""
+    run.holding()
+    run.say(Stop())
+    run.until_in(S.OFFLINE)
+    assert run.ask(Status()).sentence.startswith("stopped; the stop closed the robot's link, which opens again")
+    refused = run.ask(Enable())
+    assert not refused.ok
+    assert refused.sentence.endswith("; wait a moment")
+    assert run.until_in(S.READY) < 500
+    run.inject("drop", "iiwa", ticks=200, field="in")
+    run.until_in(S.OFFLINE)
+    run.go(2000)
+    run.inject("drop", "iiwa", ticks=200, field="in")
+    run.until_in(S.OFFLINE)
+    assert run.ask(Status()).sentence.startswith("offline since 14:03:12: the robot's link is MONITORING")
+
+
 def test_a_working_day(run: Operating) -> None:
     """Up, enable, jog, motion, home, fault, acknowledge, down: each does what it says, and the arm ends braked."""
     run.holding()

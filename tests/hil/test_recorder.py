@@ -14,6 +14,7 @@ import pytest
 import zmq
 from telemetry_helpers import DT_NS, READY_S, N, endpoint, fill, launch, meta, record
 
+from hil.report.summary import missing_end
 from hil.telemetry.log import read_log
 from hil.telemetry.publisher import Publisher
 from hil.telemetry.recorder import main
@@ -254,3 +255,4 @@ def test_recording_goes_on_in_another_file_or_in_none(tmp_path: Path) -> None:
         assert log.phases == {0: "swing"}
         (ended,) = [event for event in log.events if event.kind == "recorded"]
         assert (ended.data["rows"], ended.data["missed"]) == (100, 0)
+        assert missing_end(log) == ""
