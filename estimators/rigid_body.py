@@ -33,8 +33,7 @@ _RF = pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
 class Dynamics:
     """What one :meth:`RigidBodyModel.update` computed, at one (q, qd). SI, TCP quantities in base axes.
 
-    The arrays are buffers of the model and are **overwritten by its next update**: copy what must live longer,
-    and write into none of them.
+    The arrays are read-only buffers of the model, **overwritten by its next update**: copy what must live longer.
     """
 
     q: Array
@@ -66,6 +65,13 @@ class Dynamics:
     g_payload: Array = field(default_factory=lambda: np.zeros(0))
     """The payload's share of ``g``, (n,) N·m; zeros without one. A robot that adds gravity by itself knows its tool and
     not what a gripper picked up: this is what it leaves to us."""
+
+
+def _read_only(array: Array) -> Array:
+    """The same memory, not to be written to through this array."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 class RigidBodyModel:
@@ -131,22 +137,25 @@ class RigidBodyModel:
         pin.computeCoriolisMatrix(model, data, q0, np.zeros(n))
         pin.computeGeneralizedGravity(model, data, q0)
         oMf = data.oMf[self._tcp]
-        # M, C, g, x and R are live views of Pinocchio's memory: refreshed in place, no copy in the cycle.
+        self._Cqd, self._p, self._beta, self._g_payload = (np.zeros(n) for _ in range(4))
+        self._Jdot_qd = np.zeros(6)
+        # M, C, g, x and R are live views of Pinocchio's memory: refreshed in place, no copy in the cycle. All that is
+        # handed out is read-only: checks and log go by the same arrays as anybody's controller.
         self._dyn = Dynamics(
             q=q0,
             qd=np.zeros(n),
-            M=data.M,
-            C=data.C,
-            g=data.g,
-            Cqd=np.zeros(n),
-            J=np.zeros((6, n)),
-            Jdot_qd=np.zeros(6),
-            x=oMf.translation,
-            R=oMf.rotation,
-            p=np.zeros(n),
-            beta=np.zeros(n),
+            M=_read_only(data.M),
+            C=_read_only(data.C),
+            g=_read_only(data.g),
+            Cqd=_read_only(self._Cqd),
+            J=_read_only(np.zeros((6, n))),
+            Jdot_qd=_read_only(self._Jdot_qd),
+            x=_read_only(oMf.translation),
+            R=_read_only(oMf.rotation),
+            p=_read_only(self._p),
+            beta=_read_only(self._beta),
             owner=data,
-            g_payload=np.zeros(n),
+            g_payload=_read_only(self._g_payload),
         )
         self._Ct = self._dyn.C.T
 
@@ -163,17 +172,18 @@ class RigidBodyModel:
         pin.updateFramePlacement(model, data, self._tcp)
         dyn.q = q
         dyn.qd = qd
-        dyn.J = pin.getFrameJacobian(model, data, self._tcp, _RF)
-        np.dot(pin.getFrameJacobianTimeVariation(model, data, self._tcp, _RF), qd, out=dyn.Jdot_qd)
-        np.dot(dyn.C, qd, out=dyn.Cqd)
-        np.dot(dyn.M, qd, out=dyn.p)
-        np.dot(self._Ct, qd, out=dyn.beta)
-        dyn.beta -= dyn.g
+        J = dyn.J = pin.getFrameJacobian(model, data, self._tcp, _RF)
+        J.setflags(write=False)
+        np.dot(pin.getFrameJacobianTimeVariation(model, data, self._tcp, _RF), qd, out=self._Jdot_qd)
+        np.dot(dyn.C, qd, out=self._Cqd)
+        np.dot(dyn.M, qd, out=self._p)
+        np.dot(self._Ct, qd, out=self._beta)
+        self._beta -= dyn.g
         if self.payload is not None:
             # Height of the payload's centre of mass by joint position, times its weight.
             x, y, _ = dyn.R.dot(self._payload_at).tolist()
             weight = -self.payload.mass * float(model.gravity.linear[2])
-            np.multiply(dyn.J[2] + y * dyn.J[3] - x * dyn.J[4], weight, out=dyn.g_payload)
+            np.multiply(dyn.J[2] + y * dyn.J[3] - x * dyn.J[4], weight, out=self._g_payload)
         return dyn
 
     def inertial_regressor(self, q: Array, qd: Array, qdd: Array) -> Array:
@@ -215,7 +225,7 @@ class RigidBodyModel:
         joint, placement = self._flange_joint, self._flange_placement
         inertia = self._own_inertia.copy()
         self.payload, self._tool = payload, self._own_tool
-        self._dyn.g_payload[:] = 0.0
+        self._g_payload[:] = 0.0
         if payload is not None:
             inertia += placement.act(pin.Inertia(payload.mass, payload.com, payload.inertia))
             self._tool = combined(self._own_tool, payload)

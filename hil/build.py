@@ -21,9 +21,9 @@ from estimators.momentum import MomentumObserver
 from estimators.observer import Observer
 from estimators.rigid_body import BodyInertia, RigidBodyModel
 from estimators.spatial import WristWrench
-from hil import cobot, plugins
+from hil import cobot, piper, plugins
 from hil.cell import Cell
-from hil.cell.devices import MOCK_PORT, CobotRobot, Robot
+from hil.cell.devices import MOCK_PORT, CobotRobot, PiperRobot, Robot
 from hil.cell.parts import array
 from hil.cell.plugin import OwnMotion
 from hil.control.base import Controller
@@ -51,7 +51,7 @@ def build_model(cell: Cell) -> RigidBodyModel:
     """The nominal rigid-body model of robot and tool. Raises ModelError."""
     tool = cell.tool
     robot = cell.robot
-    armature = array(robot.armature) if isinstance(robot, CobotRobot) else None
+    armature = None if isinstance(robot, Robot) else array(robot.armature)
     return RigidBodyModel(cell.urdf_xml, tool_inertia(cell), tool.tcp.position, tool.tcp.rotation, armature=armature)
 
 
@@ -93,6 +93,8 @@ def build_parts(
     arm: RobotArm
     if isinstance(robot, CobotRobot):
         arm = cobot.build(cell, robot, timed, model, differentiator, can, log)
+    elif isinstance(robot, PiperRobot):
+        arm = piper.build(cell, robot, timed, model, differentiator, can, log)
     else:
         arm = build_arm(cell, timed, model, differentiator)
     traits = arm.traits
@@ -123,13 +125,15 @@ def build_traits(cell: Cell) -> ArmTraits:
     robot = cell.robot
     if isinstance(robot, CobotRobot):
         return cobot.traits(cell, robot)
+    if isinstance(robot, PiperRobot):
+        return piper.traits(cell)
     return iiwa_traits(cell.name, robot.fri.period, robot.terms, robot.fri.command_mode)
 
 
 def monitor_params(cell: Cell) -> MonitorParams:
     """Tolerances of the state checks; drives on a bus have no cabinet that could state a mode or a safety state."""
     params = cell.safety.monitor_params()
-    if isinstance(cell.robot, CobotRobot):
+    if not isinstance(cell.robot, Robot):
         return dataclasses.replace(params, not_stated=frozenset({"safety", "mode"}))
     return params
 

@@ -66,9 +66,7 @@ def run(supervisor: Supervisor, cell: Cell, motions: Sequence[Motion], result: R
     """The whole run of a cell: from nothing heard yet to an arm that stands with its brakes closed."""
     yield from connect(supervisor)
     yield from check_and_tare(supervisor, cell, result)
-    yield from enable(supervisor)
-    if supervisor.parts.arm.traits.torque_side == "motor":
-        yield from check_held(supervisor, cell)
+    yield from enable(supervisor, cell)
     for motion in motions:
         supervisor.start(motion)
         while supervisor.motion is motion:
@@ -219,10 +217,9 @@ def _tare_wrench(
     parts.wrist.bias = result.wrench_tare.mean
 
 
-def check_held(supervisor: Supervisor, cell: Cell) -> Procedure:
-    """While the arm is held: the torque of its motors must be that of its weight, but for friction. For arms whose
-    torque is measured on the motors' side; a fault otherwise, as the standstill check before enabling makes it."""
-    robot = cell.robot
+def _check_held(supervisor: Supervisor, cell: Cell) -> Procedure:
+    """While the arm is held: the torque of its motors must be that of its weight, but for friction; else a fault."""
+    standstill = cell.robot.standstill
     tau: list[Array] = []
     while len(tau) < round(HELD_TIME / supervisor.parts.arm.traits.period):
         sample = supervisor.sample
@@ -232,10 +229,8 @@ def check_held(supervisor: Supervisor, cell: Cell) -> Procedure:
     sample, dyn = supervisor.sample, supervisor.dyn
     if sample is None or dyn is None:
         return
-    tolerance = array(robot.standstill.tolerance_abs)
-    faults = check_standstill(
-        np.mean(tau, axis=0), dyn.g, tolerance, robot.standstill.tolerance_rel, tick=sample.seq, t_ns=sample.t_ns
-    )
+    mean, tolerance = np.mean(tau, axis=0), array(standstill.tolerance_abs)
+    faults = check_standstill(mean, dyn.g, tolerance, standstill.tolerance_rel, tick=sample.seq, t_ns=sample.t_ns)
     if faults:
         supervisor.trip(faults)
         yield
@@ -245,8 +240,12 @@ def _torque_gates(noise: Array, quiet: bool) -> TareGates:
     return torque_gates(noise, np.full(noise.size, TORQUE_BIAS_MAX), may_be_quiet=quiet)
 
 
-def enable(supervisor: Supervisor) -> Procedure:
-    """Enable, wait until the robot takes commands, and hold the arm for a moment."""
+def enable(supervisor: Supervisor, cell: Cell) -> Procedure:
+    """Enable, wait until the robot takes commands, and hold the arm for a moment.
+
+    Of an arm whose torque is measured on the motors' side, the torque that holds it is checked then: while its brakes
+    carried it, there was none. Every way to an arm under command leads through here.
+    """
     supervisor.phase = "enable"
     result = supervisor.enable()
     if not result.accepted:
@@ -258,6 +257,8 @@ def enable(supervisor: Supervisor) -> Procedure:
         lambda: "the robot does not take commands; start the application with the FRI overlay on it",
     )
     yield from wait(supervisor, SETTLE)
+    if supervisor.parts.arm.traits.torque_side == "motor":
+        yield from _check_held(supervisor, cell)
 
 
 def stop(supervisor: Supervisor, category: StopCategory = StopCategory.STOP_THEN_OFF) -> Procedure:

@@ -197,7 +197,7 @@ class Session:
         self._require(State.READY)
         if not self.supervisor.checked:
             raise SessionError("cannot enable: call bring_up() first (standstill check and tare)")
-        return self._follow(procedure.enable(self.supervisor))
+        return self._follow(procedure.enable(self.supervisor, self.cell))
 
     def acknowledge(self) -> None:
         """Clear the latched fault. The arm stays stopped; ``bring_up()`` and ``enable()`` start anew."""
@@ -438,7 +438,7 @@ class Session:
             self._come_to_rest()
             for _ in range(round(procedure.AFTER_STOP / self.dt)):  # brakes take their time to close
                 self.supervisor.step()
-        raise FaultError(machine.faults, self._buffer.take())
+        raise FaultError(machine.faults, self._buffer.take()) from self.supervisor.error
 
 
 def open(cell: str | Path | Cell, *, seed: int | None = None, real: bool = False) -> Session:

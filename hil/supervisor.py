@@ -35,6 +35,7 @@ from estimators.observer import Observer
 from estimators.rigid_body import Dynamics, RigidBodyModel
 from estimators.spatial import WristWrench
 from estimators.wrench import contact_wrench
+from hil.blame import headline, seal, whole
 from hil.control.base import Controller
 from hil.cycle import Decision, Estimate, RowWriter
 from hil.gripping import Grip
@@ -109,6 +110,8 @@ class Supervisor:
         self.motion: Motion | None = None
         self.finished: Motion | None = None
         """The motion that last came to its own end (one that was stopped never does)."""
+        self.error: Exception | None = None
+        """What a part last raised in the cycle."""
         self.checked = False
         """The standstill check was passed, and neither a fault nor a lost device has made it void since."""
         self.writer_failures = 0
@@ -299,6 +302,7 @@ class Supervisor:
         """One cycle, from the robot's tick to the telemetry row. An exception of a part becomes a fault."""
         parts = self.parts
         sample = parts.arm.read()
+        seal(sample)
         woke = parts.ticks.woke_ns
         read = time.monotonic_ns()
         self.skips.take(sample)
@@ -317,7 +321,11 @@ class Supervisor:
                 self._estimate(sample)
             decision = self._decide(sample, now_ns)
         except Exception as error:  # whatever a part does wrong must end in a stop, not in a traceback
-            self.fault(FaultCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+            # Once for each fault: a part that is broken raises in every cycle.
+            if all(latched.code is not FaultCode.INTERNAL_ERROR for latched in self.machine.faults):
+                self._event("error", whole(error))
+            self.error = error
+            self.fault(FaultCode.INTERNAL_ERROR, headline(error))
             decision = self._brake_or_off(sample)
         written = time.monotonic_ns()
         self.late_ns = parts.ticks.late_ns()
@@ -333,6 +341,7 @@ class Supervisor:
         if wrench is not None and parts.wrist is not None:
             known = wrench.valid
             estimate.wrench_ft = parts.wrist.contact(wrench.wrench, dyn, sample.qdd) if known else self._no_wrench
+            estimate.wrench_ft.setflags(write=False)
 
     def _watch(self, sample: RobotSample, now_ns: int) -> None:
         """State checks; what is wrong while nothing is enabled only keeps the cell from being READY."""

@@ -308,3 +308,33 @@ COBOT6 = JointLimits(
     },
 )
 """A cobot of the project's own: six joints of the UR5e class."""
+
+_PIPER = "piper_sdk 0.6 (protocol V2): ranges and speeds that it documents"
+_PIPER_TAU = np.array([32.0, 32.0, 32.0, 8.0, 8.0, 8.0])
+_PIPER_RATE = np.array([160.0, 160.0, 160.0, 60.0, 60.0, 60.0])
+
+PIPER6 = JointLimits(
+    q_min=np.array([-2.6179, 0.0, -2.967, -1.745, -1.22, -2.09439]),
+    q_max=np.array([2.6179, 3.14, 0.0, 1.745, 1.22, 2.09439]),
+    qd_max=np.full(6, 3.0),
+    tau_max=_PIPER_TAU,
+    tau_cmd_max=_PIPER_TAU,
+    tau_rate_max=_PIPER_RATE,
+    tau_window_max=_PIPER_RATE * 0.020,
+    q_ref_rate_max=np.full(6, 3.0),
+    q_ref_distance_max=np.full(6, 0.1),
+    window=0.020,
+    total_margin=0.0,
+    source=dict.fromkeys(("q_min", "q_max", "qd_max"), _PIPER)
+    | {
+        "tau_max": f"{_OWN}: no data sheet states one; 8 N·m of an MIT frame, times 4 where a firmware multiplies",
+        "tau_cmd_max": f"{_OWN}: as tau_max; a cell tightens it to what its firmware can be asked for",
+        "tau_rate_max": f"{_OWN}: a fifth of the torque in 40 ms",
+        "tau_window_max": f"{_OWN}: tau_rate_max · window",
+        "q_ref_rate_max": f"{_OWN}: the documented speed",
+        "q_ref_distance_max": f"{_OWN}: without stiffness no reference acts; it bounds what a hold may ask for",
+        "window": _OWN,
+        "total_margin": f"{_OWN}: the arm adds nothing, so the total is what we command",
+    },
+)
+"""AgileX PiPER (experimental)."""

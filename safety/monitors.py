@@ -82,7 +82,9 @@ class StateMonitor:
         ``wrench``: the sensor's sample while the motion needs the sensor, else None. ``now_ns``: clock of the samples.
         """
         found = Findings(sample.seq, now_ns)
-        self._check_age(sample, now_ns, found)
+        if enabled:
+            self._check_device(health, found)  # first: what the device states is the cause of what is seen below
+        self._check_age(sample, health, now_ns, found)
         self._check_joints(sample, found)
         self._check_robot(sample, health, enabled, found)
         if wrench is not None:
@@ -108,14 +110,22 @@ class StateMonitor:
         age_ns = 0 if wrench is None else _wrench_age_ns(wrench, now_ns)
         return age_ns is not None and age_ns <= self._params.sensor_max_age * 1e9
 
-    def _check_age(self, sample: RobotSample, now_ns: int, found: Findings) -> None:
+    @staticmethod
+    def _check_device(health: LinkHealth, found: Findings) -> None:
+        for problem in health.problems:
+            text = f"{problem.part}: {problem.text}; {problem.remedy}"
+            found.add(_PROBLEMS[problem.kind], joint=problem.joint, detail=text)
+
+    def _check_age(self, sample: RobotSample, health: LinkHealth, now_ns: int, found: Findings) -> None:
         if not sample.valid:
-            found.add(FaultCode.SAMPLE_INVALID)
+            refused = ", ".join(f"{reason} {count}" for reason, count in sorted(health.rejected.items()))
+            found.add(FaultCode.SAMPLE_INVALID, detail=f"refused so far: {refused}" if refused else "")
         age_ns = sample_age_ns(sample, now_ns)
         if age_ns is None:
             found.add(FaultCode.SAMPLE_STALE, detail="no packet has arrived yet")
         elif age_ns > self._max_age_ns:
-            found.add(FaultCode.SAMPLE_STALE, age_ns * 1e-9, self._max_age_ns * 1e-9)
+            missing = f"{health.gaps} frames missing so far" if health.gaps else ""
+            found.add(FaultCode.SAMPLE_STALE, age_ns * 1e-9, self._max_age_ns * 1e-9, detail=missing)
 
     def _check_joints(self, sample: RobotSample, found: Findings) -> None:
         q, qd, tau = vector(sample.q, self._n), vector(sample.qd, self._n), vector(sample.tau, self._n)
@@ -141,13 +151,13 @@ class StateMonitor:
             found.add(FaultCode.ROBOT_SAFETY, detail=f"the robot reports {health.safety.name}")
         if not enabled:
             return
-        for problem in health.problems:
-            text = f"{problem.part}: {problem.text}; {problem.remedy}"
-            found.add(_PROBLEMS[problem.kind], joint=problem.joint, detail=text)
         if health.safety == SafetyState.UNKNOWN and "safety" not in unknown:
             found.add(FaultCode.ROBOT_SAFETY, detail="the robot does not state its safety state")
         if sample.state != ArmState.COMMANDED:
-            found.add(FaultCode.LINK_LOST, detail=f"the link is {sample.state.name}")
+            stated = "; ".join(sorted(health.flags)) if not health.problems else ""
+            found.add(
+                FaultCode.LINK_LOST, detail=f"the link is {sample.state.name}" + (f": {stated}" if stated else "")
+            )
         if math.isnan(health.quality):
             if "quality" not in unknown:
                 found.add(FaultCode.LINK_QUALITY, detail="the robot does not state its link quality")

@@ -14,18 +14,23 @@ Near standstill the position is captured and held by ``tau = M (kp (q_hold − q
 bounded integral ``tau_i``, because an error of the gravity model would otherwise let the arm creep for ever.
 
 An invalid or stale state cannot be braked by feedback: the power goes.
+
+An arm without brakes is lowered where another one is switched off (:mod:`safety.lowering`): braked first, let down
+then, and its power goes when its motors carry nothing any more. Where it cannot be commanded it falls, as it would
+without any of this.
 """
 
 from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from drivers.contract import ArmState, ArmTraits, Array, RobotSample, StopAction, StopCategory
 from safety.limits import JointLimits, LimitsError, all_finite, vector
+from safety.lowering import Lowering, LoweringParams
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class StopParams:
     max_age_ticks: float = 3.0
     max_age: float = 0.005
     """Oldest state to brake by; the larger of the two holds."""
+    lowering: LoweringParams = field(default_factory=LoweringParams)
+    """For an arm without brakes."""
 
 
 class StepKind(enum.Enum):
@@ -84,11 +91,12 @@ class StopController:
     """
 
     def __init__(self, limits: JointLimits, traits: ArmTraits, params: StopParams | None = None) -> None:
-        """Raises LimitsError where the arm's stop actions are incomplete or not provided here."""
+        """Raises LimitsError where the arm's stop actions are incomplete, or where an arm that is to be lowered adds
+        gravity by itself: less of it could not be given then."""
         missing = [category.value for category in StopCategory if category not in traits.stops]
         problems = [f"{traits.name} names no action for stop category {value}" for value in missing]
-        if StopAction.LOWER in traits.stops.values():
-            problems.append(f"{traits.name} wants damped lowering, which is not provided yet: it needs brakes")
+        if StopAction.LOWER in traits.stops.values() and "gravity" in traits.adds:
+            problems.append(f"{traits.name} adds gravity by itself, so it cannot be lowered by giving less of it")
         if limits.n != traits.n:
             problems.append(f"limits are for {limits.n} joints, {traits.name} has {traits.n}")
         if problems:
@@ -106,6 +114,7 @@ class StopController:
         self._torque_max: list[float] = limits.tau_cmd_max.tolist()
         self._integral_max: Array = self._params.integral_fraction * limits.tau_max
         self._max_age_ns = 1e9 * max(self._params.max_age_ticks * traits.period, self._params.max_age)
+        self._lowering = Lowering(self._params.lowering)
         self.category: StopCategory | None = None
         """The category in force; None while no stop is under way."""
         self._clear()
@@ -119,6 +128,7 @@ class StopController:
         self._stood = False
         self._hold: Array | None = None
         self._integral: Array = np.zeros(self._n)
+        self._lowering.restart()
 
     def begin(self, category: StopCategory, sample: RobotSample) -> StopCategory:
         """Begin a stop, or make the present one more severe; the category in force.
@@ -179,14 +189,25 @@ class StopController:
             reason = f"the robot takes no commands: the link is {sample.state.name}"
         if reason is None and not (np.isfinite(M).all() and np.isfinite(g).all()):
             reason = "the model is not finite"
-        if reason is None and standing and self._traits.stops[self.category] is StopAction.BRAKE_THEN_OFF:
-            reason = "the arm stands"
-        if reason is None and not self._stood and self._elapsed > self._params.timeout:
-            reason = f"no standstill within {self._params.timeout:g} s"
+        if reason is None:
+            reason = self._over(self._traits.stops[self.category], standing)
         if reason is not None:
             self._go_off(reason)
             return StopStep(StepKind.OFF, standing=standing, reason=reason)
         return self._step_torque(sample, M, g, dt, standing, load)
+
+    def _over(self, action: StopAction, standing: bool) -> str | None:
+        """Why the time for torque is over; None while it is not."""
+        if action is StopAction.LOWER:
+            lowering = self._lowering
+            if standing and lowering.released:
+                return "the arm rests without torque"
+            return f"not at rest within {lowering.params.timeout:g} s of lowering" if lowering.overdue else None
+        if standing and action is StopAction.BRAKE_THEN_OFF:
+            return "the arm stands"
+        if not self._stood and self._elapsed > self._params.timeout:
+            return f"no standstill within {self._params.timeout:g} s"
+        return None
 
     def _unusable(self, sample: RobotSample) -> str | None:
         """Why nothing can be concluded from ``sample``; None if it can."""
@@ -219,6 +240,7 @@ class StopController:
         self, sample: RobotSample, M: Array, g: Array, dt: float, standing: bool, load: Array | None
     ) -> StopStep:
         p = self._params
+        assert self.category is not None
         momentum = M @ sample.qd
         size = np.abs(momentum)
         if self._hold is None and (np.abs(sample.qd).max() <= p.capture_speed or self._elapsed > p.capture_time):
@@ -227,6 +249,9 @@ class StopController:
             # The reference follows the arm, so that a spring of the robot does not pull it back.
             q_ref = sample.q.copy()
             tau = -self._braking(size) * momentum
+        elif self._traits.stops[self.category] is StopAction.LOWER:
+            tau = self._lowering.torque(sample.qd, M, g, dt)
+            return StopStep(StepKind.COMMAND, self._together(tau, sample), sample.q.copy(), standing)
         else:
             q_ref = self._hold.copy()
             error = M @ (self._hold - sample.q)

@@ -128,7 +128,7 @@ class Profile(Mapping[str, Any]):
 
 
 def load_profile(device: str, name: str, seed: int, n: int = 7) -> Profile:
-    """The profile ``name`` of ``device`` (``iiwa``, ``cobot``, ``ft_sensor`` or ``contact``).
+    """The profile ``name`` of ``device`` (``iiwa``, ``cobot``, ``piper``, ``ft_sensor`` or ``contact``).
 
     ``seed`` (at least 0) fixes all draws; ``n`` is the number of joints. Raises ProfileError where the device or
     the profile does not exist.

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "calibration": {"drivers", "estimators", "safety"},
     "hil": {"drivers", "estimators", "safety", "calibration"},
 }
-KNOW_MOCKS = {"hil.mocks", "hil.cell.devices"}
+KNOW_MOCKS = {"hil.mock_cell", "hil.mocks", "hil.cell.devices"}
 """The modules of hil that may import sim_mocks, next to the campaigns; a cell file only knows the fault menu."""
 KNOW_PYBULLET = {"sim_mocks.bullet_object", "sim_mocks.bullet_world"}
 HEAVY = {"torch", "gpytorch"}

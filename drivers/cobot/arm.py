@@ -11,7 +11,8 @@ answers is the mock's tick, and the SYNC is due at once.
 
 The drives do not depend on this program. Each stops by itself after five cycles without a command, or when the
 heartbeat is missing for 50 ms, and bring-up sees that they watch it. Category 0 is "disable voltage" to every drive
-with a SYNC at once; brakes close after their delay. In COMMANDED a tick without :meth:`CobotArm.command` sends nothing.
+with a SYNC at once; brakes close after their delay. In COMMANDED a tick without :meth:`CobotArm.command` sends nothing,
+but for one whose sample is incomplete: it repeats the last command.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ import os
 from pathlib import Path
 
 from drivers.cobot.bringup import NodeInfo, bring_up
-from drivers.cobot.bus import Bus, Frame, open_bus
+from drivers.cobot.bus import Bus
 from drivers.cobot.cia402 import CW_ENABLE_OPERATION, DriveState, Mode, Want
 from drivers.cobot.config import CobotConfig
-from drivers.cobot.line import Line
+from drivers.cobot.exchange import Exchange
+from drivers.cobot.line import Line, open_line
 from drivers.cobot.log import FrameLog
 from drivers.cobot.measurement import Measurement
 from drivers.cobot.model import Scales
-from drivers.cobot.pdo import SYNC_ID, ProcessData
+from drivers.cobot.pdo import ProcessData
+from drivers.cobot.report import Report
 from drivers.cobot.session import Session
 from drivers.cobot.shutdown import shut_down
 from drivers.cobot.supervision import Supervision
@@ -43,10 +46,6 @@ from drivers.contract import (
     TorqueCommand,
 )
 from drivers.errors import ConnectError, RefusedError
-
-_SYNC = [(SYNC_ID, b"")]
-_QUALITY_SHARE = 0.02
-"""Weight of one SYNC in the link quality."""
 
 
 class CobotArm:
@@ -89,7 +88,6 @@ class CobotArm:
         self._log_folder = log
         self._log: FrameLog | None = None
         self._period_ns = round(1e9 * config.period)
-        self._collect_ns = round(1e9 * config.period * config.collect)
         self._idle_fd = -1
         self._line: Line | None = None
         self._opened = False
@@ -107,24 +105,14 @@ class CobotArm:
         self._watch = Supervision(nodes, config.channel_of, self._buses)
         modes = [info.mode for info in infos] or [config.mode or Mode.CYCLIC_SYNC_TORQUE] * len(nodes)
         self._session = Session(self._scales, modes)
-        self._health = LinkHealth()
-        self._out = [
-            [data.commands[k] for k, joint in enumerate(config.joints) if joint.channel == channel]
-            for channel in range(len(config.buses))
-        ]
-        self._scratch: list[Frame] = []
-        self._rest: list[Frame] = []
-        self._synced = False
+        self._report = Report(nodes, data, self._session)
+        line = self._line
+        self._exchange = None if line is None else Exchange(config, line, data, self._session, self._ticks)
         self._pending = False
-        self._due_ns = self._t_ns = self._sync_ns = self._ticks.now_ns()
+        self._t_ns = self._ticks.now_ns()
         self._sample_ns = -1
         self._q_ref: Array | None = None
         self._seq = -1
-        self._syncs = -1
-        self._gaps = self._late = 0
-        self._rejected: dict[str, int] = {}
-        self._quality = float("nan")
-        self._flags_key: tuple[object, ...] = ()
 
     # Opening and closing
 
@@ -141,18 +129,10 @@ class CobotArm:
             raise
 
     def _connect(self) -> None:
-        for load in self.config.loads():
-            if load.refused:
-                raise ConnectError(f"the planned load of the bus is too high: {load.refused}")
-        self._buses = []
-        for bus in self.config.buses:
-            self._buses.append(open_bus(bus))
-        now = self._ticks.now_ns()
         if self._log_folder is not None and self._log is None:
-            self._log = FrameLog(self._log_folder, now)
-        beat_ns = self.config.our_heartbeat_ms * 1_000_000
-        line = Line(self._buses, self.config.channel_of, self._ticks, beat_ns, self._log, self._idle_fd)
-        self._line = line
+            self._log = FrameLog(self._log_folder, self._ticks.now_ns())
+        self._line = line = open_line(self.config, self._ticks, self._log, self._idle_fd)
+        self._buses = line.buses
         self._reset([])
         watch = self._watch
         line.listener = watch.take
@@ -173,9 +153,6 @@ class CobotArm:
                 self._watch.operational = False
                 shut_down(line, self._infos, answering)
             self._let_go(line)
-        elif self._buses:
-            for bus in self._buses:
-                bus.close()
         self._buses = []
         if self._log is not None:
             self._log.close(self._ticks.now_ns())
@@ -188,7 +165,7 @@ class CobotArm:
 
     def _let_go(self, line: Line) -> None:
         line.close()
-        self._line = None
+        self._line = self._exchange = None
         self._infos = []
         self._pending = False
 
@@ -215,8 +192,6 @@ class CobotArm:
             self.trouble = str(error)
             if self._line is not None:
                 self._let_go(self._line)
-            for bus in self._buses:
-                bus.close()
             self._session.state = ArmState.DISCONNECTED
 
     # Permission
@@ -254,11 +229,10 @@ class CobotArm:
         session = self._session
         session.switch_off()
         self._pending = False
-        if self._line is None:
-            return
-        self._write(session.words(), session.zeros)
-        self._send_sync(self._ticks.now_ns())
-        self._synced = True
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.write(session.words(), session.zeros)
+            exchange.sync_now()
 
     def release(self) -> None:
         """After :meth:`off`: lead the drives back to READY TO SWITCH ON, without power; a drive in FAULT gets one
@@ -283,35 +257,42 @@ class CobotArm:
             raise RefusedError("read() on an arm that is not open; open() it first")
         if self._reopen_wanted:
             self._open_anew()
-        line = self._line
-        if line is None:
+        line, exchange = self._line, self._exchange
+        if line is None or exchange is None:
             self._ticks.wait(self._idle_fd, self._period_ns)
             self._t_ns = self._ticks.now_ns()
             return self._sample(False)
-        self._await_sync(line)
-        self._collect(line)
-        now = self._t_ns = self._ticks.now_ns()
+        exchange.await_sync()
+        now = self._t_ns = exchange.collect()
         line.beat(now)
-        data, session, watch = self._data, self._session, self._watch
+        data, session, watch, report = self._data, self._session, self._watch, self._report
         complete = data.missing == 0
-        self._gaps += data.missing
+        report.gaps += data.missing
+        if exchange.states_due(now):
+            for bus in line.buses:
+                watch.bus_state(bus, bus.state())
         watch.check(now, data, session.look(data))
         session.advance(data, list(watch.problems.values()))
-        self._rate_link(complete)
+        report.rate(complete)
         if complete:
-            self._seq = self._syncs
+            self._seq = exchange.syncs
             self._sample_ns = now
-            fault = self._measured.take(data, self._sync_ns)
+            fault = self._measured.take(data, exchange.sync_ns)
             if fault:
-                self._rejected[fault] = self._rejected.get(fault, 0) + 1
+                report.reject(fault)
+                watch.implausible(data)
         self._pending = False
         if session.state is ArmState.COMMANDED:
             self._pending = complete
+            if not complete:
+                # Nobody can answer half a sample. The last torque goes on acting meanwhile, whatever is sent; sent
+                # again, it keeps one lost frame from starving every drive's deadline. Three in a row end the command.
+                exchange.repeat()
             if self._q_ref is None:
                 self._q_ref = self._measured.q
         else:
             self._q_ref = None
-            self._keep_alive()
+            exchange.write(session.words(), session.zeros)
         if self._log is not None:
             self._log.flush(now)
         return self._sample(complete)
@@ -343,86 +324,8 @@ class CobotArm:
             raise RefusedError(f"nothing was sent: {error}") from error
         self._pending = False
         self._q_ref = command.q_ref
-        return self._write([CW_ENABLE_OPERATION] * self._data.n, targets)
-
-    def _write(self, words: list[int], targets: list[int]) -> bool:
-        line = self._line
-        assert line is not None
-        self._data.command(words, targets)
-        taken = True
-        for channel, frames in enumerate(self._out):
-            taken &= line.send(channel, frames)
-        if not taken:
-            self._health.unanswered += 1
-            self._rejected["send"] = self._rejected.get("send", 0) + 1
-        self._session.sent(targets)
-        return taken
-
-    def _keep_alive(self) -> None:
-        session = self._session
-        self._write(session.words(), session.zeros)
-
-    def _await_sync(self, line: Line) -> None:
-        """Receive until the next SYNC is due, and send it, unless :meth:`off` has done so."""
-        ticks = self._ticks
-        while True:
-            now = ticks.now_ns()
-            missing = self._data.missing
-            self._receive(line, now)
-            self._late += missing - self._data.missing
-            if self._synced:
-                break
-            if now >= self._due_ns:
-                self._send_sync(now)
-                break
-            line.beat(now)
-            ticks.wait(line.fd, min(self._due_ns - now, line.poll_ns))
-        self._synced = False
-
-    def _send_sync(self, now: int) -> None:
-        line = self._line
-        assert line is not None
-        self._syncs += 1
-        self._data.expect()
-        for channel in range(len(self._out)):
-            if not line.send(channel, _SYNC):
-                self._rejected["send"] = self._rejected.get("send", 0) + 1
-        self._session.latch()
-        self._sync_ns = now
-        # Missed ticks are skipped, never caught up in a burst.
-        self._due_ns += self._period_ns
-        if self._due_ns <= now:
-            self._due_ns = now + self._period_ns
-
-    def _collect(self, line: Line) -> None:
-        """Receive until every drive has answered, or the deadline has passed."""
-        ticks, data = self._ticks, self._data
-        deadline = self._sync_ns + self._collect_ns
-        now = ticks.now_ns()
-        while True:
-            ticks.wait(line.fd, min(max(0, deadline - now), line.poll_ns))
-            now = ticks.now_ns()
-            self._receive(line, now)
-            if not data.missing or now >= deadline:
-                return
-
-    def _receive(self, line: Line, now: int) -> None:
-        frames, rest = self._scratch, self._rest
-        for channel in range(len(self._out)):
-            frames.clear()
-            line.drain(channel, frames)
-            if frames:
-                self._data.take(frames, rest)
-                if rest:
-                    line.hand_on(channel, rest, now)
-                    rest.clear()
-
-    def _rate_link(self, complete: bool) -> None:
-        quality = self._quality
-        if quality != quality:
-            self._quality = 1.0 if complete else quality
-        else:
-            self._quality += _QUALITY_SHARE * (complete - quality)
+        assert self._exchange is not None  # COMMANDED is known from a line alone
+        return self._exchange.write([CW_ENABLE_OPERATION] * self._data.n, targets)
 
     def _sample(self, fresh: bool) -> RobotSample:
         measured, session, now = self._measured, self._session, self._t_ns
@@ -450,41 +353,4 @@ class CobotArm:
 
     def health(self) -> LinkHealth:
         """The driver's own record, updated in place: copy what must last."""
-        health, data, watch, session = self._health, self._data, self._watch, self._session
-        health.frames = data.frames
-        health.gaps = self._gaps
-        health.late = data.late + self._late
-        health.duplicates = data.duplicates
-        health.quality = self._quality
-        health.rejected = {**self._rejected, **watch.rejected}
-        for reason, count in (
-            ("pdo_length", data.wrong_length),
-            ("error_frame", watch.error_frames),
-            ("foreign", watch.foreign),
-            ("garbled", sum(bus.garbled for bus in self._buses)),
-        ):
-            if count:
-                health.rejected[reason] = count
-        states = session.states
-        known = self._seq >= 0
-        health.drives_on = all(state is DriveState.OPERATION_ENABLED for state in states) if known else None
-        health.problems = tuple(watch.problems.values())
-        key = (tuple(states), session.off, session.refusal, health.problems, self.trouble, session.enabled)
-        if key != self._flags_key:
-            self._flags_key = key
-            health.flags = self._flags(health)
-        return health
-
-    def _flags(self, health: LinkHealth) -> frozenset[str]:
-        session = self._session
-        found = {f"{problem.part}: {problem.text}; {problem.remedy}" for problem in health.problems}
-        if session.off:
-            found.add("off: no power until release()")
-        if session.refusal:
-            found.add(session.refusal)
-        if self.trouble:
-            found.add(self.trouble)
-        for node, state in zip(self.config.nodes, session.states, strict=True):
-            if state in (DriveState.FAULT, DriveState.FAULT_REACTION_ACTIVE, DriveState.QUICK_STOP_ACTIVE):
-                found.add(f"node {node}: {state.name.lower().replace('_', ' ')}")
-        return frozenset(found)
+        return self._report.health(self._watch, self._exchange, self._buses, self.trouble, self._seq >= 0)

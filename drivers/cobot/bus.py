@@ -58,8 +58,12 @@ class Bus(Protocol):
         """Append everything that has arrived to ``frames``."""
         ...
 
+    def ask_state(self) -> None:
+        """Make :meth:`state` new, where the adapter must be asked for it; the answer comes with later frames."""
+        ...
+
     def state(self) -> str:
-        """``active``, ``passive``, ``bus-off`` as the adapter states it; ``unknown`` where it cannot."""
+        """``active``, ``warning``, ``passive``, ``bus-off`` as the adapter states it; ``unknown`` where it cannot."""
         ...
 
     def close(self) -> None:
@@ -165,6 +169,9 @@ class PythonCanBus:
             elif message.is_extended_id:
                 kind = EXTENDED
             frames.append((message.arbitration_id, message.data, kind))
+
+    def ask_state(self) -> None:
+        pass  # :meth:`state` asks the interface itself
 
     def state(self) -> str:
         # Most interfaces return ACTIVE whatever happens (python-can's own default), so that word proves nothing.

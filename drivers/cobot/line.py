@@ -7,17 +7,22 @@ and in lockstep each wait is one tick of the mock, as repeatable as everything e
 
 from __future__ import annotations
 
+import logging
 import select
 from collections.abc import Callable, Mapping, Sequence
 
 import canopen
 
-from drivers.cobot.bus import DATA, Bus, Frame, Outgoing
+from drivers.cobot.bus import DATA, Bus, Frame, Outgoing, open_bus
 from drivers.cobot.codes import OPERATIONAL
+from drivers.cobot.config import CobotConfig
 from drivers.cobot.log import FrameLog
 from drivers.cobot.pdo import HEARTBEAT_BASE
 from drivers.contract import Ticks
+from drivers.errors import ConnectError
 
+# What canopen would log is told in words by whoever asked; without a handler it lands on the terminal.
+logging.getLogger("canopen").addHandler(logging.NullHandler())
 SUPERVISOR_NODE = 127
 """Node id under which the driver produces its heartbeat."""
 SDO_TIMEOUT_NS = 500_000_000
@@ -144,6 +149,23 @@ class Line:
             bus.close()
 
 
+def open_line(config: CobotConfig, ticks: Ticks, log: FrameLog | None, idle_fd: int) -> Line:
+    """Open every channel of ``config``, all or none. Raises ConnectError, for a planned load that is too high as
+    well."""
+    for load in config.loads():
+        if load.refused:
+            raise ConnectError(f"the planned load of the bus is too high: {load.refused}")
+    buses: list[Bus] = []
+    try:
+        for bus in config.buses:
+            buses.append(open_bus(bus))
+    except ConnectError:
+        for opened in buses:
+            opened.close()
+        raise
+    return Line(buses, config.channel_of, ticks, config.our_heartbeat_ms * 1_000_000, log, idle_fd)
+
+
 class FedNetwork(canopen.Network):
     """A ``canopen`` network on a :class:`Line`: no notifier, no thread; a request feeds the answer to itself."""
 
@@ -164,3 +186,7 @@ class FedNetwork(canopen.Network):
             if isinstance(server, canopen.RemoteNode):
                 responses = server.sdo.responses
                 line.pump(lambda: not responses.empty(), SDO_TIMEOUT_NS)
+                for channel in channels:
+                    bus = line.buses[channel]
+                    if bus.lost:
+                        raise ConnectError(f"{bus.name}: {bus.lost}; plug the adapter in, then connect again")

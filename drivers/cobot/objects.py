@@ -23,8 +23,8 @@ def load_eds(path: Path, node: int) -> canopen.ObjectDictionary:
         raise ConnectError(f"EDS {path}: no such file; name the drive's data sheet in the cell file") from error
     except Exception as error:  # canopen and configparser raise a dozen kinds
         raise ConnectError(
-            f"EDS {path}: cannot be read ({type(error).__name__}: {error}); expected an EDS or DCF of CiA 306, "
-            "get a fresh copy from the drive's maker"
+            f"EDS {path}: cannot be read ({type(error).__name__}: {' '.join(str(error).split())}); expected an EDS or "
+            "DCF of CiA 306, get a fresh copy from the drive's maker"
         ) from error
 
 

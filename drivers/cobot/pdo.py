@@ -138,7 +138,8 @@ class ProcessData:
         self._feedback = {TPDO1 + node: joint for joint, node in enumerate(nodes)}
         self._slow = {TPDO2 + node: joint for joint, node in enumerate(nodes)}
         self._bytes: list[bytes | bytearray] = [b""] * n
-        self._conflict = [False] * n
+        self.conflicts = [False] * n
+        """Joints that answered twice and differently since :meth:`expect`."""
 
     def command(self, controlwords: Sequence[int], targets: Sequence[int]) -> None:
         """Write controlwords (u16) and target torques (‰, int16) into :attr:`commands`."""
@@ -151,7 +152,7 @@ class ProcessData:
         n = self.n
         self.missing = n
         self.answered = [False] * n
-        twice, conflict = self.twice, self._conflict
+        twice, conflict = self.twice, self.conflicts
         for joint in range(n):
             if conflict[joint]:
                 twice[joint] += 1
@@ -196,4 +197,4 @@ class ProcessData:
         else:
             # A late answer to the SYNC before, or a second node of the same id: the newer one holds.
             self.late += 1
-            self._conflict[joint] = True
+            self.conflicts[joint] = True

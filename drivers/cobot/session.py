@@ -105,6 +105,11 @@ class Session:
                 self._withdraw(Want.QUICK_STOP)
             elif self.state is ArmState.COMMANDED:
                 if not operating:
+                    self.refusal = "left operation by itself: " + ", ".join(
+                        f"the drive of A{k + 1} is {state.name.lower().replace('_', ' ')}"
+                        for k, state in enumerate(states)
+                        if state is not DriveState.OPERATION_ENABLED
+                    )
                     self._withdraw(Want.QUICK_STOP)
             else:
                 self._enter(data, states, operating)

@@ -33,6 +33,8 @@ SPEEDS = {
 """Digit after ``S`` by bit rate."""
 _LONGEST = 32
 """A frame is at most 27 characters (``T``, 8, 1, 16) and a time stamp; anything longer is rubbish."""
+_QUESTIONS = 5
+"""Questions for the status flags without an answer after which no more are asked."""
 _FLAGS = ((0x80, "bus-off"), (0x20, "passive"), (0x04, "warning"))
 
 
@@ -53,6 +55,7 @@ class SlcanBus:
         self.bells = 0
         """Times the adapter answered that it did not take a command."""
         self._flags = -1
+        self._asked = 0
         self._cut = False
         self._rest = b""
         self._heads: dict[tuple[int, int], bytes] = {}
@@ -107,8 +110,15 @@ class SlcanBus:
         self._cut = written != len(text)
         return not self._cut
 
-    def request_flags(self) -> None:
-        """Ask for the status flags; :meth:`state` knows them when the answer was drained."""
+    def ask_state(self) -> None:
+        """Ask for the status flags; :meth:`state` knows them when the answer was drained.
+
+        Firmware that has never answered is not asked for ever: some answers each question with an error.
+        """
+        if self._flags < 0:
+            if self._asked >= _QUESTIONS:
+                return
+            self._asked += 1
         self._write(b"F\r")
 
     def drain(self, frames: list[Frame]) -> None:

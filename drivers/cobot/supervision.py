@@ -24,7 +24,16 @@ CONFLICT_SYNCS = 3
 ERROR_FRAMES = 10
 """Error frames within :data:`MEMORY_NS` that are a disturbed line and not a plug being put in."""
 MEMORY_NS = 1_000_000_000
+STATE_NS = 100_000_000
+"""Shortest time between two questions to the adapters for their state."""
+_BUS_OFF_CLASS = 0x40
+"""Bit of an error frame's identifier, as python-can takes it over from SocketCAN (linux/can/error.h)."""
 _EMCY = struct.Struct("<HB5s")
+_ADAPTER = {
+    "bus-off": "the adapter is bus-off, or sees errors on the bus: it may neither send nor hear",
+    "passive": "the adapter is error-passive: nobody acknowledges its frames, or they are destroyed",
+}
+"""What an adapter states of itself and must not, in words."""
 
 Key = tuple[ProblemKind, str]
 
@@ -56,6 +65,7 @@ class Supervision:
         self._missed = [0] * len(nodes)
         self._error_times: list[int] = []
         self._foreign_times: list[int] = []
+        self._ask_ns = 0
         self._faults: set[int] = set()
         """Joints in FAULT without an EMCY."""
         self._ours = {SYNC_ID, 0x000} | {RPDO1 + node for node in nodes}
@@ -69,6 +79,8 @@ class Supervision:
             self.error_frames += 1
             self._error_times.append(now_ns)
             del self._error_times[:-ERROR_FRAMES]
+            if can_id & _BUS_OFF_CLASS:
+                self.bus_state(self._buses[channel], "bus-off")
             return
         if kind in (REMOTE, EXTENDED):
             self._reject("remote" if kind == REMOTE else "extended_id")
@@ -142,16 +154,21 @@ class Supervision:
     def check(self, now_ns: int, data: ProcessData, states: Sequence[DriveState]) -> None:
         """Judge one SYNC: ``data`` as it was collected, ``states`` of the drives by their statuswords."""
         missed, twice = self._missed, data.twice
+        if data.missing and self.operational and now_ns >= self._ask_ns:
+            self._ask_ns = now_ns + STATE_NS
+            for bus in self._buses:
+                bus.ask_state()  # what is known when the SYNCs are counted
         for joint, answered in enumerate(data.answered):
             if answered:
                 if missed[joint]:
                     missed[joint] = 0
                     self._clear(ProblemKind.NODE_LOST, joint)
+                    self.problems.pop((ProblemKind.NODE_LOST, self._bus_of(joint).name), None)
                 if not self.emcy[joint] and (states[joint] is DriveState.FAULT or self._faults):
                     self._fault_without_emcy(joint, states[joint] is DriveState.FAULT)
             elif self.operational:
                 missed[joint] += 1
-                if missed[joint] == MISSED_SYNCS:
+                if missed[joint] == MISSED_SYNCS and not self._all_silent(joint):
                     self._add(
                         ProblemKind.NODE_LOST,
                         joint,
@@ -170,6 +187,33 @@ class Supervision:
         if self.heartbeat_ns and self.operational:
             self._check_heartbeats(now_ns)
         self._check_line(now_ns)
+
+    def _all_silent(self, joint: int) -> bool:
+        """No node of the joint's channel answers: one problem of the bus, and none of each node."""
+        bus = self._bus_of(joint)
+        there = [other for other in range(len(self._nodes)) if self._bus_of(other) is bus]
+        # Those that are judged later in this SYNC have their count still to come.
+        if len(there) < 2 or any(self._missed[other] < MISSED_SYNCS - (other > joint) for other in there):
+            return False
+        key, state = (ProblemKind.NODE_LOST, bus.name), bus.state()
+        known = f"; the adapter states {state}" if state in ("bus-off", "passive", "warning") else ""
+        self.problems[key] = DeviceProblem(
+            *key,
+            f"no node answered {MISSED_SYNCS} SYNCs in a row{known}",
+            "check the adapter, the cable with its terminating resistors, and the supply of the drives",
+        )
+        return True
+
+    def implausible(self, data: ProcessData) -> None:
+        """The newest feedback cannot be true: where an id answered this SYNC twice and differently, that is why."""
+        for joint, conflict in enumerate(data.conflicts):
+            if conflict:
+                self._add(
+                    ProblemKind.NODE_CONFLICT,
+                    joint,
+                    "answered a SYNC twice, and implausibly: a second node has the same id",
+                    "unplug one of the two, give it another id, run hil can scan",
+                )
 
     def _fault_without_emcy(self, joint: int, fault: bool) -> None:
         """The statusword says FAULT and no EMCY came, or has come so far; it passes with the state."""
@@ -222,17 +266,13 @@ class Supervision:
         elif not lasts:
             self.problems.pop(key, None)
 
-    def bus_off(self, bus: Bus, state: str) -> None:
-        """The adapter of ``bus`` states ``state``."""
+    def bus_state(self, bus: Bus, state: str) -> None:
+        """The adapter of ``bus`` states ``state``, see :meth:`drivers.cobot.bus.Bus.state`."""
         key = (ProblemKind.BUS, bus.name)
-        if state in ("bus-off", "passive"):
-            self.problems[key] = DeviceProblem(
-                ProblemKind.BUS,
-                bus.name,
-                f"the adapter is {state}",
-                "check the cable, both terminating resistors and the bit rate; then connect again",
-            )
-        elif state == "active":
+        if state in _ADAPTER:
+            remedy = "check the cable, both terminating resistors and the bit rate; then connect again"
+            self.problems[key] = DeviceProblem(ProblemKind.BUS, bus.name, _ADAPTER[state], remedy)
+        elif self.problems:
             self.problems.pop(key, None)
 
     def start(self, now_ns: int) -> None:
@@ -249,6 +289,9 @@ class Supervision:
             self._clear(ProblemKind.DRIVE_FAULT, joint)
 
     # Small things
+
+    def _bus_of(self, joint: int) -> Bus:
+        return self._buses[self._channel_of[self._nodes[joint]]]
 
     def _key(self, kind: ProblemKind, joint: int) -> Key:
         return kind, f"node {self._nodes[joint]}"

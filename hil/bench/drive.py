@@ -161,7 +161,7 @@ def _procedure(
     watch.watch_motion(motion)
     yield from connect(supervisor)
     yield from check_and_tare(supervisor, cell, RunResult())
-    yield from enable(supervisor)
+    yield from enable(supervisor, cell)
     supervisor.start(motion)
     watch.measuring = True
     cpu.begin()

@@ -12,7 +12,7 @@ from hil.build import build_parts
 from hil.cell import Cell, load_cell
 from hil.mocks import MockHere, mock_config, overlay_starter, point_at
 from hil.recording import NoRecording
-from hil.supervisor import Supervisor
+from hil.supervisor import Supervisor, open_devices
 
 FORCE = 20.0
 """What the polishing presses with, N."""
@@ -57,14 +57,18 @@ class Rig:
     """One cell, ready to connect; a context manager that closes it."""
 
     def __init__(self, cell: Cell, seed: int = 0) -> None:
-        """Raises ConnectError where PyBullet is missing."""
+        """Raises ConnectError where PyBullet is missing, or where the devices cannot be opened."""
         self.cell = cell
         self.host = MockHere(mock_config(cell, seed=seed))
         self.mock = self.host.cell
-        self.parts = build_parts(cell, self.host.ticks, overlay_starter(self.host.control, cell), self.host.ft_path)
-        if self.parts.sensor is not None:
-            self.parts.sensor.open()
-        self.parts.arm.open()
+        control = self.host.control
+        try:
+            starter, can = overlay_starter(control, cell), control.hello().get("can")
+            self.parts = build_parts(cell, self.host.ticks, starter, self.host.ft_path, can)
+            open_devices(self.parts)
+        except BaseException:
+            self.host.close()
+            raise
         point_at(self.host.control, self.parts.arm)
         self.writer = NoRecording()
         self.supervisor = Supervisor(self.parts, self.writer)

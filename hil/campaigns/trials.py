@@ -162,7 +162,7 @@ def _approach(rig: Rig, phase: Phase) -> Procedure:
     supervisor, cell = rig.supervisor, rig.cell
     yield from connect(supervisor)
     yield from check_and_tare(supervisor, cell, RunResult())
-    yield from enable(supervisor)
+    yield from enable(supervisor, cell)
     if phase is Phase.CONTACT:
         supervisor.start(build_motion("polish", cell))
         while not float(np.linalg.norm(supervisor.estimate.wrench_ft[:3])) > _TOUCH:

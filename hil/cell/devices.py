@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from drivers.piper.config import PERIOD
 from hil.cell.cobot import CanLink
 from hil.cell.fri import FriLink
 from hil.cell.gripper import MockObject
@@ -21,6 +22,7 @@ from hil.cell.parts import (
     Vec3,
     for_every_joint,
 )
+from hil.cell.piper import Firmware, FirmwareVersion, PiperLink
 from safety.limits import JointLimits
 from sim_mocks.faults import KINDS, Fault, FaultError
 
@@ -63,7 +65,7 @@ class Overrides(Section):
 class Limits(Section):
     """Limits of the arm: the numbers of a data sheet by name, and what this cell tightens."""
 
-    preset: Literal["iiwa14_r820", "iiwa7_r800", "cobot6"] = Field(description="whose data sheet")
+    preset: Literal["iiwa14_r820", "iiwa7_r800", "cobot6", "piper6"] = Field(description="whose data sheet")
     source: str = Field(min_length=8, description="the document that the limits were checked against, for the report")
     force_max: NotNegative = Field(default=0.0, description="largest element of a commanded force, N (wrench mode)")
     moment_max: NotNegative = Field(
@@ -166,6 +168,55 @@ class CobotRobot(Section):
     def period(self) -> float:
         """The tick of the arm, s."""
         return self.can.period
+
+    @property
+    def stiffness(self) -> tuple[float, ...]:
+        """Of a spring of the robot's own, N·m/rad: it has none."""
+        return (0.0,) * len(self.home)
+
+    @property
+    def terms(self) -> frozenset[str]:
+        """``ArmTraits.adds``: nothing."""
+        return frozenset()
+
+
+class PiperRobot(Section):
+    """An AgileX PiPER-type arm, experimental: torque by MIT frames without gains, so it adds nothing of its own."""
+
+    driver: Literal["piper"] = Field(description="the family of wire the arm speaks (experimental)")
+    model: str = Field(description="URDF: a shipped one, or a path from this file's folder")
+    can: PiperLink = Field(description="the arm's CAN channel")
+    firmware: dict[FirmwareVersion, Firmware] = Field(
+        min_length=1, description="what each firmware makes of a torque; an arm with another is refused"
+    )
+    armature: NotNegativeJoints = Field(description="rotor inertia seen at the joint, kg·m²")
+    limits: Limits = Field(description="data sheet limits and tighter ones of one's own")
+    home: Joints = Field(description="where motions start, rad")
+    standstill: Standstill = Field(
+        description="check after enabling: the torque that holds the arm is its weight's, but for friction"
+    )
+
+    @model_validator(mode="after")
+    def _sendable(self) -> PiperRobot:
+        most = self.limits.joint_limits().tau_cmd_max
+        for version, scale in self.firmware.items():
+            short = [k for k, (tau, top) in enumerate(zip(most, scale.scale.torque_max, strict=True)) if tau > top]
+            if short:
+                shown = ", ".join(f"A{k + 1} {scale.scale.torque_max[k]:g} N·m" for k in short)
+                raise ValueError(
+                    f"allowed: limits.overrides.tau_cmd_max within what firmware {version} can be asked for: {shown}"
+                )
+        return self
+
+    @property
+    def joint_limits(self) -> JointLimits:
+        """The limits that bind the arm."""
+        return self.limits.joint_limits()
+
+    @property
+    def period(self) -> float:
+        """The tick of the arm, s: its feedback's, which is fixed."""
+        return PERIOD
 
     @property
     def stiffness(self) -> tuple[float, ...]:

@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 
 from hil.cell.check import show
 from hil.cell.source import Source
-from safety.limits import COBOT6, IIWA7_R800, IIWA14_R820, TIGHTER_UPWARDS, VECTORS, JointLimits, LimitsError
+from safety.limits import COBOT6, IIWA7_R800, IIWA14_R820, PIPER6, TIGHTER_UPWARDS, VECTORS, JointLimits, LimitsError
 
 PRESETS: Mapping[str, JointLimits] = MappingProxyType(
-    {"iiwa14_r820": IIWA14_R820, "iiwa7_r800": IIWA7_R800, "cobot6": COBOT6}
+    {"iiwa14_r820": IIWA14_R820, "iiwa7_r800": IIWA7_R800, "cobot6": COBOT6, "piper6": PIPER6}
 )
 """Data sheets by the name that ``robot.limits.preset`` gives."""
 

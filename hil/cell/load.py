@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from drivers.piper.codec import N as PIPER_JOINTS
 from hil.cell.check import show, validate
 from hil.cell.cobot import MOCK_CHANNEL
 from hil.cell.devices import MOCK_PORT
@@ -18,7 +19,7 @@ from hil.cell.limits import check_limits
 from hil.cell.model import Cell
 from hil.cell.motion_check import check_motions
 from hil.cell.parts import JOINTS, joint_count
-from hil.cell.source import Source, read_source
+from hil.cell.source import Loc, Source, read_source
 
 _PACKAGE = Path(str(resources.files("hil")))
 
@@ -95,10 +96,11 @@ def require_permission(cell: Cell, real: bool) -> None:
 
 @contextmanager
 def _joints(source: Source) -> Iterator[None]:
-    """Every vector has as many values as the arm has joints: an LBR seven, a cobot one for each drive."""
+    """Every vector has as many values as the arm has joints: an LBR seven, a cobot one for each drive, a PiPER six."""
     drives = source.get("robot", "can", "drives")
     cobot = source.get("robot", "driver") == "cobot" and isinstance(drives, tuple) and drives
-    token = joint_count.set(len(drives) if cobot else JOINTS)
+    piper = source.get("robot", "driver") == "piper"
+    token = joint_count.set(len(drives) if cobot else PIPER_JOINTS if piper else JOINTS)
     try:
         yield
     finally:
@@ -122,7 +124,7 @@ def _check_mocks(source: Source) -> None:
             source.fault(loc, show(port), f"allowed in a cell with mocks: true: {MOCK_PORT}")
         if not mocks and port == MOCK_PORT:
             source.fault(loc, show(port), "allowed in a cell with mocks: false: a device below /dev")
-    if source.get("robot", "driver") == "cobot":
+    if source.get("robot", "driver") in ("cobot", "piper"):
         _check_channels(source, mocks)
         return
     for key in ("host", "peer"):
@@ -141,8 +143,11 @@ def _check_mocks(source: Source) -> None:
 def _check_channels(source: Source, mocks: bool) -> None:
     """CAN channels of a simulated cell are the mock's, and of a real one none is."""
     channels = source.get("robot", "can", "channels")
-    for i in range(len(channels)) if isinstance(channels, tuple) else ():
-        loc = ("robot", "can", "channels", i)
+    many = range(len(channels)) if isinstance(channels, tuple) else ()
+    locs: list[Loc] = [("robot", "can", "channels", i) for i in many]
+    if source.get("robot", "driver") == "piper":
+        locs = [("robot", "can", "channel")]
+    for loc in locs:
         interface, channel = source.get(*loc, "interface"), source.get(*loc, "channel")
         if mocks and isinstance(channel, str) and channel != MOCK_CHANNEL:
             source.fault((*loc, "channel"), show(channel), f"allowed in a cell with mocks: true: {MOCK_CHANNEL}")

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Discriminator, Field, PrivateAttr
 
 from hil.cell.control import Controller
-from hil.cell.devices import Bota, CobotRobot, Mock, Robot
+from hil.cell.devices import Bota, CobotRobot, Mock, PiperRobot, Robot
 from hil.cell.gripper import FriIoGripper
 from hil.cell.guiding import FreeDrive
 from hil.cell.motions import Motion
@@ -28,7 +28,7 @@ class Cell(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, _ . -")
     description: str = Field(default="", description="one line for the list of cells")
     mocks: bool = Field(description="true: simulated devices; false: the real ones")
-    robot: Annotated[Robot | CobotRobot, Discriminator("driver")] = Field(description="the arm")
+    robot: Annotated[Robot | CobotRobot | PiperRobot, Discriminator("driver")] = Field(description="the arm")
     sensors: tuple[Bota, ...] = Field(default=(), description="force/torque sensors")
     tool: Tool = Field(description="the load at the flange")
     gripper: FriIoGripper | None = Field(default=None, description="jaws on the tool")

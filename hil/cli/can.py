@@ -17,7 +17,8 @@ from hil.can.scan import ScanResult, scan, vendor_name
 from hil.can.watch import Statistics, line
 from hil.cell import CellError, load_cell
 from hil.cell.devices import CobotRobot
-from hil.cli.cells import console, show_faults
+from hil.cli.cells import show_faults
+from hil.cli.console import console
 
 app = typer.Typer(help="Look at a CAN bus: who is there, what is said, how full it will be.", no_args_is_help=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -12,23 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hil.cell import Cell, CellError, load_cell, shipped_cells
-from hil.cell.devices import CobotRobot, Robot
+from hil.cell.devices import CobotRobot, PiperRobot, Robot
 from hil.cell.limits import PRESETS
-
-# Paths and figures must not be wrapped by a guess at a pipe's width.
-_PIPE_WIDTH = 200
-
-
-def console() -> Console:
-    """Standard output, wide where it is not a terminal."""
-    plain = Console()
-    return plain if plain.is_terminal else Console(width=_pipe_width(), soft_wrap=True)
-
-
-def _pipe_width() -> int:
-    """``COLUMNS`` where somebody has set it."""
-    asked = os.environ.get("COLUMNS", "")
-    return int(asked) if asked.isdecimal() and int(asked) else _PIPE_WIDTH
+from hil.cli.console import console, pipe_width
 
 
 def cells() -> None:
@@ -66,7 +51,7 @@ def show_faults(error: CellError) -> None:
     """Every mistake of a cell file, on standard error, first line as ``file:line`` so that editors can jump there."""
     err = Console(stderr=True)
     if not err.is_terminal:
-        err = Console(stderr=True, width=_pipe_width(), soft_wrap=True)
+        err = Console(stderr=True, width=pipe_width(), soft_wrap=True)
     for fault in error.faults:
         err.print(Text(f"{fault.file}:{fault.line}", style="bold"), Text(fault.key, style="cyan"))
         err.print(Text(f"    read     {fault.read}", style="red"))
@@ -104,7 +89,7 @@ def on_purpose(cell: Cell) -> str:
     return "" if cell.mock is None else "; ".join(fault.sentence for fault in cell.mock.faults)
 
 
-def _link(robot: Robot | CobotRobot) -> str:
+def _link(robot: Robot | CobotRobot | PiperRobot) -> str:
     """The arm and the wire it speaks, in one line."""
     if isinstance(robot, CobotRobot):
         can = robot.can
@@ -112,6 +97,10 @@ def _link(robot: Robot | CobotRobot) -> str:
         nodes = ", ".join(str(drive.node) for drive in can.drives)
         brakes = "" if can.brakes else ", no brakes"
         return f"{robot.model}, CiA 402 drives (nodes {nodes}) on {channels}, every {can.cycle_ms} ms{brakes}"
+    if isinstance(robot, PiperRobot):
+        bus, versions = robot.can.channel, ", ".join(robot.firmware)
+        wire = f"PiPER protocol V2 on {bus.interface} {bus.channel}, every {robot.period * 1e3:g} ms"
+        return f"{robot.model}, {wire}, firmware {versions}, no brakes; EXPERIMENTAL: never tried on a real arm"
     fri = robot.fri
     link = f"FRI {fri.version}, {fri.host}:{fri.port or 'any port'}, every {fri.send_period_ms} ms"
     if fri.receive_multiplier > 1:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from rich.text import Text
 
-from hil.cli.cells import console
+from hil.cli.console import console
 from hil.cli.operate import CellOption, fail, open_client
 from hil.operation.client import NoAnswerError
 from hil.operation.messages import Reply

@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from hil.cli.cells import console
+from hil.cli.console import console
 from hil.operation.client import NoAnswerError, OperationClient
 from hil.operation.messages import Reply
 from hil.operation.place import PlaceError

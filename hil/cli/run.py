@@ -12,9 +12,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 
 from drivers.errors import ConnectError
-from hil.build import check_plugins
+from hil.build import build_traits, check_plugins
 from hil.cell import Cell, CellError, CellRefused, load_cell, require_permission
-from hil.cli.cells import console, on_purpose, show_faults
+from hil.cli.cells import on_purpose, show_faults
+from hil.cli.console import console
 from hil.launch import Run, launch, operate
 from hil.motion import MotionError
 from hil.operation.place import PlaceError, running
@@ -126,7 +127,7 @@ def _drive(cell: Cell, motions: list[str], seed: int | None, fast: bool, realtim
             bars.stop()
             _fail(f"the run's folder cannot be made below recording.dir ({cell.recording.dir}): {error}")
         bars.finish(ended.outcome is not None and ended.outcome.finished)
-    _tell(out, ended)
+    _tell(out, ended, build_traits(cell).brakes)
     if not ended.ok:
         raise typer.Exit(1)
 
@@ -151,7 +152,7 @@ def _operate(cell: Cell, seed: int | None, fast: bool, realtime: bool, record: b
             )
     except (ConnectError, PlaceError, OSError) as error:
         _fail(str(error))
-    _tell(out, ended)
+    _tell(out, ended, build_traits(cell).brakes)
     if not ended.ok:
         raise typer.Exit(1)
 
@@ -181,7 +182,7 @@ class _Sentence:
             self._out.print(sentence, markup=False, highlight=False)
 
 
-def _tell(out: Console, ended: Run) -> None:
+def _tell(out: Console, ended: Run, brakes: bool) -> None:
     out.print()
     out.print(verdict_table(ended.verdict))
     outcome = ended.outcome
@@ -191,8 +192,8 @@ def _tell(out: Console, ended: Run) -> None:
     for note in (*problems, *ended.notes):
         out.print(f"note: {note}", markup=False, highlight=False)
     if ended.mock:
-        brakes = "braked and at rest" if ended.mock.get("standing") else "NOT at rest"
-        out.print(f"\nthe arm ended {brakes}")
+        rest = "braked and at rest" if brakes else "at rest, held by its own control"
+        out.print(f"\nthe arm ended {rest if ended.mock.get('standing') else 'NOT at rest'}")
     out.print(f"folder: {ended.folder}", markup=False)
     if ended.report is not None:
         out.print(f"report: {ended.report}", markup=False)

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from estimators.errors import EstimatorError
 from hil.cell import CellError, load_cell
-from hil.cli.cells import console, show_faults
+from hil.cli.cells import show_faults
+from hil.cli.console import console
 from hil.telemetry.log import LogError
 
 app = typer.Typer(help="Learn models from recorded runs.", no_args_is_help=True)

@@ -194,7 +194,7 @@ class OperatedCell:
             self.supervisor.phase = "ready"
 
     def _enable(self) -> Procedure:
-        yield from procedure.enable(self.supervisor)
+        yield from procedure.enable(self.supervisor, self.cell)
 
     @property
     def _busy(self) -> bool:

@@ -36,6 +36,8 @@ class CobotFaults:
         self._names = {id(drive.node): f"cobot.{k + 1}" for k, drive in enumerate(device.drives)}
         self._impostors: dict[str, np.random.Generator] = {}
         self._disturbed = 0
+        self._muted: set[int] = set()
+        """Identifiers that nobody hears."""
         self._tick = 0
 
     def begin(self, tick: int, t_ns: int) -> None:
@@ -69,11 +71,13 @@ class CobotFaults:
 
     def incoming(self, tick: int, channel: int, frames: list[Frame]) -> list[Frame]:
         """What the bus takes of what the supervisor sent."""
-        return _unpack(self._plan.incoming(_channel("cobot", channel), tick, [_pack(frame) for frame in frames]))
+        packets = [_pack(frame) for frame in frames if frame[0] not in self._muted]
+        return _unpack(self._plan.incoming(_channel("cobot", channel), tick, packets))
 
     def outgoing(self, tick: int, channel: int, frames: list[Frame]) -> list[Frame]:
         """What reaches the supervisor."""
-        return _unpack(self._plan.outgoing_all(_channel("cobot", channel), tick, [_pack(frame) for frame in frames]))
+        packets = [_pack(frame) for frame in frames if frame[0] not in self._muted]
+        return _unpack(self._plan.outgoing_all(_channel("cobot", channel), tick, packets))
 
     def tamper(self, node: Station, way: str, frames: list[Frame]) -> list[Frame]:
         """What ``node`` hears (``in``) or says (``out``) of ``frames``."""
@@ -90,6 +94,8 @@ class CobotFaults:
         device = self._device
         if fault.kind == "error_frame":
             self._disturbed = int(fault.parameter) if begins else 0
+        elif fault.kind == "mute":
+            (self._muted.add if begins else self._muted.discard)(int(fault.parameter))
         elif fault.kind == "bus_off":
             for k, bus in enumerate(device.buses):
                 device.ports[k].send(bus.set_adapter_off(begins))

@@ -198,6 +198,7 @@ class SlcanPort:
     def __init__(self, folder: str, name: str, bitrate: int) -> None:
         self._pty = PtyPort(folder, name)
         self._adapter = SlcanAdapter(bitrate)
+        self._unread: list[Frame] = []
         self.where: dict[str, str | int] = {"interface": "slcan", "channel": self._pty.path}
 
     @property
@@ -215,7 +216,13 @@ class SlcanPort:
         reply, frames = self._adapter.feed(self._pty.read())
         if reply:
             self._pty.write(reply)
+        if self._unread:
+            frames, self._unread = [*self._unread, *frames], []
         return frames
+
+    def unread(self, frames: list[Frame]) -> None:
+        """Put back what :meth:`receive` returned: the next call begins with it."""
+        self._unread = [*frames, *self._unread]
 
     def send(self, frames: list[Frame]) -> None:
         """See :class:`CanPort`."""

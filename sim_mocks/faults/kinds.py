@@ -109,6 +109,8 @@ MENU: dict[str, Kind] = {
                         1, 0xFFFF, whole=True, certain=True, devices=("cobot.node",)),
     "foreign_node": Kind(_D, "another node with the same id sends a TPDO1 of its own after each of the drive's",
                          certain=True, devices=("cobot.node",)),
+    "mute": Kind(_D, "frames with one identifier are lost, whoever sends them", "identifier, 0x080 (SYNC) being 128",
+                 0x080, 0, 0x7FF, whole=True, certain=True, devices=("cobot",)),
     "kill": Kind(_P, "SIGKILL for a process", certain=True, devices=()),
     "suspend": Kind(_P, "SIGSTOP for a process, and SIGCONT later, in wall-clock time", "length, s of the wall clock",
                     0.1, 0.001, 3600.0, certain=True, devices=()),

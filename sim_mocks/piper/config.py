@@ -22,6 +22,8 @@ class PiperMockConfig:
     period_ms: int = 5
     """Virtual time that passes in each wait of a client: the period of the feedback."""
     firmware: str = "1.8-5"
+    held: bool = False
+    """All joints are enabled from the start, and the arm holds itself: it has no brakes that would."""
 
     def __post_init__(self) -> None:
         if self.transport not in TRANSPORTS:

@@ -83,6 +83,16 @@ class PiperController:
         self._fast_at = self._slow_at = 0
         self._say: list[Frame] = []
 
+    def hold(self, q: Array) -> None:
+        """Enable all joints and hold them at ``q`` (6,) rad, as somebody did before the run."""
+        self.enabled = [True] * N
+        self._reference = self._q = q
+
+    @property
+    def holds_itself(self) -> bool:
+        """No torque of a client moves it."""
+        return self.stopped or self.move is not Move.MIT
+
     # -- the bus ---------------------------------------------------------------------------------------------------
 
     @property

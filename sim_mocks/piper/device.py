@@ -36,6 +36,8 @@ class PiperDevice:
             tool = BodyInertia(world.tool_mass, np.array(world.tool_com), np.array(world.tool_inertia))
             gravity = RigidBodyModel(world.urdf, tool).gravity
         self.controller = PiperController(gravity, config.world.dt, piper.firmware)
+        if piper.held:
+            self.controller.hold(np.array(config.world.q0))
         overwritten = range(wire.HIGH_SPEED, wire.GRIPPER + 1)
         self.bus = CanBus([self.controller], piper.bitrate, overwritten=overwritten)
         self.port = open_port(piper.transport, piper.channel or "", piper.port, 0, piper.bitrate, config.control_dir)
@@ -57,8 +59,8 @@ class PiperDevice:
         return sum(self.controller.enabled)
 
     def secured(self, braked: bool) -> bool:
-        """No joint is enabled; it has no brakes."""
-        return not any(self.controller.enabled)
+        """No joint is enabled, or the arm holds itself; it has no brakes."""
+        return not any(self.controller.enabled) or self.controller.holds_itself
 
     def misbehave(self, tick: int, t_ns: int, dt: float) -> None:
         """See :class:`sim_mocks.arm_device.ArmDevice`."""

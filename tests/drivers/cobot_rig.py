@@ -79,6 +79,8 @@ class SlcanWire(Wire):
         self.config = BusConfig("slcan", os.ttyname(self.slave))
         self.rest = b""
         self.commands: list[bytes] = []
+        self.flags = -1
+        """What it answers to F; below zero: nothing."""
 
     def receive(self) -> list[Frame]:
         frames, answers = [], b""
@@ -94,7 +96,7 @@ class SlcanWire(Wire):
                 answers += b"z\r"
             elif line:
                 self.commands.append(line)
-                answers += b"\r"
+                answers += b"F%02X\r" % self.flags if line == b"F" and self.flags >= 0 else b"\r"
         if answers:
             os.write(self.master, answers)
         return frames

@@ -279,12 +279,38 @@ def test_bus_off_of_the_adapter(rig: CobotRig) -> None:
     assert sample.state is ArmState.DISCONNECTED
     assert not arm.enabled
     assert powered(rig) == [False] * 6
-    assert len([p for p in arm.health().problems if p.kind is ProblemKind.NODE_LOST]) == 6
+    (lost,) = [p for p in arm.health().problems if p.kind is ProblemKind.NODE_LOST]
+    assert lost.joint is None  # one problem of the bus, none of each node
+    assert "no node answered 3 SYNCs" in lost.text
     rig.buses[0].set_adapter_off(False)
     cycles(arm, 100)
     assert not arm.enabled
     assert powered(rig) == [False] * 6
     arm.close()
+
+
+@pytest.mark.parametrize(("flags", "words"), [(0x80, "bus-off"), (0x24, "error-passive")])
+def test_an_adapter_that_states_errors(flags: int, words: str) -> None:
+    """Asked every quarter of a second; told as long as it says so, and no cycle waits for the answer."""
+    wire = SlcanWire()
+    wire.flags = 0
+    rig = CobotRig(wires=[wire])
+    arm = commanding(rig)
+    before, asked, ticks = arm.health().gaps, wire.commands.count(b"F"), rig.t_ns
+    wire.flags = flags
+    took = cycles(arm, 500, lambda sample: bool(arm.health().problems))
+    assert 1 <= took <= 252
+    assert words in problems(arm)[ProblemKind.BUS].text
+    assert "slcan" in problems(arm)[ProblemKind.BUS].part
+    assert arm.enabled, "the arm can still be braked by torque"
+    wire.flags = 0x04
+    cycles(arm, 252)
+    assert arm.health().problems == ()
+    assert arm.health().gaps == before
+    seconds = (rig.t_ns - ticks) * 1e-9
+    assert wire.commands.count(b"F") - asked == pytest.approx(4.0 * seconds, abs=1.5)
+    arm.close()
+    rig.close()
 
 
 def test_another_master_on_the_bus(rig: CobotRig) -> None:

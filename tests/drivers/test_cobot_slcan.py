@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import tty
 from collections.abc import Iterator
 
@@ -24,13 +25,18 @@ class Adapter:
         self.bus = SlcanBus(os.ttyname(self.slave))
 
     def heard(self) -> bytes:
-        try:
-            return os.read(self.master, 65536)
-        except BlockingIOError:
-            return b""
+        """All that was written; the kernel passes it on a moment later, in pieces of its own."""
+        out, poll = b"", select.poll()
+        poll.register(self.master, select.POLLIN)
+        while any(event & select.POLLIN for _, event in poll.poll(20)):
+            out += os.read(self.master, 65536)
+        return out
 
     def say(self, text: bytes) -> list[Frame]:
         os.write(self.master, text)
+        poll = select.poll()
+        poll.register(self.bus.fileno(), select.POLLIN)
+        poll.poll(1000)
         frames: list[Frame] = []
         self.bus.drain(frames)
         return frames
@@ -78,6 +84,24 @@ def test_reads_frames_acknowledgements_flags_and_bells(adapter: Adapter) -> None
     assert adapter.bus.state() == "passive"
     assert adapter.bus.bells == 1
     assert adapter.bus.garbled == 0
+
+
+def test_the_adapter_is_asked_for_its_flags(adapter: Adapter) -> None:
+    for flags, state in ((b"F80\r", "bus-off"), (b"F24\r", "passive"), (b"F04\r", "warning"), (b"F00\r", "active")):
+        adapter.heard()
+        adapter.bus.ask_state()
+        assert adapter.heard() == b"F\r"
+        adapter.say(flags)
+        assert adapter.bus.state() == state
+
+
+def test_an_adapter_that_knows_no_flags_is_not_asked_for_ever(adapter: Adapter) -> None:
+    adapter.heard()
+    for _ in range(20):
+        adapter.bus.ask_state()
+        adapter.say(b"\a")
+    assert adapter.heard() == 5 * b"F\r"
+    assert adapter.bus.state() == "unknown"
 
 
 def test_frames_cut_anywhere_arrive_whole(adapter: Adapter) -> None:

@@ -17,6 +17,7 @@ from hil.operation.messages import Down, Enable, Guide, Reply, Request, Start, S
 from hil.operation.verbs import Situation
 from hil.recording import NoRecording
 from hil.supervisor import Supervisor
+from sim_mocks.iiwa_device import IiwaDevice
 
 NOON = datetime(2026, 1, 2, 14, 3, 12)
 
@@ -29,8 +30,9 @@ class Operating(Running):
         super().__init__(cell)
         self.writer = writer or self.writer
         # A session can be opened again after half a second instead of five: fewer ticks of waiting.
-        controller = self.mock.controller
-        controller._config = replace(controller._config, reopen_delay=0.5)
+        if isinstance(self.mock.arm, IiwaDevice):
+            controller = self.mock.controller
+            controller._config = replace(controller._config, reopen_delay=0.5)
         events = RememberingWriter(self.writer, lambda: NOON)
         self.supervisor = Supervisor(self.parts, events)
         self.operated = OperatedCell(self.supervisor, self.cell, events, clock=lambda: NOON)

@@ -91,7 +91,11 @@ class Running:
         self.mock = self.host.cell
         self.control = self.host.control
         self.parts = build_parts(
-            self.cell, self.host.ticks, overlay_starter(self.control, self.cell), self.host.ft_path
+            self.cell,
+            self.host.ticks,
+            overlay_starter(self.control, self.cell),
+            self.host.ft_path,
+            self.control.hello().get("can"),
         )
         arm = self.parts.arm
         if distort is not None:

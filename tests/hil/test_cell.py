@@ -62,7 +62,7 @@ def test_shipped_cells_load(name: str) -> None:
 
 def test_shipped_cells_cover_every_arm_and_a_real_one() -> None:
     cells = [load_cell(name) for name in shipped_cells()]
-    assert {cell.robot.limits.preset for cell in cells} == {"iiwa14_r820", "iiwa7_r800", "cobot6"}
+    assert {cell.robot.limits.preset for cell in cells} == {"iiwa14_r820", "iiwa7_r800", "cobot6", "piper6"}
     assert sum(not cell.mocks for cell in cells) == 1
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -13,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from drivers.cobot.bus import Frame
+from drivers.cobot.slcan import SlcanBus
 from hil.cell import shipped_cells
 from sim_mocks.control_plane import LockstepTicks, SocketControl
 
@@ -120,12 +124,12 @@ def test_what_cannot_be_started_is_said_in_words(arguments: tuple[str, ...], wor
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.fixture
-def served(cell: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """``hil mock`` serving the short cell, with all that it says up to its last line."""
+@contextlib.contextmanager
+def serving(*arguments: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``hil mock``, with all that it says up to its last line."""
     environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
     process = subprocess.Popen(
-        [*HIL, "mock", str(cell)], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+        [*HIL, "mock", *arguments], cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     lines = []
@@ -133,10 +137,46 @@ def served(cell: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], 
         lines.append(line)
         if "Ctrl-C" in line:
             break
-    yield process, "".join(lines)
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    try:
+        yield process, "".join(lines)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def served(cell: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``hil mock`` serving the short cell."""
+    with serving(str(cell), cwd=tmp_path) as both:
+        yield both
+
+
+def ended(process: subprocess.Popen[str], folder: str) -> None:
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+    assert not Path(folder).exists()
+
+
+def test_mock_of_a_cobot_says_where_its_bus_is(tmp_path: Path) -> None:
+    """Anybody's CAN program finds drives on the serial port that is named; by the wall clock they speak by
+    themselves."""
+    with serving("cobot_slcan", "--realtime", cwd=tmp_path) as (process, said):
+        place = re.search(r"CAN\s+interface slcan, channel (\S+)", said)
+        folder = re.search(r"control\s+(\S+)", said)
+        assert place is not None, said
+        assert folder is not None, said
+        assert "FRI" not in said
+        bus = SlcanBus(place[1])
+        frames: list[Frame] = []
+        poll = select.poll()
+        poll.register(bus.fileno(), select.POLLIN)
+        bus.send([(0x601, bytes.fromhex("4000100000000000"))])
+        while not frames and poll.poll(10_000):
+            bus.drain(frames)
+        bus.close()
+        assert (frames[0][0], frames[0][1].hex()) == (0x581, "4300100092010200")
+        ended(process, folder[1])
 
 
 def test_mock_serves_a_cell_until_interrupted(served: tuple[subprocess.Popen[str], str]) -> None:
@@ -151,6 +191,4 @@ def test_mock_serves_a_cell_until_interrupted(served: tuple[subprocess.Popen[str
     assert control.hello()["tick"] == 5
     ticks.close()
     control.close()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 0
-    assert not Path(found[1]).exists()
+    ended(process, found[1])

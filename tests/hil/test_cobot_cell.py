@@ -12,6 +12,7 @@ import pytest
 from drivers.cobot.arm import CobotArm
 from drivers.contract import ArmState
 from hil.cell import Cell, CellError, load_cell, shipped_cells
+from hil.launch import launch
 from hil.motion import JointSinusoids
 from hil.session import FaultError, Session
 from safety.faults import FaultCode
@@ -79,6 +80,36 @@ def test_two_channels_carry_a_kilohertz(cell_of: Callable[..., Cell]) -> None:
     assert cell.robot.period == 0.001
 
 
+@pytest.mark.parametrize("name", ["cobot_slcan", "cobot_two_channels"])
+def test_the_other_shipped_cells_run_on_their_wires(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brought up, enabled and held on a pseudo-terminal, and on two channels at 1 kHz: no answer is lost."""
+    monkeypatch.chdir(tmp_path)
+    with Session(load_cell(name)) as session:
+        arm = session.supervisor.parts.arm
+        assert isinstance(arm, CobotArm)
+        session.bring_up()
+        session.enable()
+        session.step(50)
+        health = arm.health()
+        assert (health.gaps, health.late, health.problems) == (0, 0, ())
+        assert session.dt == (0.001 if name == "cobot_two_channels" else 0.002)
+        assert [bus.interface for bus in arm.config.buses] == (
+            ["udp_multicast"] * 2 if name == "cobot_two_channels" else ["slcan"]
+        )
+
+
+@pytest.mark.accept
+@pytest.mark.parametrize("name", ["cobot", "cobot_slcan", "cobot_two_channels"])
+def test_every_shipped_cell_demonstrates_its_motions(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cell = load_cell(name)
+    ended = launch(cell, list(cell.motions), tmp_path / "runs", paced=False)
+    assert ended.ok, ended.outcome
+    assert ended.mock["standing"]
+
+
 def test_brought_up_moved_stopped_and_nothing_lost(session: Session) -> None:
     arm = session.supervisor.parts.arm
     assert isinstance(arm, CobotArm)
@@ -86,7 +117,10 @@ def test_brought_up_moved_stopped_and_nothing_lost(session: Session) -> None:
     assert session.state is State.READY
     session.enable()
     begin = session.sample.q.copy()
+    session.mock.call("load_reset")
     trace = session.run(JointSinusoids(np.full(6, 0.05), np.full(6, 0.5), 2.0, 0.5, "swing"))
+    (planned,) = arm.config.loads()
+    assert session.mock.state()["bus"][0]["load"] == pytest.approx(planned.typical, rel=0.02)  # as the mock counts bits
     assert np.abs(trace["q"] - begin).max() > 0.04
     error = np.abs(session.sample.q - begin).max()
     assert error < 0.01

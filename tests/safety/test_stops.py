@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safety_rig import LIMITS, MS, PERIOD, ZERO, N, Q, at, sample, traits
 
-from drivers.contract import ArmState, PassedCommand, StopAction, StopCategory, TorqueCommand
+from drivers.contract import ArmState, PassedCommand, StopCategory, TorqueCommand
 from safety.gate import CommandGate
 from safety.limits import LimitsError
 from safety.saturation import Saturation
@@ -396,10 +396,22 @@ def test_arms_that_cannot_be_stopped_are_refused_at_once():
     stops = dict(traits().stops)
     with pytest.raises(LimitsError, match="no action for stop category 1"):
         StopController(LIMITS, traits(stops={k: v for k, v in stops.items() if k is not STOP}))
-    with pytest.raises(LimitsError, match="lowering"):
-        StopController(LIMITS, traits(stops={**stops, OFF: StopAction.LOWER}))
     with pytest.raises(LimitsError, match="7 joints"):
         StopController(LIMITS, traits(n=6))
+
+
+def test_a_hold_can_be_ended_by_a_person_and_only_a_hold():
+    arm = PaperArm()
+    arm.stop.begin(HOLD, arm.sample())
+    assert not arm.stop.end()
+    arm.run(2500)
+    assert arm.stop.holds
+    assert arm.stop.end()
+    assert arm.stop.category is None
+    assert not arm.stop.holds
+    arm.stop.begin(STOP, arm.sample())
+    arm.run(40)
+    assert not arm.stop.end()
 
 
 def test_default_gains_are_stable():

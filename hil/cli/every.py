@@ -1,0 +1,18 @@
+"""Every command of ``hil`` in one application."""
+
+from __future__ import annotations
+
+from hil.cli import can, cells, guide, log, mock, monitor, new_app, operate, run, train
+
+app = new_app()
+app.command("demo")(run.demo)
+app.command("run")(run.run)
+app.command("mock")(mock.mock)
+app.command("cells")(cells.cells)
+app.command("check")(cells.check)
+operate.add_to(app)
+app.command("monitor")(monitor.monitor)
+app.command("guide")(guide.guide)
+app.add_typer(log.app, name="log")
+app.add_typer(can.app, name="can")
+app.add_typer(train.app, name="train")
