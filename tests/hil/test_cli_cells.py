@@ -9,7 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from hil.cell import load_cell, shipped_cells
-from hil.cli.cells import cells, check, console
+from hil.cli.cells import cells, check
+from hil.cli.console import console
 
 runner = CliRunner()
 
