@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from drivers.can.bus import BusConfig
 from drivers.cobot.arm import CobotArm
-from drivers.cobot.bus import BusConfig
 from drivers.cobot.config import CobotConfig
 from drivers.cobot.traits import cobot_traits
 from drivers.contract import ArmTraits, Differentiator, Ticks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from drivers.cobot.bus import BusConfig
+from drivers.can.bus import BusConfig
 from drivers.contract import ArmTraits, Differentiator, Ticks
 from drivers.errors import ConnectError
 from drivers.piper.arm import PiperArm

@@ -20,13 +20,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from drivers.can.bus import Bus
+from drivers.can.log import FrameLog
 from drivers.cobot.bringup import NodeInfo, bring_up
-from drivers.cobot.bus import Bus
 from drivers.cobot.cia402 import CW_ENABLE_OPERATION, DriveState, Mode, Want
 from drivers.cobot.config import CobotConfig
 from drivers.cobot.exchange import Exchange
 from drivers.cobot.line import Line, open_line
-from drivers.cobot.log import FrameLog
 from drivers.cobot.measurement import Measurement
 from drivers.cobot.model import Scales
 from drivers.cobot.pdo import ProcessData

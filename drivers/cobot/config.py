@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from drivers.cobot.bus import BusConfig
+from drivers.can.bus import BusConfig
 from drivers.cobot.cia402 import Mode
 from drivers.cobot.model import CobotJoint
 from drivers.cobot.plan import HEARTBEAT_CONSUMER_MS, HEARTBEAT_PRODUCER_MS, NODE_HEARTBEAT_MS, BusLoad, plan_load

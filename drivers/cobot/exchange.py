@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.cobot.bus import Frame
+from drivers.can.bus import Frame
 from drivers.cobot.config import CobotConfig
 from drivers.cobot.line import Line
 from drivers.cobot.pdo import SYNC_ID, ProcessData

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import canopen
 
-from drivers.cobot.bus import DATA, Bus, Frame, Outgoing, open_bus
+from drivers.can.bus import DATA, Bus, Frame, Outgoing
+from drivers.can.log import FrameLog
+from drivers.can.opening import open_bus
 from drivers.cobot.codes import OPERATIONAL
 from drivers.cobot.config import CobotConfig
-from drivers.cobot.log import FrameLog
 from drivers.cobot.pdo import HEARTBEAT_BASE
 from drivers.contract import Ticks
 from drivers.errors import ConnectError

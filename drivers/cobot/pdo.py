@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drivers.cobot.bus import DATA, Frame
+from drivers.can.bus import DATA, Frame
 
 SYNC_ID = 0x080
 EMCY_BASE = 0x080

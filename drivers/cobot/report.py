@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drivers.cobot.bus import Bus
+from drivers.can.bus import Bus
 from drivers.cobot.cia402 import DriveState
 from drivers.cobot.exchange import Exchange
 from drivers.cobot.pdo import ProcessData

@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
+from drivers.can.bus import DATA, ERROR, EXTENDED, REMOTE, Bus, Frame
 from drivers.cobot import codes
-from drivers.cobot.bus import DATA, ERROR, EXTENDED, REMOTE, Bus, Frame
 from drivers.cobot.cia402 import DriveState
 from drivers.cobot.pdo import EMCY_BASE, HEARTBEAT_BASE, RPDO1, SYNC_ID, ProcessData
 from drivers.contract import DeviceProblem, ProblemKind
@@ -267,7 +267,7 @@ class Supervision:
             self.problems.pop(key, None)
 
     def bus_state(self, bus: Bus, state: str) -> None:
-        """The adapter of ``bus`` states ``state``, see :meth:`drivers.cobot.bus.Bus.state`."""
+        """The adapter of ``bus`` states ``state``, see :meth:`drivers.can.bus.Bus.state`."""
         key = (ProblemKind.BUS, bus.name)
         if state in _ADAPTER:
             remedy = "check the cable, both terminating resistors and the bit rate; then connect again"

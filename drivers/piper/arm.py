@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from drivers.cobot.bus import Bus, BusConfig, open_bus
-from drivers.cobot.log import FrameLog
+from drivers.can.bus import Bus, BusConfig
+from drivers.can.log import FrameLog
+from drivers.can.opening import open_bus
 from drivers.contract import (
     ArmState,
     ArmTraits,

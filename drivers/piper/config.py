@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivers.cobot.bus import BusConfig
+from drivers.can.bus import BusConfig
 from drivers.contract import Array
 from drivers.errors import ConnectError
 from drivers.piper.codec import T_MAX, TORQUE_STEP, N

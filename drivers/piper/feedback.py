@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from drivers.cobot.bus import DATA, Frame
+from drivers.can.bus import DATA, Frame
 from drivers.contract import Array
 from drivers.errors import ProtocolError
 from drivers.piper import codec

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from drivers.cobot.bus import Bus, Frame
-from drivers.cobot.log import FrameLog
+from drivers.can.bus import Bus, Frame
+from drivers.can.log import FrameLog
 from drivers.contract import Ticks
 from drivers.errors import ConnectError
 from drivers.piper import codec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.cobot.bus import Bus
+from drivers.can.bus import Bus
 from drivers.contract import DeviceProblem, ProblemKind
 from drivers.piper.codec import ARM_STATUS, CONTROL_CAN, CONTROL_MODES, MOVE_MIT, N
 from drivers.piper.feedback import Feedback

@@ -20,11 +20,11 @@ import can
 import canopen
 import numpy as np
 
-from drivers.cobot.bus import DATA, Frame, Outgoing
+from drivers.can.bus import DATA, Frame, Outgoing
+from drivers.can.slcan import SlcanBus
 from drivers.cobot.config import mock_eds
 from drivers.cobot.objects import load_eds
 from drivers.cobot.pdo import COMMAND, FEEDBACK, SYNC_ID, TPDO1, ProcessData
-from drivers.cobot.slcan import SlcanBus
 
 PDO_AIM, SLCAN_AIM = 8.0, 20.0
 """Aims for how many times cheaper ours is."""

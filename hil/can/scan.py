@@ -12,8 +12,8 @@ from pathlib import Path
 
 import canopen
 
+from drivers.can.bus import Bus, Frame
 from drivers.cobot import codes
-from drivers.cobot.bus import Bus, Frame
 from drivers.cobot.cia402 import statusword_name, torque_modes
 from drivers.cobot.line import Line
 from drivers.cobot.objects import Dictionary, load_eds

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from drivers.can.bus import DATA, ERROR, EXTENDED, REMOTE, Frame
 from drivers.cobot import codes
-from drivers.cobot.bus import DATA, ERROR, EXTENDED, REMOTE, Frame
 from drivers.cobot.cia402 import controlword_name, statusword_name
 from drivers.cobot.pdo import LAYOUTS, PdoLayout
 from drivers.cobot.plan import TYPICAL_STUFFING, nominal_bits

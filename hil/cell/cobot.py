@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from drivers.cobot.bus import BusConfig
+from drivers.can.bus import BusConfig
 from drivers.cobot.cia402 import Mode
 from drivers.cobot.config import CobotConfig
 from drivers.cobot.model import CobotJoint

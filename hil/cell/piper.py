@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from drivers.cobot.bus import BusConfig
+from drivers.can.bus import BusConfig
 from drivers.piper.codec import N
 from drivers.piper.config import SDK_TORQUE_PER_AMPERE, FirmwareScale, PiperConfig
 from hil.cell.cobot import CanChannel, Sign

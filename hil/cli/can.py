@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from drivers.cobot.bus import Bus, BusConfig, Frame, open_bus
+from drivers.can.bus import Bus, BusConfig, Frame
+from drivers.can.opening import open_bus
 from drivers.cobot.plan import plan_load, render
 from drivers.errors import DriverError
 from drivers.ticks import WallClock

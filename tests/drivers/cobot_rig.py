@@ -14,8 +14,8 @@ from typing import Any
 import can
 import numpy as np
 
+from drivers.can.bus import BusConfig
 from drivers.cobot.arm import CobotArm
-from drivers.cobot.bus import BusConfig
 from drivers.cobot.config import CobotConfig
 from drivers.cobot.model import CobotJoint
 from drivers.cobot.traits import cobot_traits

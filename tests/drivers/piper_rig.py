@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import can
 import numpy as np
 
-from drivers.cobot.bus import BusConfig, Frame, PythonCanBus
+from drivers.can.bus import BusConfig, Frame, PythonCanBus
 from drivers.contract import ArmState, Array, Command, PassedCommand, RobotSample, TorqueCommand
 from drivers.piper.arm import PiperArm
 from drivers.piper.config import FirmwareScale, PiperConfig

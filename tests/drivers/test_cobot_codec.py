@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.can.bus import DATA, BusConfig, Frame
 from drivers.cobot import codes
-from drivers.cobot.bus import DATA, BusConfig, Frame
 from drivers.cobot.cia402 import (
     CW_ENABLE_OPERATION,
     DriveState,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from cobot_rig import CobotRig, SlcanWire, Wire, commanded, torque, until
 
+from drivers.can.bus import BusConfig
 from drivers.cobot.arm import CobotArm
-from drivers.cobot.bus import BusConfig
 from drivers.contract import ArmState, DeviceProblem, ProblemKind, RobotSample
 from sim_mocks.cobot.frames import ERROR_FLAG, Frame
 

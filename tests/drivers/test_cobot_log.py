@@ -10,8 +10,8 @@ from pathlib import Path
 
 import can
 
-from drivers.cobot.bus import DATA, ERROR
-from drivers.cobot.log import FrameLog, Ring, message_of
+from drivers.can.bus import DATA, ERROR
+from drivers.can.log import FrameLog, Ring, message_of
 
 
 def messages(folder: Path) -> list[can.Message]:
@@ -53,7 +53,7 @@ def test_the_ring_is_bounded_and_goes_on_where_it_ended(tmp_path: Path) -> None:
 
 def test_what_was_handed_over_is_readable_after_a_kill(tmp_path: Path) -> None:
     program = (
-        "import os, signal, sys; from pathlib import Path; from drivers.cobot.log import FrameLog\n"
+        "import os, signal, sys; from pathlib import Path; from drivers.can.log import FrameLog\n"
         "log = FrameLog(Path(sys.argv[1]), 0)\n"
         "for k in range(1000): log.sent(k * 1000000, 0, [(0x80, b'')]); log.flush(k * 1000000)\n"
         "print(log._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -81,7 +81,7 @@ def test_a_full_pipe_drops_whole_records_and_counts_them(tmp_path: Path) -> None
 
 
 def test_records_of_every_kind_become_messages() -> None:
-    from drivers.cobot.log import _RECORD
+    from drivers.can.log import _RECORD
 
     extended = message_of(_RECORD.pack(1.5, 0x12345, 3, 0, 2, 0, b"ab"))
     assert extended.is_extended_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cobot_rig import CobotRig, SlcanWire, VirtualWire, Wire, commanded, torque
 
-from drivers.cobot.bus import BusConfig
+from drivers.can.bus import BusConfig
 from sim_mocks.cobot.frames import Frame
 from sim_mocks.cobot.ports import MulticastPort
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drivers.cobot.bus import DATA, EXTENDED, REMOTE, BusConfig, Frame, open_bus
-from drivers.cobot.slcan import SlcanBus
+from drivers.can.bus import DATA, EXTENDED, REMOTE, BusConfig, Frame
+from drivers.can.opening import open_bus
+from drivers.can.slcan import SlcanBus
 from drivers.errors import ConnectError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from piper_rig import START, WEIGHT, PiperRig, passed
 
-from drivers.cobot.bus import DATA, Frame
+from drivers.can.bus import DATA, Frame
 from drivers.contract import ArmState, MitCommand, PositionCommand, ProblemKind, Reopens, RobotArm, TorqueCommand
 from drivers.errors import ConnectError, RefusedError
 from drivers.piper.codec import TORQUE_STEP

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 sys.path.append(str(Path(__file__).parents[1] / "drivers"))
 from cobot_rig import CobotRig, commanded, torque
 
-from drivers.cobot.bus import DATA, ERROR, EXTENDED, open_bus
+from drivers.can.bus import DATA, ERROR, EXTENDED
+from drivers.can.opening import open_bus
 from drivers.cobot.config import mock_eds
 from hil.can.dbc import export
 from hil.can.scan import scan

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drivers.cobot.bus import Frame
-from drivers.cobot.slcan import SlcanBus
+from drivers.can.bus import Frame
+from drivers.can.slcan import SlcanBus
 from hil.cell import shipped_cells
 from sim_mocks.control_plane import LockstepTicks, SocketControl
 

@@ -4,7 +4,7 @@ Compressing and writing costs milliseconds now and then, so the cycle only packs
 frame) and hands them to a pipe, a few times a second; when the pipe is full they are dropped and counted. The writer
 ends when the pipe closes, so it outlives a supervisor that was killed and closes its file properly.
 
-``python -m drivers.cobot.log FOLDER`` is that writer; it reads records from its standard input. Files are called
+``python -m drivers.can.log FOLDER`` is that writer; it reads records from its standard input. Files are called
 ``can-000001.blf`` and so on, and the oldest goes when there are too many. Times in them are wall-clock times.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import can
 
-from drivers.cobot.bus import ERROR, EXTENDED, REMOTE, Frame, Outgoing
+from drivers.can.bus import ERROR, EXTENDED, REMOTE, Frame, Outgoing
 
 _RECORD = struct.Struct("<dIBBBB8s")
 """Wall-clock time (s), identifier, kind, channel, length, sent by us, payload."""
@@ -44,7 +44,7 @@ class FrameLog:
         self.folder = folder
         self.dropped = 0
         """Records that the writer could not take in time."""
-        command = [sys.executable, "-m", "drivers.cobot.log", str(folder)]
+        command = [sys.executable, "-m", "drivers.can.log", str(folder)]
         command += ["--file-bytes", str(file_bytes), "--files", str(files)]
         # A session of its own: Ctrl-C in the terminal ends the arm first, and the log with it.
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
@@ -179,7 +179,7 @@ def message_of(record: bytes) -> can.Message:
 
 def main(arguments: list[str] | None = None) -> int:
     """The writer: records from standard input until it closes."""
-    parser = argparse.ArgumentParser(prog="python -m drivers.cobot.log", description="Write CAN frames to a .blf ring.")
+    parser = argparse.ArgumentParser(prog="python -m drivers.can.log", description="Write CAN frames to a .blf ring.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--file-bytes", type=int, default=FILE_BYTES)
     parser.add_argument("--files", type=int, default=FILES)

@@ -82,15 +82,6 @@ class BusConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def open_bus(config: BusConfig) -> Bus:
-    """Open one channel. Raises ConnectError that says what to look at."""
-    if config.interface == "slcan":
-        from drivers.cobot.slcan import SlcanBus
-
-        return SlcanBus(config.channel, config.bitrate, **config.options)
-    return PythonCanBus(config)
-
-
 class PythonCanBus:
     """:class:`Bus` on any interface of python-can. One message object per identifier is used again and again: every
     interface has serialised or copied it when ``send`` returns."""

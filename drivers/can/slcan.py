@@ -15,7 +15,7 @@ from binascii import Error as HexError
 from binascii import hexlify, unhexlify
 from collections.abc import Sequence
 
-from drivers.cobot.bus import DATA, EXTENDED, REMOTE, Frame, Outgoing
+from drivers.can.bus import DATA, EXTENDED, REMOTE, Frame, Outgoing
 from drivers.errors import ConnectError, DeviceLostError
 from drivers.ft.port import RawPort
 
@@ -39,7 +39,7 @@ _FLAGS = ((0x80, "bus-off"), (0x20, "passive"), (0x04, "warning"))
 
 
 class SlcanBus:
-    """:class:`drivers.cobot.bus.Bus` on an slcan adapter or its pseudo-terminal."""
+    """:class:`drivers.can.bus.Bus` on an slcan adapter or its pseudo-terminal."""
 
     echoes = False
     poll_ns = 1 << 62
