@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+
+# In the background of a shell script SIGINT is ignored, and so it would be by the programs that tests start and end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = "launches"
 """The fixture of the launched runs: whatever looks at them stays in one process, so that they are run once."""

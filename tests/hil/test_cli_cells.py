@@ -16,7 +16,8 @@ runner = CliRunner()
 
 
 @pytest.fixture
-def app() -> typer.Typer:
+def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
+    monkeypatch.delenv("COLUMNS", raising=False)  # whoever runs the tests may have set it
     app = typer.Typer()
     app.command()(cells)
     app.command()(check)

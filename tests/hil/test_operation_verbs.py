@@ -56,9 +56,21 @@ def test_every_verb_has_an_answer_in_every_context() -> None:
         (False, True), REQUESTS.values(),
     ):  # fmt: skip
         context = Context(
-            state, True, task, motion, "", ending, healthy, "m", fault, "t", category, "", ("swing",), (0.0,) * 7,
-            (-1.0,) * 7, (1.0,) * 7, standing,
-        )  # fmt: skip
+            state,
+            task=task,
+            motion=motion,
+            ending=ending,
+            healthy=healthy,
+            missing="m",
+            fault=fault,
+            since="t",
+            stop_category=category,
+            motions=("swing",),
+            q=(0.0,) * 7,
+            q_min=(-1.0,) * 7,
+            q_max=(1.0,) * 7,
+            standing=standing,
+        )
         verdict = decide(request, context)
         assert verdict.sentence
         if isinstance(request, Stop):
