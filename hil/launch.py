@@ -84,13 +84,14 @@ def launch(
     paced: bool = True,
     realtime: bool = False,
     faults: Sequence[dict[str, Any]] = (),
+    pictures: bool = True,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Run:
     """Run ``motions`` of a mocked ``cell`` and return when everything has ended.
 
     ``paced``: tie the lockstep to real time; otherwise it runs as fast as the machine allows. ``realtime``: no
     lockstep; the mock keeps the wall clock's time, as a robot does, and waits for nobody. ``faults``: on top of
-    the cell's own, in ticks of the mock. ``progress`` is called with what the supervisor says about ten times a
+    the cell's own, in ticks of the mock. ``pictures``: write a report, which takes seconds. ``progress`` is called with what the supervisor says about ten times a
     second of its own time. Raises ConnectError, OSError where nothing could be started.
     """
     folder = run_folder(base)
@@ -112,7 +113,7 @@ def launch(
         with _Patience() as patience:
             outcome = _follow(job, folder, progress, patience, notes)
             state = _last_word(mock, folder, notes)
-            verdict, report = _report(folder / LOG_NAME, outcome, notes)
+            verdict, report = _report(folder / LOG_NAME, outcome, notes, pictures)
     finally:
         mock.close()
     return Run(folder, outcome, state, verdict, report, notes)
@@ -282,13 +283,17 @@ def _last_word(mock: MockProcess, folder: Path, notes: list[str], keep: bool = T
     return state
 
 
-def _report(path: Path, outcome: Outcome | None, notes: list[str]) -> tuple[list[VerdictRow], Path | None]:
+def _report(
+    path: Path, outcome: Outcome | None, notes: list[str], pictures: bool = True
+) -> tuple[list[VerdictRow], Path | None]:
     """The verdict on one log, and the report beside it."""
     first = _outcome_row(outcome)
     try:
         log = read_bounded(path)
     except (LogError, OSError) as error:
         return [first, VerdictRow("log", str(error), "readable", False)], None
+    if not pictures:
+        return [first, *verdict_rows(summarise(log))], None
     out = path.with_name(report_name(path))
     try:
         return report_log(log, out, [first]), out

@@ -11,7 +11,6 @@ import pytest
 
 from hil import launch as launcher
 from hil.launch import Run
-from hil.report import summarise, verdict_rows
 from tests.hil.running import Recorded, Running, short_cell
 
 
@@ -49,7 +48,14 @@ class Launches:
         """Start a run in the background."""
         if name not in self._futures:
             self._futures[name] = self._pool.submit(
-                launcher.launch, self.cell, motions, self._folder / name, seed=seed, paced=False, faults=faults
+                launcher.launch,
+                self.cell,
+                motions,
+                self._folder / name,
+                seed=seed,
+                paced=False,
+                faults=faults,
+                pictures=False,  # the report's pictures have tests of their own
             )
 
     def get(self, name: str) -> Run:
@@ -62,12 +68,10 @@ class Launches:
 
 @pytest.fixture(scope="session")
 def launches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launches]:
-    """Launches without the report's pictures, which have tests of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launcher, "report_log", lambda log, out, first: [*first, *verdict_rows(summarise(log))])
-        made = Launches(tmp_path_factory.mktemp("launches"))
-        yield made
-        made.close()
+    """One set of launches for all tests."""
+    made = Launches(tmp_path_factory.mktemp("launches"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")
