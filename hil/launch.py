@@ -91,8 +91,9 @@ def launch(
 
     ``paced``: tie the lockstep to real time; otherwise it runs as fast as the machine allows. ``realtime``: no
     lockstep; the mock keeps the wall clock's time, as a robot does, and waits for nobody. ``faults``: on top of
-    the cell's own, in ticks of the mock. ``pictures``: write a report, which takes seconds. ``progress`` is called with what the supervisor says about ten times a
-    second of its own time. Raises ConnectError, OSError where nothing could be started.
+    the cell's own, in ticks of the mock. ``pictures``: write a report, which takes seconds. ``progress`` is called with
+    what the supervisor says about ten times a second of its own time. Raises ConnectError, OSError where nothing could
+    be started.
     """
     folder = run_folder(base)
     (folder / CELL_NAME).write_text(cell.dump(), encoding="utf-8")
