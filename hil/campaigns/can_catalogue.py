@@ -109,6 +109,11 @@ def _seen() -> list[Case]:
     ]
 
 
+_FLIPPED = (
+    "a bus would throw such frames away by their CRC; one that got through acts for a cycle, within the drive's own "
+    "torque limit, and no feedback repeats the torque that a drive was told: it is found when a drive leaves operation, or by "
+    "what the arm does"
+)
 _LATE = (
     "TPDOs carry neither a counter nor a time: one late answer to each SYNC looks as one in time. The arm is ahead of "
     "what is measured by the way of one cycle (2.7 mrad at this speed); the step back when it ends is found."
@@ -134,7 +139,7 @@ def _frames() -> list[Case]:
         _one(group, "1 bit of 5 % of the feedback flipped", "bit_flip", "cobot", probability=0.05, says=("",),
              within=TICKS // 2, harmless=True),
         _one(group, "1 bit of 5 % of the commands flipped", "bit_flip", "cobot", probability=0.05, field="in",
-             says=("",), within=TICKS // 2, harmless=True),
+             says=("",), within=TICKS // 2, harmless=True, unseen=_FLIPPED),
         _one(group, "feedback truncated", "truncate", "cobot", says=("no node answered 3 SYNCs",), within=LOST),
         _one(group, "64 random bytes each millisecond", "garbage", "cobot", says=("",), within=TICKS // 2,
              harmless=True),
