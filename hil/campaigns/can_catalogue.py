@@ -111,8 +111,8 @@ def _seen() -> list[Case]:
 
 _FLIPPED = (
     "a bus would throw such frames away by their CRC; one that got through acts for a cycle, within the drive's own "
-    "torque limit, and no feedback repeats the torque that a drive was told: it is found when a drive leaves operation, "
-    "or by what the arm does"
+    "torque limit, and no feedback repeats the torque that a drive was told: it is found when a drive leaves "
+    "operation, or by what the arm does"
 )
 _LATE = (
     "TPDOs carry neither a counter nor a time: one late answer to each SYNC looks as one in time. The arm is ahead of "
