@@ -213,7 +213,10 @@ def build_controllers(cell: Cell, adds: frozenset[str]) -> dict[str, Controller]
 
 
 def build_observer(cell: Cell, qd_sigma: float) -> Observer:
-    """The observer of external torque; ``qd_sigma``: noise of the joint velocities, rad/s. Raises PluginError."""
+    """The observer of external torque; ``qd_sigma``: noise of the joint velocities, rad/s.
+
+    Raises PluginError; ModelError for a model file that is missing or made for another robot.
+    """
     described, n = cell.observer, cell.robot.joint_limits.n
     if described.kind == "kvark":
         return _build_kvark(cell)
@@ -231,7 +234,7 @@ def build_observer(cell: Cell, qd_sigma: float) -> Observer:
 
 
 def _build_kvark(cell: Cell) -> Observer:
-    """K-VARK with the model that the cell names, a path from the cell file's folder. Raises ModelError, OSError."""
+    """K-VARK with the model that the cell names, a path from the cell file's folder. Raises ModelError."""
     # Numba takes a second to import: only the cells that use it wait for it.
     from estimators.kvark.artefact import load, require_fit
     from estimators.kvark.observer import KvarkObserver
@@ -271,9 +274,9 @@ def check_motion(motion: Motion, cell: Cell) -> None:
 
 
 def check_plugins(cell: Cell, motions: Sequence[str]) -> None:
-    """Build what ``cell`` takes from the user's own packages and drop it again: mistakes show before anything starts.
+    """Build what ``cell`` takes from its user's packages and files, and drop it again: mistakes show before the start.
 
-    Raises PluginError, MotionError.
+    Raises PluginError, MotionError, ModelError.
     """
     build_controllers(cell, cell.robot.terms)
     if cell.observer.kind != "momentum":

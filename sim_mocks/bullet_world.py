@@ -37,12 +37,12 @@ import pinocchio as pin
 import pybullet as pb
 
 from drivers.contract import Array
-from estimators.rigid_body import BodyInertia
+from estimators.inertia import BodyInertia, combined
 from sim_mocks.bullet_object import BulletObject
 from sim_mocks.contact_truth import ContactTruth
 from sim_mocks.errors import WorldError
 from sim_mocks.joint_friction import joint_friction
-from sim_mocks.plant_urdf import SENSOR_JOINT, combine, payload_body, perturbed, plant_tool, se3, with_tool
+from sim_mocks.plant_urdf import SENSOR_JOINT, payload_body, perturbed, plant_tool, se3, with_tool
 from sim_mocks.profiles import load_profile
 from sim_mocks.world import ArmWorld, Plate, WorldConfig
 
@@ -169,7 +169,7 @@ class BulletWorld:
 
     def attach(self, mass: float, com: Array) -> None:
         """See :meth:`ArmWorld.attach`; a payload already there is replaced. Raises WorldError for an impossible one."""
-        self._load(combine(self._tool, payload_body(mass, com)))
+        self._load(combined(self._tool, payload_body(mass, com)))
 
     def release(self) -> None:
         """See :meth:`ArmWorld.release`."""

@@ -53,19 +53,6 @@ def payload_body(mass: float, com: Array) -> BodyInertia:
     return BodyInertia(mass, com, np.eye(3) * 0.4 * mass * PAYLOAD_RADIUS**2)
 
 
-def combine(a: BodyInertia, b: BodyInertia) -> BodyInertia:
-    """Two bodies of one frame, rigidly joined (parallel-axis theorem)."""
-    mass = a.mass + b.mass
-    if mass == 0.0:
-        return a
-    com = (a.mass * a.com + b.mass * b.com) / mass
-    inertia = np.zeros((3, 3))
-    for body in (a, b):
-        r = body.com - com
-        inertia += body.inertia + body.mass * (r @ r * np.eye(3) - np.outer(r, r))
-    return BodyInertia(mass, com, inertia)
-
-
 def perturbed(urdf: str, flange: str, profile: Profile) -> ET.Element:
     """The arm with its real inertials, the flange link still on it. Raises WorldError for a URDF of another form."""
     try:

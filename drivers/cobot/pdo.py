@@ -144,7 +144,7 @@ class ProcessData:
     def command(self, controlwords: Sequence[int], targets: Sequence[int]) -> None:
         """Write controlwords (u16) and target torques (‰, int16) into :attr:`commands`."""
         pack = _COMMAND.pack_into
-        for buffer, word, target in zip(self._buffers, controlwords, targets):  # noqa: B905 (a microsecond)
+        for buffer, word, target in zip(self._buffers, controlwords, targets, strict=True):
             pack(buffer, 0, word, target)
 
     def expect(self) -> None:

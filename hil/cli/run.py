@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 
 from drivers.errors import ConnectError
+from estimators.errors import EstimatorError
 from hil.build import build_traits, check_plugins
 from hil.cell import Cell, CellError, CellRefused, load_cell, require_permission
 from hil.cli.cells import on_purpose, show_faults
@@ -61,7 +62,7 @@ def run(
         _fail(f"cell {loaded.name} has no motion {', '.join(unknown)}; it has: {', '.join(loaded.motions)}")
     try:
         check_plugins(loaded, motion)
-    except (PluginError, MotionError) as error:
+    except (PluginError, MotionError, EstimatorError) as error:
         _fail(str(error))
     _drive(loaded, motion, seed, fast, realtime)
 

@@ -168,3 +168,15 @@ def test_the_command_says_what_is_wrong_and_leaves_no_file(tmp_path: Path) -> No
 def test_the_file_can_be_read_back(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         load(tmp_path / "none.npz")
+
+
+def test_a_run_whose_model_is_missing_is_refused_before_anything_starts(tmp_path: Path, cell: Cell) -> None:
+    content = yaml.safe_load(cell.dump())
+    content["observer"] = {"kind": "kvark", "model": "none.npz", "tau_sigma": [0.2] * N, "delay_ticks": 1}
+    content["recording"]["dir"] = str(tmp_path / "runs")
+    path = tmp_path / "cell.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    result = CliRunner().invoke(app, ["run", str(path), "--motion", "warmup"])
+    assert result.exit_code == 2, result.output
+    assert "hil train residual" in result.output
+    assert not (tmp_path / "runs").exists()

@@ -11,9 +11,10 @@ import pytest
 from test_world import CROOKED, DT, Q_DOWN, STRAIGHT, Twin, in_sensor
 
 from drivers.contract import Array
+from estimators.inertia import combined
 from sim_mocks.bullet_world import BulletWorld
 from sim_mocks.errors import WorldError
-from sim_mocks.plant_urdf import PAYLOAD_RADIUS, combine, payload_body
+from sim_mocks.plant_urdf import PAYLOAD_RADIUS, payload_body
 from sim_mocks.world import LooseObject, Plate, WorldConfig
 
 MASS = 0.8
@@ -215,7 +216,7 @@ def test_a_held_object_pressed_on_the_plate_is_contact(worlds: Worlds) -> None:
     force = world.wrench_contact[2]
     assert force > 10.0
     tcp, sensor = twin.frames(world.q)
-    twin.tool = combine(twin.tool, payload_body(MASS, com_in_flange(config)))
+    twin.tool = combined(twin.tool, payload_body(MASS, com_in_flange(config)))
     load = world.wrench_sensor - twin.tool_load(world.q, np.zeros(7), np.zeros(7))
     np.testing.assert_allclose(load, in_sensor(world.wrench_contact, tcp, sensor), atol=0.02 * force)
     np.testing.assert_allclose(world.tau_ext, twin.jacobian(world.q).T @ world.wrench_contact, atol=1e-6)
