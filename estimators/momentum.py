@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.errors import ParameterError
+from estimators.observer import Estimate
 from estimators.rigid_body import Dynamics
 
 Array = npt.NDArray[np.float64]
@@ -80,13 +81,13 @@ class MomentumObserver:
         self.reset()
 
     def reset(self, dyn: Dynamics | None = None) -> None:
-        """Start anew at ``tau_ext = 0`` and forget the tare. ``dyn`` is not needed: the first update stores p and β."""
+        """Start anew at ``tau_ext = 0`` and forget the tare. ``dyn`` is not needed: the first step stores p and β."""
         self._r = np.zeros(self.n)
         self._left = 1.0
         self._history.clear()
         self.clear_tare()
 
-    def update(self, tau: Array, dyn: Dynamics, dt: float) -> tuple[Array, Array]:
+    def step(self, tau: Array, dyn: Dynamics, dt: float) -> Estimate:
         """``tau_ext`` (n,) N·m and its covariance ``P`` (n, n), fresh arrays; environment on robot.
 
         ``tau`` (n,) N·m measured and ``dyn`` of the same sample; ``dt`` s since the sample before. If anything is not
@@ -104,7 +105,7 @@ class MomentumObserver:
         # Products find NaN and infinity for less than np.isfinite costs.
         if not (math.isfinite(float(y.dot(y))) and math.isfinite(float(tau.dot(tau) + dyn.p.dot(dyn.beta)))):
             history.clear()
-            return np.full(self.n, math.nan), np.full((self.n, self.n), math.nan)
+            return Estimate(np.full(self.n, math.nan), np.full((self.n, self.n), math.nan))
         if full:
             if dt != self._dt:
                 self._dt = dt
@@ -112,7 +113,7 @@ class MomentumObserver:
             self._r += self._a * (y - self._r)
             self._left *= 1.0 - self._a
         history.append((dyn.p.copy(), dyn.beta.copy(), tau.copy(), dt))
-        return self._r - self._offset, self._covariance(dyn.M)
+        return Estimate(self._r - self._offset, self._covariance(dyn.M))
 
     def _covariance(self, M: Array) -> Array:
         """White torque noise through the filter, velocity noise as momentum noise, slow errors, start-up, tare."""

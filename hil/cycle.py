@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +28,8 @@ class Estimate:
     wrench_cov: Array
     wrench_ft: Array
     """The same from the F/T sensor, (6,)."""
+    nis: float = math.nan
+    """Normalised innovation squared of the observer's last step; NaN where it has none."""
 
 
 @dataclass(slots=True, eq=False)

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, cast
 
-from drivers.contract import Array
-from estimators.observer import Observer
+from estimators.observer import Estimate, Observer
 from hil.control.base import Controller
 from hil.motion.base import Motion
 
@@ -44,7 +44,7 @@ class _Contract:
 
 CONTRACTS: dict[str, _Contract] = {
     "controller": _Contract("hil.controllers", ("reset", "torque"), ("kind",), "hil.control.Controller"),
-    "observer": _Contract("hil.observers", ("reset", "update", "tare"), (), "estimators.observer.Observer"),
+    "observer": _Contract("hil.observers", ("reset", "step", "tare"), (), "estimators.observer.Observer"),
     "motion": _Contract("hil.motions", ("start", "at", "phase"), ("kind",), "hil.motion.Motion"),
 }
 
@@ -113,13 +113,19 @@ def check_motion(made: Any, name: str = "") -> Motion:
     return cast(Motion, made)
 
 
-def check_estimate(estimate: Any, n: int) -> tuple[Array, Array]:
-    """What an observer's ``update`` returned, if it is ``tau_ext`` (n,) and ``P`` (n, n). Raises PluginError."""
-    shapes = [getattr(part, "shape", None) for part in estimate] if isinstance(estimate, tuple) else []
-    if shapes != [(n,), (n, n)]:
-        read = f"shapes {shapes}" if shapes else type(estimate).__name__
-        raise PluginError(f"the observer's update returned {read}; expected the arrays tau_ext ({n},) and P ({n}, {n})")
-    return cast(tuple[Array, Array], estimate)
+def check_estimate(estimate: Any, n: int) -> Estimate:
+    """What an observer's ``step`` returned: ``tau_ext`` (n,), its covariance (n, n) and, if it has one, its NIS.
+
+    Raises PluginError for anything else.
+    """
+    shapes = [getattr(part, "shape", None) for part in estimate[:2]] if isinstance(estimate, tuple) else []
+    if shapes != [(n,), (n, n)] or len(estimate) > 3:
+        read = f"shapes {[getattr(part, 'shape', None) for part in estimate]}" if shapes else type(estimate).__name__
+        raise PluginError(
+            f"the observer's step returned {read}; expected the arrays tau_ext ({n},) and covariance ({n}, {n}), and "
+            "after them, if there is one, the normalised innovation squared"
+        )
+    return Estimate(estimate[0], estimate[1], float(estimate[2]) if len(estimate) == 3 else math.nan)
 
 
 def _entry_point(what: What, name: str) -> EntryPoint:

@@ -336,7 +336,8 @@ class Supervisor:
         parts, estimate, wrench = self.parts, self.estimate, self.wrench
         self.dyn = None  # if the update fails, nothing may go on with the model of another posture
         self.dyn = dyn = parts.model.update(sample.q, sample.qd)
-        estimate.tau_ext, estimate.P = check_estimate(parts.observer.update(sample.tau, dyn, sample.dt), parts.model.n)
+        seen = check_estimate(parts.observer.step(sample.tau, dyn, sample.dt), parts.model.n)
+        estimate.tau_ext, estimate.P, estimate.nis = seen
         estimate.wrench, estimate.wrench_cov = contact_wrench(dyn.J, estimate.tau_ext, estimate.P)
         if wrench is not None and parts.wrist is not None:
             known = wrench.valid

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.errors import ModelError, ParameterError
-from estimators.kvark.kmp import Tables
 from estimators.kvark.recursion import RecursionParams
+from estimators.residual.kmp import Tables
 
 Array = npt.NDArray[np.float64]
 

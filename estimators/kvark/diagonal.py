@@ -8,31 +8,15 @@ installed, and without numba the same loop runs in Python. Both give the same nu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from estimators.compiled import compiled
 from estimators.kvark.recursion import RecursionParams
 
 Array = npt.NDArray[np.float64]
-_F = TypeVar("_F", bound=Callable[..., object])
-
-try:
-    from numba import njit
-
-    def compiled(function: _F) -> _F:
-        """Machine code where numba is installed, the function itself elsewhere; the same numbers either way."""
-        return cast(_F, njit(cache=True, fastmath=False)(function))
-
-    COMPILED = True
-except ImportError:  # pragma: no cover - depends on what is installed
-
-    def compiled(function: _F) -> _F:
-        return function
-
-    COMPILED = False
 
 OFF, CORRECTED, LITERAL = 0, 1, 2
 """Adaptation rules as numbers: off, innovation (Q) or residual (R), literal."""

@@ -1,4 +1,4 @@
-"""K-VARK as an observer of the supervisor: one update a cycle, arrays in, arrays out."""
+"""K-VARK as an observer of the supervisor: one step a cycle, arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from estimators.errors import ParameterError
 from estimators.kvark.diagonal import DiagonalRecursion
-from estimators.kvark.momentum import VirtualMeasurement
 from estimators.kvark.recursion import RecursionParams
+from estimators.observer import Estimate
 from estimators.rigid_body import Dynamics
+from estimators.virtual_measurement import VirtualMeasurement
 
 Array = npt.NDArray[np.float64]
 
@@ -21,7 +22,7 @@ STUCK = 50
 
 
 class VelocityModel(Protocol):
-    """Residual torque over velocity, as :class:`estimators.kvark.kmp.Tables`."""
+    """Residual torque over velocity, as :class:`estimators.residual.kmp.Tables`."""
 
     def at(self, qd: Array) -> tuple[Array, Array]:
         """Mean N·m and variance (N·m)², both (n,), at ``qd`` (n,) rad/s."""
@@ -34,7 +35,7 @@ class KvarkObserver:
     ``residual``: mean and variance of what the rigid-body model lacks. ``scale``: calibrated factor on the standard
     deviation that is reported (conformal: the 95 % quantile of |error|/σ on calibration runs, by 1.96). ``level``: part
     by which friction may have drifted since the model was learnt; it adds (level · mean)² to the variance. ``lag``: of
-    the measured torque, see :class:`estimators.kvark.momentum.VirtualMeasurement`.
+    the measured torque, see :class:`estimators.virtual_measurement.VirtualMeasurement`.
 
     The covariance is that of the filter *and* of the residual model: the filter's own knows nothing of a model that is
     wrong for a second, and covered 5 to 50 % instead of 95 %.
@@ -58,8 +59,6 @@ class KvarkObserver:
         self._scale2, self._level2 = scale * scale, level * level
         self._offset = np.zeros(n)
         self._nothing = (np.full(n, math.nan), np.full((n, n), math.nan))
-        self.nis = math.nan
-        """Normalised innovation squared of the last update; n on average where the filter is consistent."""
         self.reset()
 
     def reset(self, dyn: Dynamics | None = None) -> None:
@@ -70,9 +69,8 @@ class KvarkObserver:
         self._offset = np.zeros(self.n)
         self._last: Array | None = None
         self._repeated = 0
-        self.nis = math.nan
 
-    def update(self, tau: Array, dyn: Dynamics, dt: float) -> tuple[Array, Array]:
+    def step(self, tau: Array, dyn: Dynamics, dt: float) -> Estimate:
         """``tau_ext`` (n,) N·m and its covariance (n, n), fresh; NaN while nothing is known of this sample.
 
         ``tau`` (n,) N·m measured and ``dyn`` of the same sample; ``dt`` s since the sample before.
@@ -82,12 +80,10 @@ class KvarkObserver:
         mean, variance = self._mean, self._variance
         self._mean, self._variance = self._residual.at(dyn.qd)
         if not self._alive(dyn) or not (dt > 0.0 and math.isfinite(float(y.sum() + mean.sum() + tau.sum()))):
-            self.nis = math.nan
-            return self._nothing[0].copy(), self._nothing[1].copy()
+            return Estimate(self._nothing[0].copy(), self._nothing[1].copy())
         x = self._filter.step(y + mean, variance, dt)
-        self.nis = self._filter.nis
         reported = self._scale2 * (self._filter.P + variance + self._level2 * mean * mean)
-        return x - self._offset, np.diag(reported)
+        return Estimate(x - self._offset, np.diag(reported), self._filter.nis)
 
     def _alive(self, dyn: Dynamics) -> bool:
         """An encoder that repeats itself to the last bit while its joint should move is stuck, and y means nothing."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from estimators.kvark.diagonal import advance, compiled, prepare
+from estimators.compiled import compiled
+from estimators.kvark.diagonal import advance, prepare
 from estimators.kvark.recursion import RecursionParams
 
 Array = npt.NDArray[np.float64]

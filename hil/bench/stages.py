@@ -39,7 +39,7 @@ class StageClock:
         observer = "model and observer"
         self.watch("wrench sensor", parts.sensor, "poll")
         self.watch(observer, parts.model, "update")
-        self.watch(observer, parts.observer, "update")
+        self.watch(observer, parts.observer, "step")
         self.watch(observer, hil.supervisor, "contact_wrench")
         self.watch(observer, parts.wrist, "contact")
         self.watch("monitor", parts.monitor, "check")

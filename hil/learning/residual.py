@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from estimators import virtual_measurement
 from estimators.errors import ParameterError
-from estimators.kvark import injection, kmp, momentum, train
+from estimators.kvark import injection
 from estimators.kvark.artefact import TrainedKvark
 from estimators.kvark.recursion import RecursionParams
 from estimators.kvark.replay import replay
+from estimators.residual import kmp, train
 from hil.build import build_model
 from hil.cell import Cell
 from hil.learning.segments import Segment, segments_of, split
@@ -88,7 +90,7 @@ def train_residual(
     measured: dict[str, tuple[Array, Array]] = {}
     for k, each in enumerate((*train_on, *judge)):
         tell("momentum", k / len(segments))
-        measured[each.name] = momentum.replay(model, each.q, each.qd, each.tau, each.dt, lag)
+        measured[each.name] = virtual_measurement.replay(model, each.q, each.qd, each.tau, each.dt, lag)
     labels, held = _labels(train_on, measured), _labels(judge, measured)
     try:
         fits = train.fit_arm(*labels, *held, seed=seed, progress=lambda j: tell("residual models", (j + 1) / model.n))
@@ -120,7 +122,7 @@ def train_residual(
 
 
 def _labels(segments: Sequence[Segment], measured: dict[str, tuple[Array, Array]]) -> tuple[Array, Array]:
-    pairs = [momentum.labels(each.qd, measured[each.name][0], each.dt) for each in segments]
+    pairs = [virtual_measurement.labels(each.qd, measured[each.name][0], each.dt) for each in segments]
     return np.concatenate([s for s, _ in pairs]), np.concatenate([tau for _, tau in pairs])
 
 

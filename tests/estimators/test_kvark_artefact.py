@@ -11,8 +11,8 @@ import pytest
 
 from estimators.errors import ModelError
 from estimators.kvark.artefact import TrainedKvark, load, require_fit, save
-from estimators.kvark.kmp import Tables
 from estimators.kvark.recursion import RecursionParams
+from estimators.residual.kmp import Tables
 
 
 def trained(n: int = 2) -> TrainedKvark:

@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import norm
 
 from estimators.errors import ParameterError
-from estimators.kvark.kmp import Kmp, KmpParams, Reference, dense_variance, fit_alpha, tabulate
-from estimators.kvark.mixture import Mixture, fit
+from estimators.residual.kmp import Kmp, KmpParams, Reference, dense_variance, fit_alpha, tabulate
+from estimators.residual.mixture import Mixture, fit
 
 SPAN = np.linspace(-2.0, 2.0, 151)
 

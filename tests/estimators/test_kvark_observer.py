@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from arms import PLANAR
 
+from estimators import virtual_measurement
 from estimators.errors import ParameterError
-from estimators.kvark import momentum
-from estimators.kvark.kmp import Tables
-from estimators.kvark.memory import MemoryFeatures, MemoryParams
 from estimators.kvark.observer import STUCK, KvarkObserver
 from estimators.kvark.recursion import RecursionParams
 from estimators.kvark.replay import replay
+from estimators.residual.kmp import Tables
+from estimators.residual.memory import MemoryFeatures, MemoryParams
 from estimators.rigid_body import RigidBodyModel
 
 DT = 1e-3
@@ -62,14 +62,14 @@ def test_friction_and_pushes_have_the_signs_of_the_contract(pushed: tuple[np.nda
     """Free motion against friction d qd labels +d qd; a push in +q is positive and is found to a per cent."""
     q, qd, tau, ext = pushed
     model = RigidBodyModel(PLANAR, armature=ARMATURE)
-    y, _ = momentum.replay(model, q, qd, tau, DT)
+    y, _ = virtual_measurement.replay(model, q, qd, tau, DT)
     half = len(q) // 2
-    s, label = momentum.labels(qd[:half], y[:half], DT)
+    s, label = virtual_measurement.labels(qd[:half], y[:half], DT)
     np.testing.assert_allclose(label[10:-10], VISCOUS * s[10:-10], atol=0.02)
     observer = KvarkObserver(viscous(), params())
     found, sigma = [], []
     for k in range(len(q)):
-        tau_ext, P = observer.update(tau[k], model.update(q[k], qd[k]), DT if k else math.nan)
+        tau_ext, P, _ = observer.step(tau[k], model.update(q[k], qd[k]), DT if k else math.nan)
         found.append(tau_ext)
         sigma.append(P.diagonal())
     found = np.array(found)
@@ -82,18 +82,18 @@ def test_friction_and_pushes_have_the_signs_of_the_contract(pushed: tuple[np.nda
 def test_update_and_replay_are_the_same_filter(pushed: tuple[np.ndarray, ...]) -> None:
     q, qd, tau, _ = pushed
     model = RigidBodyModel(PLANAR, armature=ARMATURE)
-    y, _ = momentum.replay(model, q, qd, tau, DT)
+    y, _ = virtual_measurement.replay(model, q, qd, tau, DT)
     tables = viscous()
     at = [tables.at(row) for row in qd]
     mean, variance = np.array([m for m, _ in at])[:-1], np.array([v for _, v in at])[:-1]
     x, P, nis = replay(y[1:] + mean, variance, DT, params())
     observer = KvarkObserver(tables, params())
     for k in range(len(q)):
-        tau_ext, covariance = observer.update(tau[k], model.update(q[k], qd[k]), DT)
+        tau_ext, covariance, seen = observer.step(tau[k], model.update(q[k], qd[k]), DT)
         if k:
             np.testing.assert_allclose(tau_ext, x[k - 1], rtol=1e-10, atol=1e-12)
             np.testing.assert_allclose(covariance.diagonal(), P[k - 1] + variance[k - 1], rtol=1e-10)
-            assert observer.nis == pytest.approx(nis[k - 1], rel=1e-9)
+            assert seen == pytest.approx(nis[k - 1], rel=1e-9)
 
 
 def test_a_scale_and_a_level_widen_what_is_reported() -> None:
@@ -102,7 +102,7 @@ def test_a_scale_and_a_level_widen_what_is_reported() -> None:
     plain, wide = KvarkObserver(viscous(), params()), KvarkObserver(viscous(), params(), scale=2.0, level=0.1)
     for k in range(len(q)):
         dyn = model.update(q[k], qd[k])
-        (_, P), (_, W) = plain.update(tau[k], dyn, DT), wide.update(tau[k], dyn, DT)
+        P, W = plain.step(tau[k], dyn, DT).covariance, wide.step(tau[k], dyn, DT).covariance
     mean = viscous().at(qd[-2])[0]
     np.testing.assert_allclose(W.diagonal(), 4.0 * (P.diagonal() + (0.1 * mean) ** 2), rtol=1e-9)
     for bad in ({"scale": 0.0}, {"level": -0.1}, {"scale": math.nan}):
@@ -121,7 +121,7 @@ def test_a_bad_sample_is_not_known_and_the_next_good_ones_are(what: str, pushed:
             t = t * math.nan if what == "nan tau" else t
             v = v * math.nan if what == "nan qd" else v
             dt = {"no time": 0.0, "back in time": -DT}.get(what, DT)
-        tau_ext, P = observer.update(t, model.update(q[k], v), dt)
+        tau_ext, P, _ = observer.step(t, model.update(q[k], v), dt)
         if k == 150:
             assert np.isnan(tau_ext).all()
             assert np.isnan(P).all()
@@ -135,7 +135,7 @@ def test_a_stuck_encoder_is_noticed() -> None:
     observer = KvarkObserver(viscous(), params())
     q, qd, tau = np.array([0.3, -0.4]), np.array([0.5, 0.0]), np.zeros(2)
     for k in range(2 * STUCK):
-        tau_ext, _ = observer.update(tau, model.update(q, qd), DT)
+        tau_ext = observer.step(tau, model.update(q, qd), DT).tau_ext
         if k > STUCK:
             assert np.isnan(tau_ext).all(), "moving at 0.5 rad/s, and never a bit of it in the position"
 
@@ -145,10 +145,10 @@ def test_tare_takes_the_estimate_as_zero_and_refuses_what_is_none(pushed: tuple[
     model = RigidBodyModel(PLANAR, armature=ARMATURE)
     observer = KvarkObserver(viscous(), params())
     for k in range(500):
-        before, _ = observer.update(tau[k] + 1.0, model.update(q[k], qd[k]), DT)
+        before = observer.step(tau[k] + 1.0, model.update(q[k], qd[k]), DT).tau_ext
     offset = observer.tare()
     np.testing.assert_allclose(offset, before)
-    after, _ = observer.update(tau[500] + 1.0, model.update(q[500], qd[500]), DT)
+    after = observer.step(tau[500] + 1.0, model.update(q[500], qd[500]), DT).tau_ext
     assert np.abs(after).max() < 0.1
     with pytest.raises(ParameterError, match="finite"):
         observer.tare(np.array([math.nan, 0.0]))

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from estimators.kvark import injection, kmp, momentum, semiparametric, train
-from estimators.kvark.memory import MemoryParams
+from estimators import virtual_measurement
+from estimators.kvark import injection
 from estimators.kvark.recursion import RecursionParams
 from estimators.kvark.replay import replay
+from estimators.residual import kmp, semiparametric, train
+from estimators.residual.memory import MemoryParams
 from estimators.rigid_body import RigidBodyModel
 
 DATA = Path(os.environ.get("HIL_DATA", ""))
@@ -65,7 +67,7 @@ def seen(family: str, names: tuple[str, ...], arm: RigidBodyModel, mean: object 
     found = {}
     for name in names:
         run = run_of(family, name)
-        y, J = momentum.replay(arm, run.q, run.qd, run.tau, DT)
+        y, J = virtual_measurement.replay(arm, run.q, run.qd, run.tau, DT)
         if mean is not None:
             y = y + before(mean(run))  # type: ignore[operator]
         found[name] = Seen(y, J, run.qd, np.zeros_like(y))
@@ -76,7 +78,7 @@ def with_kmp(runs: dict[str, Seen], held_out: tuple[str, ...]) -> None:
     """Fit the velocity model to what is left on the training runs; add its mean and variance to all of them."""
 
     def labels(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-        pairs = [momentum.labels(runs[name].qd, runs[name].y, DT) for name in names]
+        pairs = [virtual_measurement.labels(runs[name].qd, runs[name].y, DT) for name in names]
         return np.concatenate([s for s, _ in pairs]), np.concatenate([tau for _, tau in pairs])
 
     fits = train.fit_arm(*labels(TRAIN), *labels(held_out))

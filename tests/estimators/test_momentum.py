@@ -23,7 +23,7 @@ def test_static_push_converges_to_the_external_torque_exactly() -> None:
     tau_ext = model.jacobian(Q).T @ np.array([10.0, -20.0, 30.0, 1.0, 2.0, -3.0])
     dyn = model.update(Q, np.zeros(7))
     for _ in range(1500):
-        estimate, _ = observer.update(dyn.g - tau_ext, dyn, DT)
+        estimate = observer.step(dyn.g - tau_ext, dyn, DT).tau_ext
     np.testing.assert_allclose(estimate, tau_ext, atol=1e-10)
 
 
@@ -33,7 +33,7 @@ def test_one_kilogram_hung_at_the_tool_pulls_down() -> None:
     tau_ext = model.jacobian(Q).T @ np.array([0.0, 0.0, -9.81, 0.0, 0.0, 0.0])
     dyn = model.update(Q, np.zeros(7))
     for _ in range(1500):
-        estimate, _ = observer.update(dyn.g - tau_ext, dyn, DT)
+        estimate = observer.step(dyn.g - tau_ext, dyn, DT).tau_ext
     np.testing.assert_allclose(np.linalg.lstsq(dyn.J.T, estimate)[0][:3], [0, 0, -9.81], atol=1e-6)
 
 
@@ -57,7 +57,7 @@ def _free_motion_error(assumed: int, true: int) -> float:
         tau = model.gravity(q) + np.array([3.0, 1.5]) * np.sin(40.0 * k * DT) - 0.5 * qd
         taus.append(tau)
         dyn = model.update(q, qd)
-        estimate, _ = observer.update(taus[-1 - true], dyn, DT)
+        estimate = observer.step(taus[-1 - true], dyn, DT).tau_ext
         if k > 100:
             worst = max(worst, float(np.abs(estimate).max()))
         for _ in range(20):
@@ -73,9 +73,9 @@ def test_step_response_has_the_stated_bandwidth_at_any_rate() -> None:
     step = np.array([5.0, 0.0])
     for dts in ([1e-3] * 100, [2e-3] * 50, [1e-3, 3e-3] * 25):
         observer = MomentumObserver(2, 10.0, np.ones(2))
-        observer.update(dyn.g - step, dyn, dts[0])
+        observer.step(dyn.g - step, dyn, dts[0])
         for dt in dts:
-            estimate, _ = observer.update(dyn.g - step, dyn, dt)
+            estimate = observer.step(dyn.g - step, dyn, dt).tau_ext
         assert estimate[0] == pytest.approx(5.0 * (1 - math.exp(-1.0)), rel=1e-9)
 
 
@@ -89,7 +89,7 @@ def test_covariance_matches_the_scatter_of_noisy_torque_and_velocity() -> None:
     dyn = model.update(q, np.zeros(2))
     samples = []
     for _ in range(30_000):
-        estimate, P = observer.update(dyn.g + rng.normal(0.0, sigma), dyn, DT)
+        estimate, P, _ = observer.step(dyn.g + rng.normal(0.0, sigma), dyn, DT)
         samples.append(estimate)
     np.testing.assert_allclose(np.std(samples[1000:], axis=0), np.sqrt(np.diag(P)), rtol=0.1)
 
@@ -98,7 +98,7 @@ def test_covariance_matches_the_scatter_of_noisy_torque_and_velocity() -> None:
     samples = []
     for _ in range(10_000):
         dyn = model.update(q, rng.normal(0.0, qd_sigma))
-        estimate, P = observer.update(dyn.g, dyn, DT)
+        estimate, P, _ = observer.step(dyn.g, dyn, DT)
         samples.append(estimate)
     ratio = np.std(samples[1000:], axis=0) / np.sqrt(np.diag(P))
     assert (ratio > 0.8).all()
@@ -109,10 +109,10 @@ def test_covariance_is_large_at_start_and_fades() -> None:
     model = RigidBodyModel(PLANAR)
     dyn = model.update(np.zeros(2), np.zeros(2))
     observer = MomentumObserver(2, 30.0, np.full(2, 0.1), start_sigma=50.0)
-    _, P = observer.update(dyn.g, dyn, DT)
+    P = observer.step(dyn.g, dyn, DT).covariance
     assert math.sqrt(P[0, 0]) >= 50.0
     for _ in range(1000):
-        _, P = observer.update(dyn.g, dyn, DT)
+        P = observer.step(dyn.g, dyn, DT).covariance
     assert math.sqrt(P[0, 0]) < 0.1
 
 
@@ -123,22 +123,22 @@ def test_tare_subtracts_the_offset_and_states_what_remains() -> None:
     sigma = np.full(2, 0.1)
     observer = MomentumObserver(2, 30.0, sigma, model_sigma=np.full(2, 2.0), tared_sigma=np.full(2, 0.5))
     for _ in range(1000):
-        _, P = observer.update(dyn.g - offset, dyn, DT)
+        P = observer.step(dyn.g - offset, dyn, DT).covariance
     assert math.sqrt(P[0, 0]) == pytest.approx(2.0, rel=0.01)
     np.testing.assert_allclose(observer.tare(), offset, atol=1e-9)
-    estimate, P = observer.update(dyn.g - offset, dyn, DT)
+    estimate, P, _ = observer.step(dyn.g - offset, dyn, DT)
     np.testing.assert_allclose(estimate, 0.0, atol=1e-9)
     assert 0.5 < math.sqrt(P[0, 0]) < 0.52
     push = np.array([3.0, 0.0])
     for _ in range(1000):
-        estimate, _ = observer.update(dyn.g - offset - push, dyn, DT)
+        estimate = observer.step(dyn.g - offset - push, dyn, DT).tau_ext
     np.testing.assert_allclose(estimate, push, atol=1e-9)
     # a second tare from the mean of tared estimates adds to the first
     observer.tare(estimate, np.full(2, 0.01))
-    estimate, _ = observer.update(dyn.g - offset - push, dyn, DT)
+    estimate = observer.step(dyn.g - offset - push, dyn, DT).tau_ext
     np.testing.assert_allclose(estimate, 0.0, atol=1e-9)
     observer.clear_tare()
-    estimate, P = observer.update(dyn.g - offset - push, dyn, DT)
+    estimate, P, _ = observer.step(dyn.g - offset - push, dyn, DT)
     np.testing.assert_allclose(estimate, offset + push, atol=1e-9)
     assert math.sqrt(P[0, 0]) == pytest.approx(2.0, rel=0.01)
 
@@ -148,7 +148,7 @@ def test_tare_is_refused_before_the_estimate_has_settled() -> None:
     dyn = model.update(np.zeros(2), np.zeros(2))
     observer = MomentumObserver(2, 30.0, np.full(2, 0.1))
     for _ in range(50):
-        observer.update(dyn.g, dyn, DT)
+        observer.step(dyn.g, dyn, DT)
     with pytest.raises(ParameterError, match="settled"):
         observer.tare()
 
@@ -162,19 +162,19 @@ def test_bad_samples_give_nan_once_and_do_not_stay(where: str) -> None:
     dyn = model.update(q, np.zeros(2))
     good = dyn.g - push
     for _ in range(2000):
-        observer.update(good, dyn, DT)
+        observer.step(good, dyn, DT)
     bad = {
         "tau": (np.array([math.nan, 0.0]), np.zeros(2), DT),
         "qd": (good, np.array([0.0, math.inf]), DT),
         "dt": (good, np.zeros(2), math.nan),
         "zero dt": (good, np.zeros(2), 0.0),
     }[where]
-    estimate, P = observer.update(bad[0], model.update(q, bad[1]), bad[2])
+    estimate, P, _ = observer.step(bad[0], model.update(q, bad[1]), bad[2])
     assert np.isnan(estimate).all()
     assert np.isnan(P).all()
     dyn = model.update(q, np.zeros(2))
     for _ in range(3):
-        estimate, P = observer.update(good, dyn, DT)
+        estimate, P, _ = observer.step(good, dyn, DT)
         np.testing.assert_allclose(estimate, push, atol=1e-9)
         assert np.isfinite(P).all()
 
@@ -184,7 +184,7 @@ def test_first_sample_with_unknown_dt_is_stored() -> None:
     model = RigidBodyModel(PLANAR)
     dyn = model.update(np.zeros(2), np.zeros(2))
     observer = MomentumObserver(2, 30.0, np.full(2, 0.1))
-    estimate, _ = observer.update(dyn.g, dyn, math.nan)
+    estimate = observer.step(dyn.g, dyn, math.nan).tau_ext
     np.testing.assert_array_equal(estimate, 0.0)
 
 

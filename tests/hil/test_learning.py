@@ -113,9 +113,9 @@ def test_the_learnt_friction_is_the_true_one_and_the_file_makes_an_observer(
     own = load_cell(path)
     observer, model = build_observer(own, 0.0), build_model(own)
     rows = table(cell, 3.0, 9)
-    found = [observer.update(row["tau"], model.update(row["q"].copy(), row["qd"].copy()), DT) for row in rows]
-    tau_ext = np.array([each for each, _ in found[300:]])
-    sigma = np.array([np.sqrt(P.diagonal()) for _, P in found[300:]])
+    found = [observer.step(row["tau"], model.update(row["q"].copy(), row["qd"].copy()), DT) for row in rows]
+    tau_ext = np.array([each.tau_ext for each in found[300:]])
+    sigma = np.array([np.sqrt(each.covariance.diagonal()) for each in found[300:]])
     assert (np.sqrt(np.mean(tau_ext**2, axis=0)) < 0.3 * COULOMB).all(), "free motion: next to nothing"
     assert np.mean(np.abs(tau_ext) < 1.96 * sigma) > 0.85
 

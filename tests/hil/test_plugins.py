@@ -113,7 +113,7 @@ def test_wrong_parameters_name_the_call(plug: Path) -> None:
 
 
 def test_an_observer_lacks_what_it_lacks(plug: Path) -> None:
-    with pytest.raises(PluginError, match="lacks update"):
+    with pytest.raises(PluginError, match="lacks step"):
         build_observer("plug_mod:Good", 7, {"adds": ()})
     with pytest.raises(PluginError, match=r"\[\(6,\), \(6, 6\)\]"):
         check_estimate((np.zeros(6), np.zeros((6, 6))), 7)

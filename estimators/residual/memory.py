@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from estimators.compiled import compiled
 from estimators.errors import ParameterError
-from estimators.kvark.diagonal import compiled
 
 Array = npt.NDArray[np.float64]
 

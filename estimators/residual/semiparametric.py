@@ -5,8 +5,8 @@ One linear problem for the whole arm::
     −y = Y(q, qd, qdd) δπ + Φ(q, qd, tau) w + remainder
 
 δπ is what the nominal inertial parameters are off by, with a prior that believes them to a few per cent; w are the
-weights of :mod:`estimators.kvark.memory`, each joint's own. The corrected parameters go into the rigid-body model, so
-that online nothing needs qdd. A kernelised movement primitive on what remains gives the variance.
+weights of :mod:`estimators.residual.memory`, each joint's own. The corrected parameters go into the rigid-body model,
+so that online nothing needs qdd. A kernelised movement primitive on what remains gives the variance.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
+from estimators import virtual_measurement
 from estimators.errors import ParameterError
 from estimators.inertia import pseudo_inertia
-from estimators.kvark import momentum
-from estimators.kvark.memory import MemoryFeatures, MemoryParams
+from estimators.residual.memory import MemoryFeatures, MemoryParams
 from estimators.rigid_body import RigidBodyModel
 
 Array = npt.NDArray[np.float64]
@@ -131,16 +131,16 @@ def predict(fitted: SemiParametric, run: Run) -> Array:
 
 def _equations(model: RigidBodyModel, run: Run, memory: MemoryParams) -> tuple[Array, Array, Array]:
     """Regressor, features and labels of one run, all through the same low-pass, at the rate of labels."""
-    y, _ = momentum.replay(model, run.q, run.qd, run.tau, run.dt)
-    every = max(1, round(1.0 / (momentum.LABEL_RATE * run.dt)))
+    y, _ = virtual_measurement.replay(model, run.q, run.qd, run.tau, run.dt)
+    every = max(1, round(1.0 / (virtual_measurement.LABEL_RATE * run.dt)))
     features = MemoryFeatures(model.n, memory).run(run.q, run.qd, run.tau, run.dt)[:-1]
     shape = features.shape
-    features = momentum.smooth(features.reshape(shape[0], -1), run.dt).reshape(shape)[::every]
-    q, qd = run.q[:-1], momentum.smooth(run.qd, run.dt)
+    features = virtual_measurement.smooth(features.reshape(shape[0], -1), run.dt).reshape(shape)[::every]
+    q, qd = run.q[:-1], virtual_measurement.smooth(run.qd, run.dt)
     qdd = (np.diff(qd, axis=0) / run.dt)[::every]
     q, qd = np.ascontiguousarray(q[::every]), np.ascontiguousarray(qd[:-1][::every])
     Y = np.array([model.inertial_regressor(*row) for row in zip(q, qd, qdd, strict=True)])
-    return Y, features, -momentum.smooth(y[1:], run.dt)[::every]
+    return Y, features, -virtual_measurement.smooth(y[1:], run.dt)[::every]
 
 
 def _sigma(model: RigidBodyModel, prior: Prior) -> Array:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.errors import ParameterError
-from estimators.kvark.kmp import Kmp, KmpParams, Reference, fit_alpha
-from estimators.kvark.mixture import Mixture, fit
+from estimators.residual.kmp import Kmp, KmpParams, Reference, fit_alpha
+from estimators.residual.mixture import Mixture, fit
 
 Array = npt.NDArray[np.float64]
 

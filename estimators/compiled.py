@@ -1,0 +1,20 @@
+"""Machine code for hot loops where numba is installed, the same Python elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+try:
+    from numba import njit
+
+    def compiled(function: _F) -> _F:
+        """Machine code where numba is installed, the function itself elsewhere; the same numbers either way."""
+        return cast(_F, njit(cache=True, fastmath=False)(function))
+
+except ImportError:  # pragma: no cover - depends on what is installed
+
+    def compiled(function: _F) -> _F:
+        return function
