@@ -7,7 +7,8 @@ trap 'rm -rf "$env"' EXIT
 pip="$env/bin/python -m pip --disable-pip-version-check --no-input"
 note='# Exact versions of everything, transitive ones included; installed with --no-deps. Made by `make lock`, never by hand.'
 
-frozen() { $pip freeze --exclude hil-lab --exclude setuptools --exclude wheel --exclude pip; }
+# A build's local suffix (torch's +cpu) names a file of one index; the version is what is pinned.
+frozen() { $pip freeze --exclude hil-lab --exclude setuptools --exclude wheel --exclude pip | sed 's/+cpu$//'; }
 
 $pip install --quiet --upgrade setuptools
 { echo "$note"; echo '# What builds the editable install.'; $pip freeze --all | grep '^setuptools=='; } > requirements/build.lock
