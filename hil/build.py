@@ -254,7 +254,15 @@ def _build_kvark(cell: Cell) -> Observer:
             f"{path} was trained with torques that lag by {trained.lag} ticks, observer.delay_ticks says "
             f"{cell.observer.delay_ticks}: train it anew"
         )
-    return KvarkObserver(trained.tables, trained.params, scale=trained.scale, level=trained.level, lag=trained.lag)
+    return KvarkObserver(
+        trained.residual,
+        trained.params,
+        scale=trained.scale,
+        level=trained.level,
+        lag=trained.lag,
+        friction_scale=trained.friction_scale,
+        model=None if trained.residual.inertial_parameters is None else build_model(cell),
+    )
 
 
 def build_motion(name: str, cell: Cell) -> Motion:
