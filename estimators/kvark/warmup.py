@@ -6,9 +6,9 @@ each joint by robust least squares::
     −y_j = c_j mean_j + offset_j + error_j
 
 both sides through the low-pass of labels, weighted by the residual model's own variance, which is largest where a
-joint sticks. Errors of a residual model are slow, so the standard error counts one witness per
-:data:`WITNESS` seconds and not one per sample. A factor is refused, in words, where the joint has hardly moved, where something touched the arm,
-and where it is not believable.
+joint sticks. Errors of a residual model are slow, so the standard error counts one witness per :data:`WITNESS` seconds
+and not one per sample. A factor is refused, in words, where the joint has hardly moved, where something touched the
+arm, and where it is not believable.
 """
 
 from __future__ import annotations
