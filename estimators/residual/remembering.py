@@ -6,7 +6,7 @@ the remainder, variance that of the remainder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -97,24 +97,32 @@ def fit(
     memory: MemoryParams | None = None,
     lag: int = 0,
     seed: int = 0,
+    progress: Callable[[float], None] | None = None,
 ) -> MemoryResidual:
     """Features and parameters from ``runs``, the remainder's primitives judged by ``held_out``; contact-free all.
 
     ``model`` is the nominal one: it has other parameters afterwards, those of the result. ``lag``: of the measured
-    torque, see :class:`estimators.virtual_measurement.VirtualMeasurement`. Raises ParameterError.
+    torque, see :class:`estimators.virtual_measurement.VirtualMeasurement`. ``progress(share)`` is told how far it is.
+    Raises ParameterError.
     """
+    tell = progress or (lambda share: None)
     fitted = semiparametric.fit(model, runs, memory, lag=lag)
     model.adjust(fitted.parameters)
 
     def left(parts: Sequence[Run]) -> tuple[Array, Array]:
         pairs = []
         for run in parts:
-            y, _ = virtual_measurement.replay(model, run.q, run.qd, run.tau, run.dt, lag)
-            mean = semiparametric.predict(fitted, run)
+            mean = semiparametric.predict(fitted, run)[run.lead :]
+            q, qd, tau = run.q[run.lead :], run.qd[run.lead :], run.tau[run.lead :]
+            y, _ = virtual_measurement.replay(model, q, qd, tau, run.dt, lag)
             y[1:] += mean[:-1]
-            pairs.append(virtual_measurement.labels(run.qd, y, run.dt))
+            pairs.append(virtual_measurement.labels(qd, y, run.dt))
         return np.concatenate([s for s, _ in pairs]), np.concatenate([tau for _, tau in pairs])
 
-    fits = train.fit_arm(*left(runs), *left(held_out), seed=seed)
+    tell(0.3)
+    n = model.n
+    fits = train.fit_arm(
+        *left(runs), *left(held_out), seed=seed, progress=lambda j: tell(0.3 + 0.7 * (j + 1) / n)
+    )
     tables = tabulate([each.kmp for each in fits])
     return MemoryResidual(fitted.memory, fitted.weights, fitted.parameters, tables)
