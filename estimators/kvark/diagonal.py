@@ -2,7 +2,7 @@
 
 Measured, full covariances gain nothing over diagonal ones here, and small matrices cost mostly call overhead. The
 arithmetic of one joint is written once, in :func:`advance`, as plain float64 code: numba compiles it where it is
-installed, and without numba the same loop runs in Python. Both give the same numbers.
+installed, and without numba :func:`advance_vectors` does the same with numpy. Both give the same numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from estimators.compiled import compiled
+from estimators.compiled import COMPILED, compiled
 from estimators.kvark.recursion import RecursionParams
 
 Array = npt.NDArray[np.float64]
@@ -78,6 +78,47 @@ def advance(
     return nu, nis
 
 
+def advance_vectors(
+    state: Array, nu: float, y: Array, sigma: Array, dt: float, start: Array, numbers: Array, rules: npt.NDArray[Any]
+) -> tuple[float, float]:
+    """:func:`advance` as numpy's vectors, for where there is no compiler."""
+    weight, rho, forget, q_low, q_high, r_low, r_high = numbers.tolist()
+    adapt_q, adapt_r = rules.tolist()
+    state[P] += state[PSI] * (dt / nu)
+    if not math.isfinite(float(y.dot(y) + sigma.dot(sigma))):
+        return nu, math.nan
+    predicted = state[P].copy()
+    model = np.maximum(sigma, 0.0)
+    R = weight * state[R_EMP] + model
+    S = predicted + R
+    K = predicted / S
+    innovation = y - state[X]
+    process = K * innovation
+    nis = float((innovation * innovation / S).sum())
+    state[X] += process
+    rest = 1.0 - K
+    variance = rest * rest * predicted + K * K * R
+    state[P] = variance
+    if adapt_r != OFF:
+        if adapt_r == LITERAL:
+            seen = innovation * innovation
+        else:
+            residual = y - state[X]
+            seen = residual * residual + variance - model
+        R_new = forget * state[R_EMP] + (1.0 - forget) * seen
+        state[R_EMP] = np.minimum(np.maximum(R_new, r_low * start[1]), r_high * start[1])
+    if adapt_q != OFF:
+        # ν here is ν − n − 1 of the inverse Wishart distribution, as in the loop.
+        grown = rho * nu + 1.0
+        G = process * process
+        if adapt_q == LITERAL:
+            G += variance
+        rate = (rho * state[PSI] + G / dt) / grown
+        state[PSI] = np.minimum(np.maximum(rate, q_low * start[0]), q_high * start[0]) * grown
+        nu = grown
+    return nu, nis
+
+
 def prepare(params: RecursionParams) -> tuple[Array, float, Array, Array, npt.NDArray[np.int64]]:
     """What :func:`advance` begins with: state, ν, start, numbers (ρ and λ_R still zero), rules."""
     p, m0 = params, params.pseudo_samples
@@ -135,7 +176,7 @@ class DiagonalRecursion:
             self._numbers[2] = math.exp(-dt / p.window_r)
             self._colour = p.colour * p.dt_colour / dt
         sigma = self._colour * model_variance
-        self._nu, self.nis = advance(
+        self._nu, self.nis = (advance if COMPILED else advance_vectors)(
             self._state, self._nu, y, sigma, dt, self._start, self._numbers, self._rules
         )
         value: Array = self._state[X].copy()

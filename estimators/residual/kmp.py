@@ -19,6 +19,7 @@ letter of the paper, each because it failed when measured:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ import numpy.typing as npt
 from scipy.integrate import quad
 from scipy.linalg import cho_factor, cho_solve
 
+from estimators.compiled import COMPILED, compiled
 from estimators.errors import ParameterError
 
 Array = npt.NDArray[np.float64]
@@ -148,17 +150,20 @@ class Tables:
     mean: Array
     variance: Array
 
-    def at(self, qd: Array) -> tuple[Array, Array]:
+    def at(self, qd: Array, use_compiled: bool = COMPILED) -> tuple[Array, Array]:
         """Mean and variance (n,) at joint velocities ``qd`` (n,) rad/s, interpolated; NaN where ``qd`` is NaN."""
+        if use_compiled:
+            mean, variance = np.empty(self.low.size), np.empty(self.low.size)
+            _interpolate(self.low, self.step, self.mean, self.variance, qd, mean, variance)
+            return mean, variance
         n, m = self.mean.shape
         place = np.minimum(np.maximum((qd - self.low) / self.step, 0.0), m - 1.0)
         known = place == place
         index = np.minimum(np.where(known, place, 0.0).astype(np.intp), m - 2)
         part = place - index
         rows = np.arange(n)
-        mean, variance = self.mean, self.variance
-        left, right = mean[rows, index], mean[rows, index + 1]
-        v_left, v_right = variance[rows, index], variance[rows, index + 1]
+        left, v_left = self.mean[rows, index], self.variance[rows, index]
+        right, v_right = self.mean[rows, index + 1], self.variance[rows, index + 1]
         return left + part * (right - left), v_left + part * (v_right - v_left)
 
     def along(self, qd: Array) -> tuple[Array, Array]:
@@ -172,6 +177,25 @@ class Tables:
             left + part * (self.mean[rows, index + 1] - left),
             v_left + part * (self.variance[rows, index + 1] - v_left),
         )
+
+
+@compiled
+def _interpolate(
+    low: Array, step: Array, means: Array, variances: Array, qd: Array, mean: Array, variance: Array
+) -> int:
+    """:meth:`Tables.at` as a loop, into ``mean`` and ``variance`` (n,)."""
+    m = means.shape[1]
+    for j in range(qd.size):
+        place = (qd[j] - low[j]) / step[j]
+        if math.isnan(place):
+            mean[j] = variance[j] = math.nan
+            continue
+        place = min(max(place, 0.0), m - 1.0)
+        i = min(int(place), m - 2)
+        part = place - i
+        mean[j] = means[j, i] + part * (means[j, i + 1] - means[j, i])
+        variance[j] = variances[j, i] + part * (variances[j, i + 1] - variances[j, i])
+    return 0
 
 
 def tabulate(models: list[Kmp], points: int = 2001) -> Tables:

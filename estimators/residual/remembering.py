@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators import virtual_measurement
+from estimators.compiled import COMPILED
 from estimators.errors import ModelError
 from estimators.residual import semiparametric, train
 from estimators.residual.kmp import Tables, tabulate
@@ -34,7 +35,14 @@ class MemoryResidual:
 
     kind = "semiparametric"
 
-    def __init__(self, memory: MemoryParams, weights: Array, parameters: Array, remainder: Tables) -> None:
+    def __init__(
+        self,
+        memory: MemoryParams,
+        weights: Array,
+        parameters: Array,
+        remainder: Tables,
+        use_compiled: bool = COMPILED,
+    ) -> None:
         check_tables(remainder)
         n = remainder.low.size
         if weights.shape != (n, memory.count) or parameters.shape != (11 * n,):
@@ -46,6 +54,7 @@ class MemoryResidual:
             raise ModelError("weights or inertial parameters are not finite: train the model anew")
         self.memory, self.weights, self.remainder = memory, np.ascontiguousarray(weights), remainder
         self._parameters = parameters
+        self._compiled = use_compiled
         self._features = MemoryFeatures(n, memory)
 
     @property
@@ -64,9 +73,8 @@ class MemoryResidual:
 
     def step(self, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, Array]:
         """Mean N·m and variance (N·m)², both (n,), at one sample; NaN where the inputs are not finite."""
-        row = self._features.step(q, qd, tau, dt)
-        mean, variance = self.remainder.at(qd)
-        mean += np.einsum("jf,jf->j", row, self.weights)
+        mean, variance = self.remainder.at(qd, self._compiled)
+        self._features.weighted(q, qd, tau, dt, self.weights, mean, self._compiled)
         return mean, variance
 
     def run(self, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, Array]:
