@@ -54,7 +54,8 @@ def advance(
         innovation = y[j] - state[0, j]
         process = K * innovation
         x = state[0, j] + process
-        variance = (1.0 - K) * (1.0 - K) * predicted + K * K * R
+        # Equal to the Joseph form, eq. (45), for the K that was taken.
+        variance = K * R
         nis += innovation * innovation / S
         state[0, j] = x
         state[1, j] = variance
@@ -84,28 +85,27 @@ def advance_vectors(
     """:func:`advance` as numpy's vectors, for where there is no compiler."""
     weight, rho, forget, q_low, q_high, r_low, r_high = numbers.tolist()
     adapt_q, adapt_r = rules.tolist()
-    state[P] += state[PSI] * (dt / nu)
-    if not math.isfinite(float(y.dot(y) + sigma.dot(sigma))):
+    x, predicted, psi, r_emp = state
+    predicted += psi * (dt / nu)
+    if not math.isfinite(float(y.dot(sigma))):
         return nu, math.nan
-    predicted = state[P].copy()
     model = np.maximum(sigma, 0.0)
-    R = weight * state[R_EMP] + model
+    R = weight * r_emp
+    R += model
     S = predicted + R
     K = predicted / S
-    innovation = y - state[X]
+    innovation = y - x
     process = K * innovation
-    nis = float((innovation * innovation / S).sum())
-    state[X] += process
-    rest = 1.0 - K
-    variance = rest * rest * predicted + K * K * R
-    state[P] = variance
+    nis = float(innovation.dot(innovation / S))
+    x += process
+    variance = np.multiply(K, R, out=state[P])
     if adapt_r != OFF:
         if adapt_r == LITERAL:
             seen = innovation * innovation
         else:
-            residual = y - state[X]
+            residual = y - x
             seen = residual * residual + variance - model
-        R_new = forget * state[R_EMP] + (1.0 - forget) * seen
+        R_new = forget * r_emp + (1.0 - forget) * seen
         state[R_EMP] = np.minimum(np.maximum(R_new, r_low * start[1]), r_high * start[1])
     if adapt_q != OFF:
         # ν here is ν − n − 1 of the inverse Wishart distribution, as in the loop.
@@ -113,8 +113,11 @@ def advance_vectors(
         G = process * process
         if adapt_q == LITERAL:
             G += variance
-        rate = (rho * state[PSI] + G / dt) / grown
-        state[PSI] = np.minimum(np.maximum(rate, q_low * start[0]), q_high * start[0]) * grown
+        rate = psi * (rho / grown)
+        rate += G * (1.0 / (dt * grown))
+        np.maximum(rate, q_low * start[0], out=rate)
+        np.minimum(rate, q_high * start[0], out=rate)
+        np.multiply(rate, grown, out=psi)
         nu = grown
     return nu, nis
 

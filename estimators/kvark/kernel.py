@@ -20,8 +20,8 @@ Array = npt.NDArray[np.float64]
 MOMENTUM, BETA, TORQUE, MEAN, VARIANCE, POSITION = range(6)
 """Rows of ``now`` (6, n), one sample: p and β, measured torque, mean and variance of the residual model, q."""
 SPEED, FROZEN = 6, 7
-"""Further rows of ``past`` (8, n), the sample before: |Δq|/dt rad/s of the step that ended with it, and 1 for an
-encoder that counts as stuck. The friction scale is in its MEAN."""
+"""Further rows of ``past`` (8, n), the sample before: |Δq|/dt rad/s of the step that ended with it, and 0, or NaN for
+an encoder that counts as stuck. The friction scale is in its MEAN."""
 OFFSET, FRICTION = 0, 1
 """Rows of ``fixed`` (2, n): the tare, and the factor on the residual's mean."""
 SCALE2, LEVEL2, LAG, LONGEST = range(4)
@@ -57,15 +57,14 @@ def observe(
         moved = now[5, j] - past[5, j]
         if moved == 0.0:
             if past[6, j] > STOPS_FROM:
-                past[7, j] = 1.0
-            past[6, j] = 0.0
+                past[7, j] = math.nan
         elif math.isfinite(moved):
             past[7, j] = 0.0
-            past[6, j] = abs(moved) / dt if dt > 0.0 else 0.0
+        past[6, j] = abs(moved) / dt if dt > 0.0 else 0.0
         acted = now[2, j] if settings[2] > 0.0 else past[2, j]
-        y[j] = (now[0, j] - past[0, j]) / dt - acted - past[1, j] + past[3, j] if known else math.nan
+        y[j] = (now[0, j] - past[0, j]) / dt - acted - past[1, j] + past[3, j] + past[7, j] if known else math.nan
         sigma[j] = colour * past[4, j]
-        known = known and past[7, j] == 0.0 and math.isfinite(y[j] + now[2, j] + sigma[j])
+        known = known and math.isfinite(y[j] + now[2, j] + sigma[j])
     if not known:
         y[0] = math.nan
     nis = math.nan
@@ -91,38 +90,44 @@ def observe_vectors(
 ) -> tuple[float, float]:  # fmt: skip
     """:func:`observe` without a loop over the joints."""
     scale2, level2, lag, longest = settings.tolist()
+    p, tau, q = now[MOMENTUM], now[TORQUE], now[POSITION]
+    p_before, beta_before, tau_before, mean, variance, q_before, speed, frozen = past
     forward = dt > 0.0
-    known = forward and dt <= longest
-    moved = now[POSITION] - past[POSITION]
-    if not moved.all():
-        still = moved == 0.0
-        past[FROZEN, still & (past[SPEED] > STOPS_FROM)] = 1.0
-    finite = np.isfinite(moved)
-    past[FROZEN, finite & (moved != 0.0)] = 0.0
-    if forward:
-        past[SPEED, finite] = np.abs(moved[finite]) / dt
+    moved = np.abs(q - q_before)
+    # Most often all joints move; NaN, too, goes the long way.
+    if moved.min() > 0.0:
+        frozen.fill(0.0)
     else:
-        past[SPEED, finite] = 0.0
-    nis = math.nan
-    mean_before, variance_before = past[MEAN], past[VARIANCE]
-    sigma = colour * variance_before
+        frozen[(moved == 0.0) & (speed > STOPS_FROM)] = math.nan
+        frozen[(moved > 0.0) & (moved < math.inf)] = 0.0
+    if forward:
+        np.divide(moved, dt, out=speed)
+    else:
+        speed.fill(0.0)
+    sigma = colour * variance
+    known = forward and dt <= longest
     if known:
-        acted = now[TORQUE] if lag else past[TORQUE]
-        y = (now[MOMENTUM] - past[MOMENTUM]) / dt - acted - past[BETA] + mean_before
-        tau = now[TORQUE]
-        # Squares find NaN and infinity without a warning.
-        known = math.isfinite(float(y.dot(y) + tau.dot(tau) + sigma.dot(sigma))) and not past[FROZEN].any()
+        y = (p - p_before) / dt
+        y -= tau if lag else tau_before
+        y -= beta_before
+        y += mean
+        y += frozen
+        # Products find NaN and infinity for less than np.isfinite costs, and without a warning.
+        known = math.isfinite(float(y.dot(tau) + y.dot(sigma)))
     if not known:
         y = out[0]
         y.fill(math.nan)
+    nis = math.nan
     if forward and dt < math.inf:
         nu, nis = advance_vectors(state, nu, y, sigma, dt, start, numbers, rules)
     if known:
-        np.subtract(state[0], fixed[OFFSET], out=out[0])
-        slow = mean_before * mean_before + 0.25 * (out[0] * out[0])
-        np.multiply(state[1] + variance_before + level2 * slow, scale2, out=out[1])
+        x = np.subtract(state[0], fixed[OFFSET], out=out[0])
+        reported = state[1] + variance
+        if level2:
+            reported += level2 * (mean * mean + 0.25 * (x * x))
+        np.multiply(reported, scale2, out=out[1])
     else:
         out.fill(math.nan)
     past[:SPEED] = now
-    past[MEAN] *= fixed[FRICTION]
+    mean *= fixed[FRICTION]
     return nu, nis

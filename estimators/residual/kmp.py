@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +137,7 @@ def dense_variance(length: float, spacing: float, n: int, variance: float, param
     return float(params.alpha * n / params.lambda_variance * scale**2 * integral / np.pi)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Tables:
     """Mean and variance of ``n`` joints on uniform velocity grids: what the cycle needs of them.
 
@@ -156,15 +157,23 @@ class Tables:
             mean, variance = np.empty(self.low.size), np.empty(self.low.size)
             _interpolate(self.low, self.step, self.mean, self.variance, qd, mean, variance)
             return mean, variance
+        pairs, first, last = self._pairs
+        place = (qd - self.low) / self.step
+        # fmin and fmax take a NaN for a number that is left out; it comes back through 0 · place.
+        inside = np.fmin(np.fmax(place, 0.0), last)
+        index = np.minimum(inside.astype(np.intp), int(last) - 1)
+        part = inside - index + 0.0 * place
+        index += first
+        left = pairs.take(index, axis=0)
+        index += 1
+        found = left + part[:, None] * (pairs.take(index, axis=0) - left)
+        return found[:, 0], found[:, 1]
+
+    @cached_property
+    def _pairs(self) -> tuple[Array, npt.NDArray[np.intp], float]:
+        """Mean and variance side by side (n m, 2), where each joint's begin (n,), and the last place of a grid."""
         n, m = self.mean.shape
-        place = np.minimum(np.maximum((qd - self.low) / self.step, 0.0), m - 1.0)
-        known = place == place
-        index = np.minimum(np.where(known, place, 0.0).astype(np.intp), m - 2)
-        part = place - index
-        rows = np.arange(n)
-        left, v_left = self.mean[rows, index], self.variance[rows, index]
-        right, v_right = self.mean[rows, index + 1], self.variance[rows, index + 1]
-        return left + part * (right - left), v_left + part * (v_right - v_left)
+        return np.stack((self.mean, self.variance), axis=2).reshape(n * m, 2), np.arange(n) * m, m - 1.0
 
     def along(self, qd: Array) -> tuple[Array, Array]:
         """The same for a whole run: mean and variance (m, n) at velocities ``qd`` (m, n) rad/s."""

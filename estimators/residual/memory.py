@@ -83,16 +83,17 @@ def _fill(
 ) -> int:
     """The features of one joint into ``row`` (F,)."""
     fall = math.exp(-((qd / stribeck) ** 2))
-    at = 0
+    each = 3 + 2 * harmonics
+    for k in range(harmonics):
+        cos, sin = math.cos((k + 1) * q), math.sin((k + 1) * q)
+        for i in range(z.size):
+            row[each * i + 3 + 2 * k] = z[i] * cos
+            row[each * i + 4 + 2 * k] = z[i] * sin
     for i in range(z.size):
-        row[at] = z[i]
-        row[at + 1] = z[i] * load
-        row[at + 2] = z[i] * fall
-        at += 3
-        for k in range(1, harmonics + 1):
-            row[at] = z[i] * math.cos(k * q)
-            row[at + 1] = z[i] * math.sin(k * q)
-            at += 2
+        row[each * i] = z[i]
+        row[each * i + 1] = z[i] * load
+        row[each * i + 2] = z[i] * fall
+    at = each * z.size
     for i in range(smooth.size):
         tanh = math.tanh(qd / smooth[i])
         row[at] = tanh
