@@ -47,6 +47,7 @@ class KvarkObserver:
         lag: int = 0,
         friction_scale: Array | None = None,
         model: RigidBodyModel | None = None,
+        method: str = "kvark",
         use_compiled: bool = COMPILED,
     ) -> None:
         if lag not in (0, 1):
@@ -67,12 +68,15 @@ class KvarkObserver:
                 raise ParameterError("this residual model corrects the inertial parameters: give a rigid-body model")
             model.adjust(parameters)
             self.model = model
+        self.method = method
+        """What its residual model was made by, in words."""
         self._residual = residual
         self._params = params
         self._observe = kernel.observe if use_compiled else kernel.observe_vectors
         longest = LONGEST * params.dt_colour
         self._settings = np.array([scale * scale, level * level, float(lag), longest])
         self._fixed = np.vstack((np.zeros(n), friction))
+        self._dyn: Dynamics | None = None
         self._now, self._qd, self._out = np.empty((6, n)), np.empty(n), np.empty((2, n))
         self._warm_up()
         self.reset()
@@ -102,7 +106,7 @@ class KvarkObserver:
         ``tau`` (n,) N·m measured and ``dyn`` of the same sample; ``dt`` s since the sample before. Nothing is known
         where anything is not finite, time does not go on or leaps, or an encoder stands where its joint cannot.
         """
-        now, qd = self._now, self._qd
+        now, qd, self._dyn = self._now, self._qd, dyn
         # Into arrays of our own: machine code is made for one kind of array, and some of these are read-only.
         now[kernel.POSITION], now[kernel.TORQUE], qd[:] = dyn.q, tau, dyn.qd
         if self.model is None:
@@ -132,12 +136,18 @@ class KvarkObserver:
         return nis
 
     def tare(self, offset: Array | None = None, sigma: Array | None = None) -> Array:
-        """Take ``offset`` (n,) N·m, or the present estimate, as zero from now on; returns it.
+        """Take ``offset`` (n,) N·m, or the present estimate, as zero from now on; returns what is subtracted.
 
-        Raises ParameterError for what is not finite. Σ covers what is left, so ``sigma`` is not needed here.
+        ``offset`` is a mean of g(q) − tau by the cycle's model, taken where the arm stands now: what the observer's own
+        parameters and the residual model add to it there is added here. Raises ParameterError for what is not finite.
+        Σ covers what is left, so ``sigma`` is not needed.
         """
-        before = self._fixed[kernel.OFFSET]
-        value: Array = self._state[X].copy() if offset is None else np.asarray(offset, dtype=np.float64) + before
+        past = self._past
+        if offset is None:
+            value: Array = self._state[X].copy()
+        else:
+            added = np.zeros(self.n) if self._dyn is None else past[kernel.MEAN] - past[kernel.BETA] - self._dyn.g
+            value = np.asarray(offset, dtype=np.float64) + added
         if value.shape != (self.n,) or not np.isfinite(value).all():
             raise ParameterError(f"tare offset is {value}; expected {self.n} finite values in N·m")
         self._fixed[kernel.OFFSET] = value
