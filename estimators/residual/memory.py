@@ -114,16 +114,29 @@ def _fill(
 
 @compiled
 def _weigh(
-    q: Array, qd: Array, tau: Array, dq: Array, z: Array, load: Array, share: float, travel: Array, smooth: Array,
-    ripple: Array, stribeck: float, saturation: float, harmonics: int, weights: Array, row: Array, out: Array,
+    q: Array, qd: Array, tau: Array, dt: float, last: Array, z: Array, load: Array, load_time: float, travel: Array,
+    smooth: Array, ripple: Array, stribeck: float, saturation: float, harmonics: int, weights: Array, row: Array,
+    out: Array,
 ) -> int:  # fmt: skip
-    """One sample's features times ``weights`` (n, F), added to ``out`` (n,); ``row`` (F,) is scratch."""
-    _advance(z, load, dq, tau, travel, share)
-    for j in range(q.size):
-        _fill(row, q[j], qd[j], load[j], z[j], smooth, ripple, stribeck, saturation, harmonics)
+    """One sample's features times ``weights`` (n, F), added to ``out`` (n,). ``last`` (n,): q before; ``row``: spare."""
+    n = q.size
+    for j in range(n):
+        if not math.isfinite(q[j] + qd[j] + tau[j]):
+            for i in range(n):
+                out[i] = math.nan
+            return 0
+    onwards = dt > 0.0 and math.isfinite(last[0])
+    dq = row[1]
+    for j in range(n):
+        dq[j] = q[j] - last[j] if onwards else 0.0
+        last[j] = q[j]
+    _advance(z, load, dq, tau, travel, 1.0 - math.exp(-dt / load_time) if onwards else 1.0)
+    features = row[0]
+    for j in range(n):
+        _fill(features, q[j], qd[j], load[j], z[j], smooth, ripple, stribeck, saturation, harmonics)
         total = 0.0
-        for i in range(row.size):
-            total += weights[j, i] * row[i]
+        for i in range(weights.shape[1]):
+            total += weights[j, i] * features[i]
         out[j] += total
     return 0
 
@@ -151,14 +164,14 @@ class MemoryFeatures:
         self._travel, self._smooth = np.array(p.travel), np.array(p.smooth)
         self._ripple = np.array(p.ripple, dtype=np.float64)
         self._rate, self._orders = -1.0 / self._travel, np.arange(1.0, p.harmonics + 1.0)
-        self._row = np.empty(p.count)
+        self._row = np.empty((2, max(n, p.count)))
         self.reset()
 
     def reset(self) -> None:
         """Forget how the joints came to be where they are."""
         self._z = np.zeros((self.n, self._travel.size))
         self._load = np.zeros(self.n)
-        self._q: Array | None = None
+        self._q = np.full(self.n, math.nan)
 
     def step(self, q: Array, qd: Array, tau: Array, dt: float, use_compiled: bool = COMPILED) -> Array:
         """Features (n, F), a fresh array, at ``q`` rad, ``qd`` rad/s and measured ``tau`` N·m, all (n,).
@@ -190,12 +203,9 @@ class MemoryFeatures:
         if not use_compiled:
             out += np.einsum("jf,jf->j", weights, self.step(q, qd, tau, dt, use_compiled=False))
             return
-        p, moved = self.params, self._moved(q, qd, tau, dt)
-        if moved is None:
-            out.fill(math.nan)
-            return
+        p = self.params
         _weigh(
-            q, qd, tau, moved[0], self._z, self._load, moved[1], self._travel, self._smooth, self._ripple,
+            q, qd, tau, dt, self._q, self._z, self._load, p.load_time, self._travel, self._smooth, self._ripple,
             p.stribeck, p.saturation, p.harmonics, weights, self._row, out,
         )  # fmt: skip
 
@@ -203,11 +213,11 @@ class MemoryFeatures:
         """How far each joint moved since the sample before, and the low-pass's share of this one; None: unusable."""
         if not math.isfinite(float(q.sum() + qd.sum() + tau.sum())):
             return None
-        if self._q is None or not dt > 0.0:
-            moved, share = np.zeros(self.n), 1.0
-        else:
+        if dt > 0.0 and math.isfinite(self._q[0]):
             moved, share = q - self._q, 1.0 - math.exp(-dt / self.params.load_time)
-        self._q = q.copy()
+        else:
+            moved, share = np.zeros(self.n), 1.0
+        self._q[:] = q
         return moved, share
 
     def _advance_vectors(self, dq: Array, tau: Array, share: float) -> None:
@@ -256,5 +266,5 @@ class MemoryFeatures:
             q, qd, tau, self._z, self._load, share, self._travel, self._smooth, self._ripple,
             p.stribeck, p.saturation, p.harmonics, out,
         )  # fmt: skip
-        self._q = q[-1].copy()
+        self._q[:] = q[-1]
         return out

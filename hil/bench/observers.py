@@ -1,7 +1,7 @@
 """What an observer's step costs: momentum observer and K-VARK, by machine code and by numpy alone.
 
-A step is all from a sample to the estimate with its covariance, M, C and g included. Tables and weights are made up:
-what they hold changes nothing in how long they take.
+A step is all from a sample to the estimate with its covariance, M, C and g included. CPU time, so that other programs
+do not count. Tables and weights are made up: what they hold changes nothing in how long they take.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Step:
 
     name: str
     way: str
-    """``numpy`` or ``compiled``."""
+    """By ``numpy`` or ``compiled``."""
     p50: float
     p99: float
     shares: dict[str, float]
@@ -136,7 +136,7 @@ class _Entry:
             self._timed("residual model", lambda k: residual.step(q[k], qd[k], tau[k], DT), len(q))
 
     def _timed(self, part: str, call: Callable[[int], object], count: int) -> None:
-        clock, took = time.perf_counter_ns, self._took[part]
+        clock, took = time.thread_time_ns, self._took[part]
         for k in range(count):
             begin = clock()
             call(k)
@@ -149,11 +149,12 @@ class _Entry:
         return Step(self.name, self.way, p50, p99, {**medians, "filter, covariance": p50 - sum(medians.values())})
 
 
-def render(steps: list[Step]) -> str:
+def render(steps: list[Step], count: int = SAMPLES) -> str:
     """A table for people."""
     about = machine()
     lines = [
-        f"One step of an observer, {CELL} ({SAMPLES} samples), µs; {about['processor']}, load {about['load']:.1f}",
+        f"One step of an observer, {CELL} ({count} samples), µs of CPU time",
+        f"{about['processor']}, load {about['load']:.1f}",
         "",
         f"{'observer':<26}{'by':<10}{'p50':>7}{'p99':>8}   parts, p50",
     ]

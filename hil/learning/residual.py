@@ -38,6 +38,8 @@ _KAPPA = 10.0 ** np.arange(-4.0, 3.1, 0.5)
 _COLOUR = (1.0, 10.0, 100.0, 1000.0)
 _WINDOW = (0.1, 0.3, 1.0)
 _SETTLE = 0.5
+_LEVEL = 0.1
+"""Part by which friction may have drifted since: between the 8 and 12 % at which simulated drift was covered."""
 _COVERED = 1.959963984540054
 
 
@@ -149,7 +151,7 @@ def _candidate(
     coverage = float(np.mean(np.abs(errors) < _COVERED * scale * sigma))
     robot = hashlib.sha256(cell.urdf_xml.encode()).hexdigest()
     trained = TrainedKvark(
-        residual, params, robot, method, scale=scale, lag=recordings.lag, provenance=provenance
+        residual, params, robot, method, scale=scale, level=_LEVEL, lag=recordings.lag, provenance=provenance
     )
     return trained, after, _rms(errors), coverage
 

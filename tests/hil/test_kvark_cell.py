@@ -19,6 +19,7 @@ from estimators.residual.kmp import Tables
 from estimators.residual.memory import MemoryParams
 from estimators.residual.remembering import MemoryResidual
 from estimators.residual.velocity import VelocityResidual
+from hil.bench.observers import BLOCK, bench_observers, render
 from hil.build import build_model
 from hil.cell import Cell, load_cell
 from hil.cli import app
@@ -165,3 +166,12 @@ def test_hil_check_tells_of_a_model_that_is_missing_or_does_not_fit(tmp_path: Pa
     assert "train it anew" in said()
     (tmp_path / "kvark.npz").unlink()
     assert "hil train residual" in said()
+
+
+def test_the_benchmark_tells_each_observer_and_where_its_time_goes() -> None:
+    steps = bench_observers(BLOCK)
+    assert {step.name for step in steps} == {"momentum observer", "K-VARK", "K-VARK, semi-parametric"}
+    assert all(0.0 < step.p50 <= step.p99 for step in steps)
+    text = render(steps, BLOCK)
+    assert "M, C, g" in text
+    assert "residual model" in text
