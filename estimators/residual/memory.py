@@ -118,7 +118,7 @@ def _weigh(
     smooth: Array, ripple: Array, stribeck: float, saturation: float, harmonics: int, weights: Array, row: Array,
     out: Array,
 ) -> int:  # fmt: skip
-    """One sample's features times ``weights`` (n, F), added to ``out`` (n,). ``last`` (n,): q before; ``row``: spare."""
+    """One sample's features times ``weights`` (n, F), added to ``out`` (n,). ``last`` (n,): q before."""
     n = q.size
     for j in range(n):
         if not math.isfinite(q[j] + qd[j] + tau[j]):
