@@ -44,6 +44,13 @@ def point_contact_force(J: Array, tau_ext: Array, P: Array, sigma_force: float =
     return _posterior(J[:3], tau_ext, P, _prior(sigma_force, 1.0)[:3, :3])
 
 
+def point_contact_wrench(J: Array, tau_ext: Array, P: Array) -> tuple[Array, Array]:
+    """:func:`point_contact_force` in the form of :func:`contact_wrench`: moments NaN, since none was looked for."""
+    wrench, cov = np.full(6, _FAILED), np.full((6, 6), _FAILED)
+    wrench[:3], cov[:3, :3] = point_contact_force(J, tau_ext, P)
+    return wrench, cov
+
+
 @cache
 def _prior(sigma_force: float, sigma_moment: float) -> Array:
     """Λ (6, 6)."""

@@ -40,7 +40,7 @@ from hil.operation.events import RememberingWriter  # noqa: E402
 from hil.operation.place import Claim, PlaceError  # noqa: E402
 from hil.operation.run import LogFiles, run_operated  # noqa: E402
 from hil.operation.server import OperationServer  # noqa: E402
-from hil.parts import open_devices  # noqa: E402
+from hil.parts import Parts, open_devices  # noqa: E402
 from hil.plugins import PluginError  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.realtime import Placement, describe  # noqa: E402
@@ -106,7 +106,7 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
         publisher = Publisher(endpoint, parts.model.n, lockstep=not job.realtime)
         stack.callback(publisher.close)
         meta = Path(job.control_dir) / "meta.json"
-        _write_meta(meta, job, cell, hello, placement, parts.arm.traits.torque_side)
+        _write_meta(meta, job, cell, hello, placement, parts)
         recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta, idle=not job.recording)
         stack.callback(_end, recorder, publisher)
         if not publisher.wait_for_recorder(RECORDER_TIMEOUT):
@@ -227,7 +227,7 @@ def _cycles(
 
 
 def _write_meta(
-    path: Path, job: Job, cell: Cell, hello: dict[str, Any], placement: Placement | None, torque_side: str
+    path: Path, job: Job, cell: Cell, hello: dict[str, Any], placement: Placement | None, parts: Parts
 ) -> None:
     limits = cell.robot.joint_limits
     write_meta(
@@ -240,7 +240,8 @@ def _write_meta(
                 "digest": cell.digest(),
                 "mock": cell.mocks,
                 "paced": hello["paced"],
-                "torque_side": torque_side,
+                "torque_side": parts.arm.traits.torque_side,
+                "observer": parts.observed_by,
                 "realtime": placement is not None,
                 "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
                 "motions": list(job.motions),

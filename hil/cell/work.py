@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -18,14 +18,20 @@ BUILT_IN = ("momentum", "kvark")
 
 
 class Observer(Section):
-    """External torque from the generalised momentum; by K-VARK with a residual model trained on this arm
-    (docs/kvark.md); or by an observer of your own (docs/research.md), which takes `params`. Of the keys below only
-    `tau_sigma` (the tare judges its noise by it) and `delay_ticks` concern the latter two."""
+    """External torque from the generalised momentum; by K-VARK with a residual model trained on this arm, of
+    whichever method its file holds (docs/kvark.md); or by an observer of your own (docs/research.md), which takes
+    `params`. Of the keys below only `contact`, `tau_sigma` (the tare judges its noise by it) and `delay_ticks` concern
+    the latter two."""
 
     kind: Annotated[str, plugin_name("observer", *BUILT_IN)] = Field(
         description="`momentum`, `kvark`; your own: `module:Class`, or an entry point `hil.observers`"
     )
     model: str | None = Field(default=None, min_length=1, description="for `kvark`: what `hil train residual` wrote")
+    contact: Literal["wrench", "point"] = Field(
+        default="wrench",
+        description="what touches the tool: `wrench`, force and moment; `point`, a force at the TCP alone, which makes "
+        "it more accurate where a rounded tip presses",
+    )
     params: Params = Field(default={}, description="keyword arguments of your class; none for the others")
     bandwidth: Positive = Field(default=30.0, le=500.0, description="1/s: a step is seen to 63 % after its inverse")
     tau_sigma: PositiveJoints = Field(description="white noise of the measured torque per sample, N·m")

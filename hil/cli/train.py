@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -16,6 +17,14 @@ from hil.cli.cells import show_faults
 from hil.cli.console import console
 from hil.telemetry.log import LogError
 
+
+class Method(StrEnum):
+    """What is learnt."""
+
+    KVARK = "kvark"
+    SEMI = "semi"
+
+
 app = typer.Typer(help="Learn models from recorded runs.", no_args_is_help=True)
 
 
@@ -29,11 +38,16 @@ def residual(
     logs: Annotated[list[Path], typer.Argument(help="logs of the cell, several motions without contact")],
     cell: Annotated[str, typer.Option("--cell", help="the cell that they are of: a shipped name or a path")],
     out: Annotated[Path, typer.Option(help="where the model goes")] = Path("kvark.npz"),
+    method: Annotated[
+        Method | None,
+        typer.Option(help="kvark: friction by velocity; semi: with memory, inertias corrected; default: the better"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="of mixtures and virtual contacts")] = 0,
 ) -> None:
     """Train the residual model of the K-VARK observer; then name it in the cell file (docs/kvark.md)."""
     try:
         from estimators.kvark.artefact import save
+        from hil.learning.candidates import METHODS
         from hil.learning.residual import TrainingError, train_residual
     except ImportError as error:
         _fail(f"{error}. Training needs scikit-learn: pip install 'hil-lab[kvark]'")
@@ -48,7 +62,11 @@ def residual(
         task = bars.add_task("", total=1.0)
         try:
             trained = train_residual(
-                loaded, logs, lambda what, share: bars.update(task, description=what, completed=share), seed
+                loaded,
+                logs,
+                lambda what, share: bars.update(task, description=what, completed=share),
+                seed,
+                tuple(METHODS) if method is None else (method.value,),
             )
             bars.update(task, description="done", completed=1.0)
         except (TrainingError, LogError, EstimatorError, ImportError) as error:
@@ -64,6 +82,12 @@ def residual(
     for j, row in enumerate(zip(trained.before, trained.after, trained.injected, strict=True)):
         table.add_row(f"A{j + 1}", *(f"{value:.2f}" for value in row))
     out_console.print(table)
+    if len(trained.tried) > 1:
+        tried = ", ".join(f"{name} {error:.2f}" for name, error in trained.tried.items())
+        out_console.print(
+            f"chosen: {trained.model.method}, by its error under virtual contacts (mean over the joints, N·m: {tried})",
+            highlight=False,
+        )
     out_console.print(
         f"trained on {trained.seconds:.0f} s; calibrated so that 95 % of errors lie in the band (factor "
         f"{trained.model.scale:.2f} on the standard deviation)",
