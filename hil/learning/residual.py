@@ -26,6 +26,7 @@ from estimators.residual import kmp, train
 from hil.build import build_model
 from hil.cell import Cell
 from hil.learning.segments import Segment, segments_of, split
+from hil.store.page import fingerprints, package_versions
 from hil.telemetry.log import read_log
 
 Array = npt.NDArray[np.float64]
@@ -67,7 +68,8 @@ def train_residual(
 ) -> Trained:
     """Learn from ``logs`` of ``cell``; ``progress(what, share)`` is told how far it is.
 
-    Raises TrainingError; LogError for files that are none; ModelError for a URDF that is none.
+    Raises TrainingError; LogError for files that are none, OSError for those that go meanwhile; ModelError for a
+    URDF that is none.
     """
     tell = progress or (lambda what, share: None)
     lag = cell.observer.delay_ticks
@@ -78,6 +80,7 @@ def train_residual(
     for k, path in enumerate(logs):
         tell("reading", k / len(logs))
         segments += segments_of(read_log(path))
+    data = fingerprints(logs)
     if any(each.q.shape[1] != model.n for each in segments):
         raise TrainingError(f"the logs are of another arm: the cell's robot has {model.n} joints")
     train_on, judge = split(segments)
@@ -104,7 +107,8 @@ def train_residual(
     provenance = {
         "cell": cell.name,
         "digest": cell.digest(),
-        "logs": [path.name for path in logs],
+        "data": [each.model_dump(mode="json") for each in data],
+        "versions": package_versions(("scikit-learn", "numba")),
         "pieces": [each.name for each in train_on],
         "held_out": [each.name for each in judge],
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
