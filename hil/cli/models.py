@@ -1,4 +1,4 @@
-"""``hil models``: the models and calibrations of a cell, in versions; which one is in use, and back to an earlier one."""
+"""``hil models``: models and calibrations of a cell, in versions; which one is in use, and back to an earlier one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 from rich import box
 from rich.console import Console
@@ -23,7 +22,7 @@ from hil.store import Store, StoreError, store_of
 class _ListByDefault(TyperGroup):
     """``hil models CELL`` is short for ``hil models list CELL``."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and not args[0].startswith("-") and args[0] not in self.commands:
             args = ["list", *args]
         return super().parse_args(ctx, args)
