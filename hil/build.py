@@ -220,6 +220,12 @@ def build_observer(cell: Cell, qd_sigma: float) -> Observer:
         return _build_kvark(cell)
     if described.kind != "momentum":
         return plugins.build_observer(described.kind, n, described.params)
+    return build_momentum(cell, qd_sigma)
+
+
+def build_momentum(cell: Cell, qd_sigma: float = 0.0) -> MomentumObserver:
+    """The momentum observer with the keys of ``cell``, whatever observer the cell runs; ``qd_sigma`` as above."""
+    described, n = cell.observer, cell.robot.joint_limits.n
     return MomentumObserver(
         n,
         described.bandwidth,

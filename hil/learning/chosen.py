@@ -6,12 +6,17 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from estimators.errors import ModelError
 from estimators.kvark.artefact import TrainedKvark, load, require_fit
 from estimators.kvark.observer import KvarkObserver
 from hil.cell import Cell
 from hil.store import StoreError, store_of
 from hil.store.disk import sha256
+
+Array = npt.NDArray[np.float64]
 
 KIND = "residual"
 """Of the artefacts in the store."""
@@ -72,3 +77,9 @@ def fitting(cell: Cell, path: Path) -> TrainedKvark:
 def observer_of(trained: TrainedKvark) -> KvarkObserver:
     """The observer that runs ``trained``."""
     return KvarkObserver(trained.tables, trained.params, scale=trained.scale, level=trained.level, lag=trained.lag)
+
+
+def along(trained: TrainedKvark, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, Array]:
+    """Mean N·m and variance (N·m)² of the residual torque, both (m, n), along a run: q rad, qd rad/s, tau N·m."""
+    at = [trained.tables.at(row) for row in qd]
+    return np.array([mean for mean, _ in at]), np.array([variance for _, variance in at])

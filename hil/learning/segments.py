@@ -50,14 +50,14 @@ def segments_of(log: Log) -> list[Segment]:
     good &= np.isfinite(rows["tau_cmd"]).all(axis=1)
     for name in ("q", "qd", "tau"):
         good &= np.isfinite(rows[name]).all(axis=1)
-    good &= ~_touched(rows["wrench_ft"], dt)
+    good &= ~touched(rows["wrench_ft"], dt)
     steady = np.abs(np.diff(rows["t_ns"]) * 1e-9 - dt) < 0.1 * dt
     begins = np.flatnonzero(~steady) + 1
     motions = _motion_rows(log)
     cuts = np.unique(np.concatenate(([0, len(rows)], begins, motions))).astype(int)
     found = []
     for first, last in itertools.pairwise(cuts):
-        for a, b in _runs(good[first:last]):
+        for a, b in runs(good[first:last]):
             start, end = first + a + round(SETTLE / dt), first + b
             if (end - start) * dt >= SHORTEST:
                 part = rows[start:end]
@@ -82,7 +82,7 @@ def split(segments: Sequence[Segment], held_out: float = 0.25) -> tuple[list[Seg
     return train, judge
 
 
-def _touched(wrench: Array, dt: float) -> npt.NDArray[np.bool_]:
+def touched(wrench: Array, dt: float) -> npt.NDArray[np.bool_]:
     """Rows near which the sensor felt a contact; nowhere in a cell without a sensor."""
     force = np.linalg.norm(wrench[:, :3], axis=1)
     touched = np.nan_to_num(force) > FREE_FORCE
@@ -98,7 +98,7 @@ def _motion_rows(log: Log) -> Array:
     return rows
 
 
-def _runs(good: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs(good: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Stretches of True as (first, last + 1)."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], good.astype(np.int8), [0]))))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
