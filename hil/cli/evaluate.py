@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hil.learning.contact import ForceScore
     from hil.learning.evaluate import Evaluation
     from hil.learning.free import FreeScore
+    from hil.learning.score import Score
 
 app = typer.Typer(help="Score models on recorded runs.", no_args_is_help=True)
 
@@ -111,7 +112,7 @@ def tables(found: Evaluation) -> list[Table]:
     """The figures, 80 columns wide at most."""
     made = []
     if found.free is not None:
-        made += [_residual_table(found.free), _estimate_table(found.free)]
+        made += [_residual_table(found.free), _free_table(found.free), _contact_table(found.free)]
     if found.force is not None:
         made.append(_force_table(found.force))
     return made
@@ -132,30 +133,30 @@ def _residual_table(free: FreeScore) -> Table:
     return table
 
 
-def _estimate_table(free: FreeScore) -> Table:
-    n = len(free.before)
-    title = f"estimated external torque, N·m; NIS {free.nis:.2f} in free motion, {n} expected"
-    names = ("joint", "free RMS", "in band", "NLL", "if const", "contact", "momentum", "in band", "NLL", "if const")
-    table = _table(title, names)
-    alone, contact = free.estimate, free.contacts
+def _free_table(free: FreeScore) -> Table:
+    n, alone = len(free.before), free.estimate
+    title = f"estimate in free motion (truth: 0), N·m; NIS {free.nis:.2f}, {n} expected"
+    table = _table(title, ("joint", "RMS", "in 95 % band", "mean σ", "NLL", "NLL if constant"))
     for j in range(n):
-        table.add_row(
-            f"A{j + 1}",
-            f"{alone.rms[j]:.2f}",
-            f"{alone.coverage[j]:.0%}",
-            f"{alone.nll[j]:.2f}",
-            f"{alone.nll_constant[j]:.2f}",
-            f"{contact.rms[j]:.2f}",
-            f"{free.momentum[j]:.2f}",
-            f"{contact.coverage[j]:.0%}",
-            f"{contact.nll[j]:.2f}",
-            f"{contact.nll_constant[j]:.2f}",
-        )
+        table.add_row(f"A{j + 1}", f"{alone.rms[j]:.2f}", *_uncertainty(alone, j))
     return table
 
 
+def _contact_table(free: FreeScore) -> Table:
+    title = "estimate under virtual contacts, N·m"
+    table = _table(title, ("joint", "RMS", "momentum", "in 95 % band", "mean σ", "NLL", "NLL if constant"))
+    for j in range(len(free.before)):
+        rms = (f"{free.contacts.rms[j]:.2f}", f"{free.momentum[j]:.2f}")
+        table.add_row(f"A{j + 1}", *rms, *_uncertainty(free.contacts, j))
+    return table
+
+
+def _uncertainty(score: Score, j: int) -> tuple[str, ...]:
+    return (f"{score.coverage[j]:.0%}", f"{score.sd[j]:.2f}", f"{score.nll[j]:.2f}", f"{score.nll_constant[j]:.2f}")
+
+
 def _force_table(force: ForceScore) -> Table:
-    title = f"against the force sensor over {force.seconds:.1f} s of contact, RMS error and share in the 95 % band"
+    title = f"against the force sensor over {force.seconds:.1f} s of contact: RMS, share in 95 % band"
     table = _table(title, ("", "K-VARK", "in band", "as point contact", "in band", "momentum", "in band"))
     for k, axis in enumerate(("Fx, N", "Fy, N", "Fz, N", "Mx, N·m", "My, N·m", "Mz, N·m")):
         point = (f"{force.point.rms[k]:.2f}", f"{force.point.coverage[k]:.0%}") if k < 3 else ("", "")

@@ -68,7 +68,11 @@ def list_(cell: CellArgument, as_json: JsonOption = False) -> None:
     elif not rows:
         console().print(f"{store.cell.name} has no models yet in {store.folder}", markup=False, highlight=False)
     else:
-        console().print(_table(store, rows))
+        out = console()
+        out.print(_table(store, rows))
+        for row in rows:
+            if row.why_not:
+                out.print(f"{row.kind} {row.version}: {row.why_not}", markup=False, highlight=False)
     for trouble in troubles:
         _error(trouble)
     if troubles:
@@ -169,10 +173,10 @@ def _table(store: Store, rows: list[_Row]) -> Table:
     table = Table(title=escape(f"{store.cell.name}: {store.folder}"), title_justify="left", box=box.SIMPLE_HEAD)
     for title in ("kind", "version", "in use", "made"):
         table.add_column(title, no_wrap=True)
-    for title in ("how good", "usable"):
-        table.add_column(title, overflow="fold")
+    table.add_column("how good", overflow="fold")
+    table.add_column("usable", no_wrap=True)
     for row in rows:
-        usable = "[green]yes[/]" if not row.why_not else f"[red]no:[/] {escape(row.why_not)}"
+        usable = "[green]yes[/]" if not row.why_not else "[red]no[/]"
         made, mark = row.made[:10], "[bold]●[/]" if row.active else ""
         table.add_row(escape(row.kind), str(row.version), mark, made, escape(row.headline), usable)
     return table

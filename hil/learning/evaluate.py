@@ -13,7 +13,7 @@ from hil.learning.contact import ForceScore, Stretch, contacts, score_force
 from hil.learning.free import FreeScore, score_free
 from hil.learning.score import Tell
 from hil.learning.segments import Segment, segments_of
-from hil.store.page import fingerprints
+from hil.store.page import fingerprints, short_name
 from hil.telemetry.log import read_log
 
 
@@ -54,7 +54,7 @@ def evaluate_residual(
         tell("reading", k / len(logs))
         log = read_log(path)
         if log.truncated or log.damaged:
-            notes.append(f"{path.name}: {log.note}")
+            notes.append(f"{short_name(path)}: {log.note}")
         if len(log.cycle) and log.cycle["q"].shape[1] != model.n:
             raise EvaluationError(f"{path} is of another arm: the cell's robot has {model.n} joints")
         pieces += segments_of(log)
@@ -68,5 +68,5 @@ def evaluate_residual(
     force = score_force(cell, model, chosen, stretches, tell) if stretches else None
     trained_on = {each["sha256"] for each in chosen.trained.provenance.get("data", ())}
     seen = tuple(each.name for each in fingerprints(logs) if each.sha256 in trained_on)
-    names = tuple(path.name for path in logs)
+    names = tuple(map(short_name, logs))
     return Evaluation(chosen.words, cell.name, names, free, force, seen, not trained_on, tuple(notes))

@@ -12,48 +12,53 @@ from hil.learning.evaluate import Evaluation
 from hil.learning.score import Score
 
 COVERAGE = (0.85, 0.99)
-"""Where the share of errors within the 95 % band should lie: below, the band lies; above, it says nothing."""
+"""Where the share of errors within the 95 % band should lie: below, the band is not true; above, it says little."""
 
 
-def reservations(evaluation: Evaluation) -> list[str]:
+def against(evaluation: Evaluation) -> list[str]:
     """Why the model should not be used, in words with what to do; empty where it is fit for use."""
     found: list[str] = []
     free, force = evaluation.free, evaluation.force
     if free is not None:
-        worse = [f"A{j + 1}" for j in np.flatnonzero(free.after >= free.before)]
         if not float(free.after.mean()) < float(free.before.mean()):
+            worse = ", ".join(f"A{j + 1}" for j in np.flatnonzero(free.after >= free.before))
             found.append(
-                f"the learnt mean leaves {free.after.mean():.2f} N·m of {free.before.mean():.2f} (worse on "
-                f"{', '.join(worse)}): the friction is another one than in training, train anew with new runs"
+                f"the learnt mean leaves {free.after.mean():.2f} N·m of {free.before.mean():.2f} (worse on {worse}): "
+                "the friction is another one than in training, train anew with new runs"
             )
-        inside = float(free.contacts.coverage.mean())
-        if not COVERAGE[0] <= inside <= COVERAGE[1]:
-            found.append(
-                f"the 95 % band holds {inside:.0%} of the errors under virtual contacts: the uncertainty is not to be "
-                "trusted, train with more kinds of motion (slow ones, dwells)"
-            )
-        if not float(free.estimate.coverage.mean()) >= COVERAGE[0]:
-            found.append(
-                f"in free motion the 95 % band holds {free.estimate.coverage.mean():.0%}: contacts would be seen where "
-                "there are none; train anew with motions like these"
-            )
+        for where, score in (("in free motion", free.estimate), ("under virtual contacts", free.contacts)):
+            if not float(score.coverage.mean()) >= COVERAGE[0]:
+                found.append(
+                    f"{where} the 95 % band holds {score.coverage.mean():.0%} of the errors: it is not to be trusted, "
+                    "train anew with motions like these"
+                )
+    if force is not None and not _norm(force.wrench) < _norm(force.momentum):
+        found.append(
+            f"against the force sensor it is off by {_norm(force.wrench):.1f} N, the momentum observer by "
+            f"{_norm(force.momentum):.1f} N: it does not pay here, train with motions near those of the task"
+        )
+    return found
+
+
+def reservations(evaluation: Evaluation) -> list[str]:
+    """What is not as good as it should be, without making the model useless."""
+    found: list[str] = []
+    free = evaluation.free
+    if evaluation.seen:
+        found.append("runs of its own training are among those scored")
+    if free is not None:
+        if not float(free.contacts.coverage.mean()) <= COVERAGE[1]:
+            found.append(f"the band is wider than it need be ({free.contacts.coverage.mean():.1%} inside)")
         if not float(free.contacts.nll.sum()) < float(free.contacts.nll_constant.sum()):
-            found.append("its varying uncertainty is less likely than a constant one: train with more data")
-    if force is not None:
-        ours, theirs = _norm(force.wrench), _norm(force.momentum)
-        if not ours < theirs:
-            found.append(
-                f"against the force sensor it is off by {ours:.1f} N, the momentum observer by {theirs:.1f} N: it does "
-                "not pay here, train with motions near those of the task"
-            )
+            found.append("a constant uncertainty would be as likely as its own")
     return found
 
 
 def verdict(evaluation: Evaluation) -> tuple[bool, str]:
     """Fit for use or not, and the sentence that says so."""
-    against = reservations(evaluation)
-    if against:
-        return False, f"Not fit for use: {'; '.join(against)}."
+    reasons = against(evaluation)
+    if reasons:
+        return False, f"Not fit for use: {'; '.join(reasons)}."
     parts = []
     free, force = evaluation.free, evaluation.force
     if free is not None:
@@ -67,8 +72,7 @@ def verdict(evaluation: Evaluation) -> tuple[bool, str]:
             f"in contact the force is off by {_norm(force.wrench):.1f} N rms (momentum observer: "
             f"{_norm(force.momentum):.1f} N)"
         )
-    if evaluation.seen:
-        parts.append("but runs of its own training are among those scored")
+    parts += [f"but {each}" for each in reservations(evaluation)]
     return True, f"Fit for use: {'; '.join(parts)}."
 
 

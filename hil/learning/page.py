@@ -53,7 +53,7 @@ def write_page(found: Evaluation, out: Path) -> None:
             _section(
                 "Residual torque over velocity",
                 _picture(over_velocity(free.points), "Grey: measured in free motion, low-passed. Blue: what the model "
-                "says, with the 95 % band that it states."),
+                "says, with the 95 % band that it states (cut where it is far wider than the data)."),
             )
         )  # fmt: skip
     if found.force is not None:
@@ -88,6 +88,10 @@ def over_velocity(points: Points) -> Figure:
         at, (mean, sd) = _binned(qd, points.mean[:, j], points.sd[:, j])
         axis.fill_between(at, mean - Z95 * sd, mean + Z95 * sd, color=COLOURS[0], alpha=0.18, lw=0)
         axis.plot(at, mean, color=COLOURS[0], lw=1.3)
+        # Beyond the trained speeds the band is many times wider: it runs out of the picture instead of flattening it.
+        low, high = float(points.measured[:, j].min()), float(points.measured[:, j].max())
+        margin = 0.4 * (high - low) or 1.0
+        axis.set_ylim(low - margin, high + margin)
         axis.set_title(f"A{j + 1}", fontsize=9, color=INK, loc="left")
         _style(axis, "velocity / rad/s", "residual / N·m")
     return figure
@@ -97,14 +101,16 @@ def over_time(trace: ForceTrace) -> Figure:
     """Force of sensor, K-VARK with its band, and momentum observer."""
     figure = Figure(figsize=(8.6, 6.6), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    for k, axis in enumerate(figure.subplots(3, 1, sharex=True)):
+    axes = list(figure.subplots(3, 1, sharex=True))
+    for k, axis in enumerate(axes):
         middle, half = trace.estimate[:, k], Z95 * trace.sd[:, k]
         axis.plot(trace.t, trace.momentum[:, k], color="#9aa5b1", lw=0.8, label="momentum observer")
         axis.fill_between(trace.t, middle - half, middle + half, color=COLOURS[0], alpha=0.18, lw=0)
         axis.plot(trace.t, middle, color=COLOURS[0], lw=1.0, label="K-VARK, 95 % band")
         axis.plot(trace.t, trace.sensor[:, k], color=COLOURS[1], lw=1.0, label="F/T sensor")
         _style(axis, "time / s" if k == 2 else "", f"F{'xyz'[k]} / N")
-    axis.legend(loc="upper left", frameon=False, fontsize=8, ncols=3)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", frameon=False, fontsize=8, ncols=3)
     return figure
 
 

@@ -126,9 +126,14 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def short_name(path: Path) -> str:
+    """``2026-01-31_14-05-09/run.mcap``: logs of runs are told apart by their folders."""
+    return "/".join(path.absolute().parts[-2:])
+
+
 def fingerprints(paths: Iterable[Path]) -> tuple[Data, ...]:
     """Names, SHA-256 and sizes of recordings. Raises OSError."""
-    return tuple(Data(name=path.name, sha256=sha256(path), size=path.stat().st_size) for path in paths)
+    return tuple(Data(name=short_name(path), sha256=sha256(path), size=path.stat().st_size) for path in paths)
 
 
 def package_versions(more: Iterable[str] = ()) -> dict[str, str]:
