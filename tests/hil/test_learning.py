@@ -149,8 +149,8 @@ def test_too_little_motion_is_refused_in_words(
     for rows in still:
         rows["qd"][:, 2] = 0.0
         rows["q"][:, 2] = 0.3
+    logs = {f"run{k}.mcap": log(rows, name=f"run{k}.mcap") for k, rows in enumerate(still)}
     with pytest.raises(TrainingError, match="every joint in both directions"):
-        logs = {f"run{k}.mcap": log(rows, name=f"run{k}.mcap") for k, rows in enumerate(still)}
         train_on(monkeypatch, tmp_path, logs, cell)
 
 
