@@ -29,7 +29,7 @@ from hil.control.computed_torque import ComputedTorque
 from hil.control.impedance import CartesianImpedance
 from hil.gripping import Grip
 from hil.motion import Motion, check_joint_motion
-from hil.supervisor import Parts
+from hil.parts import Parts
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
 from safety.gate import CommandGate, GateParams
@@ -71,7 +71,7 @@ def build_parts(
 ) -> Parts:
     """All that the supervisor of ``cell`` is made of; no device is opened yet.
 
-    ``ticks``: where time and waiting come from. ``start_motion``: see :class:`hil.supervisor.Parts`. ``ft_path``:
+    ``ticks``: where time and waiting come from. ``start_motion``: see :class:`hil.parts.Parts`. ``ft_path``:
     serial port of a mock sensor, for cells that name it ``mock``; ``can``: the same of CAN channels. ``log``: folder
     for a log of the arm's own wire. ``stamps``: measure how long packets wait for us
     (:class:`hil.timing.TimedTicks`). Raises ConnectError; RefusedError for another command
@@ -243,7 +243,7 @@ def _build_kvark(cell: Cell) -> Observer:
     from hil.learning.chosen import chosen, observer_of
 
     model = chosen(cell)
-    observer = observer_of(model.trained)
+    observer = observer_of(cell, model.trained)
     observer.artefact = model.words
     return observer
 

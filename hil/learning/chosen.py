@@ -12,6 +12,8 @@ import numpy.typing as npt
 from estimators.errors import ModelError
 from estimators.kvark.artefact import TrainedKvark, load, require_fit
 from estimators.kvark.observer import KvarkObserver
+from estimators.rigid_body import RigidBodyModel
+from hil.build import build_model
 from hil.cell import Cell
 from hil.store import StoreError, store_of
 from hil.store.disk import sha256
@@ -74,12 +76,29 @@ def fitting(cell: Cell, path: Path) -> TrainedKvark:
     return trained
 
 
-def observer_of(trained: TrainedKvark) -> KvarkObserver:
-    """The observer that runs ``trained``."""
-    return KvarkObserver(trained.tables, trained.params, scale=trained.scale, level=trained.level, lag=trained.lag)
+def observer_of(cell: Cell, trained: TrainedKvark) -> KvarkObserver:
+    """The observer that runs ``trained``. Raises ModelError."""
+    return KvarkObserver(
+        trained.residual,
+        trained.params,
+        scale=trained.scale,
+        level=trained.level,
+        lag=trained.lag,
+        friction_scale=trained.friction_scale,
+        model=None if trained.residual.inertial_parameters is None else build_model(cell),
+    )
+
+
+def own_model(cell: Cell, trained: TrainedKvark) -> RigidBodyModel:
+    """The rigid-body model that belongs to ``trained``, with its inertial parameters. Raises ModelError."""
+    model = build_model(cell)
+    if trained.residual.inertial_parameters is not None:
+        model.adjust(trained.residual.inertial_parameters)
+    return model
 
 
 def along(trained: TrainedKvark, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, Array]:
     """Mean N·m and variance (N·m)² of the residual torque, both (m, n), along a run: q rad, qd rad/s, tau N·m."""
-    at = [trained.tables.at(row) for row in qd]
-    return np.array([mean for mean, _ in at]), np.array([variance for _, variance in at])
+    mean, variance = trained.residual.run(q, qd, tau, dt)
+    factor = np.ones(trained.n) if trained.friction_scale is None else trained.friction_scale
+    return mean * factor, variance

@@ -109,7 +109,7 @@ def score_force(
         if each.offset is not None:
             momentum.tare(each.offset)
         asked = np.asarray(np.isfinite(sensor).all(axis=1))
-        kvark, classic = replay(model, [observer_of(chosen.trained), momentum], q, qd, tau, each.dt, asked)
+        kvark, classic = replay(model, [observer_of(cell, chosen.trained), momentum], q, qd, tau, each.dt, asked)
         ours.add((kvark.wrench - sensor)[each.contact], kvark.wrench_sd[each.contact])
         point.add((kvark.force - sensor[:, :3])[each.contact], kvark.force_sd[each.contact])
         theirs.add((classic.wrench - sensor)[each.contact], classic.wrench_sd[each.contact])

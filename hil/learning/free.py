@@ -14,10 +14,11 @@ import numpy.typing as npt
 from estimators import virtual_measurement
 from estimators.kvark import injection
 from estimators.kvark.artefact import TrainedKvark
+from estimators.observer import Observer
 from estimators.rigid_body import RigidBodyModel
 from hil.build import build_momentum
 from hil.cell import Cell
-from hil.learning.chosen import Chosen, along, observer_of
+from hil.learning.chosen import Chosen, along, observer_of, own_model
 from hil.learning.replayed import replay
 from hil.learning.score import SKIPPED, Errors, Score, Tell, rms, thin
 from hil.learning.segments import Segment
@@ -70,20 +71,24 @@ def score_free(
     trained, rng = chosen.trained, np.random.default_rng(seed)
     alone, contact = Errors(), Errors()
     residuals: list[Points] = []
+    before: list[Array] = []
+    own = own_model(cell, trained)
     nis: list[Array] = []
     momentum: list[Array] = []
     for k, each in enumerate(pieces):
         tell("free motion", k / len(pieces))
         y, J = virtual_measurement.replay(model, each.q, each.qd, each.tau, each.dt, trained.lag)
-        residuals.append(_residual(trained, each, y))
+        before.append(virtual_measurement.labels(each.qd, y, each.dt)[1])
+        residuals.append(_residual(trained, own, each))
         skip = round(SKIPPED / each.dt)
-        (found,) = replay(model, [observer_of(trained)], each.q, each.qd, each.tau, each.dt)
+        (found,) = replay(model, [observer_of(cell, trained)], each.q, each.qd, each.tau, each.dt)
         alone.add(found.tau_ext[skip:], found.sd[skip:])
         nis.append(found.nis[skip:])
         truth = injection.torques(J, injection.contacts(len(y), each.dt, rng))
         # Row k of the truth, and of the estimate, is about the torque that acted in the step until sample k.
         acted = truth if trained.lag else np.vstack((truth[1:], truth[-1:]))
-        both = replay(model, [observer_of(trained), build_momentum(cell)], each.q, each.qd, each.tau - acted, each.dt)
+        observers: list[Observer] = [observer_of(cell, trained), build_momentum(cell)]
+        both = replay(model, observers, each.q, each.qd, each.tau - acted, each.dt)
         contact.add((both[0].tau_ext - truth)[skip:], both[0].sd[skip:])
         momentum.append((both[1].tau_ext - truth)[skip:])
     tell("free motion", 1.0)
@@ -94,7 +99,7 @@ def score_free(
     return FreeScore(
         tuple(each.name for each in pieces),
         sum(each.seconds for each in pieces),
-        rms(measured),
+        rms(np.concatenate(before)),
         rms(left),
         left.mean(axis=0),
         alone.score(),
@@ -105,8 +110,10 @@ def score_free(
     )
 
 
-def _residual(trained: TrainedKvark, piece: Segment, y: Array) -> Points:
-    """Labels as in training (low-passed, 100 a second), and what the model says at the same samples."""
+def _residual(trained: TrainedKvark, own: RigidBodyModel, piece: Segment) -> Points:
+    """Labels as in training (low-passed, 100 a second), and what the model says at the same samples; ``own``: the
+    rigid-body model that goes with it."""
+    y, _ = virtual_measurement.replay(own, piece.q, piece.qd, piece.tau, piece.dt, trained.lag)
     learnt, variance = along(trained, piece.q, piece.qd, piece.tau, piece.dt)
     qd, measured = virtual_measurement.labels(piece.qd, y, piece.dt)
     every = max(1, round(1.0 / (virtual_measurement.LABEL_RATE * piece.dt)))

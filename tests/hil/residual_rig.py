@@ -11,6 +11,7 @@ from drivers.contract import ArmState
 from estimators.kvark.artefact import TrainedKvark
 from estimators.kvark.recursion import RecursionParams
 from estimators.residual.kmp import Tables
+from estimators.residual.velocity import VelocityResidual
 from hil.build import build_model
 from hil.cell import Cell
 from hil.telemetry.log import Log
@@ -57,4 +58,5 @@ def right_model(cell: Cell, data: list[dict[str, object]] | None = None, sd: flo
     tables = Tables(np.full(N, low), np.full(N, 2e-3), np.ascontiguousarray(mean), np.full((N, m), sd**2))
     params = RecursionParams(np.full(N, 400.0), np.full(N, 10.0), adapt_r="off", adapt_q="off")
     robot = hashlib.sha256(cell.urdf_xml.encode()).hexdigest()
-    return TrainedKvark(tables, params, robot, 1.0, 0.0, 1, {} if data is None else {"data": data})
+    provenance: dict[str, object] = {} if data is None else {"data": data, "seed": 3, "versions": {}}
+    return TrainedKvark(VelocityResidual(tables), params, robot, lag=1, provenance=provenance)

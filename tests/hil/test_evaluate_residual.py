@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,19 @@ from typer.testing import CliRunner
 
 from estimators.kvark.artefact import save
 from estimators.kvark.injection import FORCE
+from estimators.residual.memory import MemoryParams
+from estimators.residual.remembering import MemoryResidual
+from estimators.residual.velocity import VelocityResidual
+from hil.build import build_model
 from hil.cell import Cell, load_cell
 from hil.cli import app
 from hil.learning.chosen import Chosen
 from hil.learning.evaluate import Evaluation, EvaluationError, evaluate_residual
+from hil.learning.free import score_free
 from hil.learning.judge import to_json, verdict
 from hil.learning.page import write_page
 from hil.learning.score import score
+from hil.learning.segments import segments_of
 from hil.telemetry.log import Log
 
 
@@ -127,6 +134,28 @@ def test_a_model_of_another_friction_is_not_fit_for_use(
     assert "train anew" in sentence
     assert "A1, A2, A3, A4, A5, A6" in sentence
     assert found.free.estimate.coverage.mean() < 0.5
+
+
+def test_a_model_with_inertial_parameters_of_its_own_is_scored_with_them(cell: Cell) -> None:
+    piece = segments_of(rig.swing(cell, 3.0, 1))
+    known = rig.right_model(cell)
+    assert isinstance(known.residual, VelocityResidual)
+    found = []
+    for heavier in (0.0, 0.3):
+        parameters = build_model(cell).inertial_parameters()
+        parameters[-1] += heavier  # armature of A6, kg·m²
+        memory = MemoryParams()
+        residual = MemoryResidual(memory, np.zeros((6, memory.count)), parameters, known.residual.tables)
+        trained = replace(known, residual=residual)
+        model = Chosen(trained, Path("kvark.npz"), "kvark.npz")
+        found.append(score_free(cell, build_model(cell), model, piece, lambda what, share: None, 0))
+    plain = Chosen(known, Path("kvark.npz"), "kvark.npz")
+    velocity = score_free(cell, build_model(cell), plain, piece, lambda what, share: None, 0)
+    np.testing.assert_allclose(found[0].after, velocity.after)
+    np.testing.assert_allclose(found[0].contacts.rms, velocity.contacts.rms)
+    np.testing.assert_allclose(found[1].before, velocity.before, err_msg="the rigid body alone is the nominal one")
+    np.testing.assert_allclose(found[1].after[:5], velocity.after[:5])
+    assert found[1].after[5] > 2.0 * velocity.after[5]
 
 
 def test_runs_of_the_training_are_named(cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,9 +37,6 @@ def make_cell(folder: Path, name: str = "lab", **more: object) -> Cell:
 
 def trained(cell: Cell, sd: float = 0.4) -> Trained:
     model = rig.right_model(cell, [{"name": "a/run.mcap", "sha256": "0" * 64, "size": 3}], sd)
-    model = type(model)(
-        model.tables, model.params, model.robot, 1.0, 0.0, 1, {**model.provenance, "seed": 3, "versions": {}}
-    )
     six = np.full(6, 0.5)
     return Trained(model, 30.0, ("piece",), 8.0 * six, six, six, 0.95)
 
