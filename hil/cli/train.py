@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -16,6 +17,14 @@ from hil.cli.cells import show_faults
 from hil.cli.console import console
 from hil.store import StoreError, store_of
 from hil.telemetry.log import LogError
+
+
+class Method(StrEnum):
+    """What is learnt."""
+
+    KVARK = "kvark"
+    SEMI = "semi"
+
 
 app = typer.Typer(help="Learn models from recorded runs.", no_args_is_help=True)
 
@@ -35,11 +44,16 @@ def residual(
     valid_days: Annotated[
         float | None, typer.Option(min=0.01, max=36500, help="refuse the model when it is older")
     ] = None,
+    method: Annotated[
+        Method | None,
+        typer.Option(help="kvark: friction by velocity; semi: with memory, inertias corrected; default: the better"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="of mixtures and virtual contacts")] = 0,
 ) -> None:
     """Train the residual model of the K-VARK observer: a new version in the cell's store (docs/models.md)."""
     try:
         from estimators.kvark.artefact import save
+        from hil.learning.candidates import METHODS
         from hil.learning.chosen import KIND
         from hil.learning.keep import about, keep
         from hil.learning.residual import TrainingError, train_residual
@@ -60,7 +74,11 @@ def residual(
         task = bars.add_task("", total=1.0)
         try:
             trained = train_residual(
-                loaded, logs, lambda what, share: bars.update(task, description=what, completed=share), seed
+                loaded,
+                logs,
+                lambda what, share: bars.update(task, description=what, completed=share),
+                seed,
+                tuple(METHODS) if method is None else (method.value,),
             )
             bars.update(task, description="done", completed=1.0)
         except (TrainingError, LogError, EstimatorError, ImportError, OSError) as error:
@@ -77,6 +95,12 @@ def residual(
     for j, row in enumerate(zip(trained.before, trained.after, trained.injected, strict=True)):
         table.add_row(f"A{j + 1}", *(f"{value:.2f}" for value in row))
     out_console.print(table)
+    if len(trained.tried) > 1:
+        tried = ", ".join(f"{name} {error:.2f}" for name, error in trained.tried.items())
+        out_console.print(
+            f"chosen: {trained.model.method}, by its error under virtual contacts (mean over the joints, N·m: {tried})",
+            highlight=False,
+        )
     out_console.print(
         f"trained on {trained.seconds:.0f} s; calibrated so that 95 % of errors lie in the band (factor "
         f"{trained.model.scale:.2f} on the standard deviation)",

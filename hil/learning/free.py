@@ -15,6 +15,7 @@ from estimators import virtual_measurement
 from estimators.kvark import injection
 from estimators.kvark.artefact import TrainedKvark
 from estimators.observer import Observer
+from estimators.residual.velocity import VelocityResidual
 from estimators.rigid_body import RigidBodyModel
 from hil.build import build_momentum
 from hil.cell import Cell
@@ -80,19 +81,23 @@ def score_free(
         y, J = virtual_measurement.replay(model, each.q, each.qd, each.tau, each.dt, trained.lag)
         before.append(virtual_measurement.labels(each.qd, y, each.dt)[1])
         residuals.append(_residual(trained, own, each))
-        skip = round(SKIPPED / each.dt)
-        (found,) = replay(model, [observer_of(cell, trained)], each.q, each.qd, each.tau, each.dt)
+        # A model with memory is told how the joints came to be where the piece begins.
+        lead = 0 if isinstance(trained.residual, VelocityResidual) else each.lead
+        q, qd, tau = each.with_lead() if lead else (each.q, each.qd, each.tau)
+        skip = lead + round(SKIPPED / each.dt)
+        (found,) = replay(model, [observer_of(cell, trained)], q, qd, tau, each.dt)
         alone.add(found.tau_ext[skip:], found.sd[skip:])
         nis.append(found.nis[skip:])
-        truth = injection.torques(J, injection.contacts(len(y), each.dt, rng))
+        added = injection.torques(J, injection.contacts(len(y), each.dt, rng))
+        truth = np.vstack((np.zeros((lead, model.n)), added))
         # Row k of the truth, and of the estimate, is about the torque that acted in the step until sample k.
         acted = truth if trained.lag else np.vstack((truth[1:], truth[-1:]))
         observers: list[Observer] = [observer_of(cell, trained), build_momentum(cell)]
-        both = replay(model, observers, each.q, each.qd, each.tau - acted, each.dt)
+        both = replay(model, observers, q, qd, tau - acted, each.dt)
         contact.add((both[0].tau_ext - truth)[skip:], both[0].sd[skip:])
         momentum.append((both[1].tau_ext - truth)[skip:])
     tell("free motion", 1.0)
-    qd, measured, mean, sd = (
+    speeds, measured, mean, sd = (
         np.concatenate([getattr(each, name) for each in residuals]) for name in ("qd", "measured", "mean", "sd")
     )
     left, error = measured - mean, np.concatenate(momentum)
@@ -106,7 +111,7 @@ def score_free(
         float(np.nanmean(np.concatenate(nis))),
         contact.score(),
         rms(error[np.isfinite(error).all(axis=1)]),
-        Points(thin(qd), thin(measured), thin(mean), thin(sd)),
+        Points(thin(speeds), thin(measured), thin(mean), thin(sd)),
     )
 
 
@@ -114,7 +119,7 @@ def _residual(trained: TrainedKvark, own: RigidBodyModel, piece: Segment) -> Poi
     """Labels as in training (low-passed, 100 a second), and what the model says at the same samples; ``own``: the
     rigid-body model that goes with it."""
     y, _ = virtual_measurement.replay(own, piece.q, piece.qd, piece.tau, piece.dt, trained.lag)
-    learnt, variance = along(trained, piece.q, piece.qd, piece.tau, piece.dt)
+    learnt, variance = (part[piece.lead :] for part in along(trained, *piece.with_lead(), piece.dt))
     qd, measured = virtual_measurement.labels(piece.qd, y, piece.dt)
     every = max(1, round(1.0 / (virtual_measurement.LABEL_RATE * piece.dt)))
     # y of a step belongs to the velocity at its beginning.

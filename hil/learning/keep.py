@@ -19,8 +19,9 @@ def about(trained: Trained, cell: Cell, valid_days: float | None = None) -> Abou
     mean = [sum(x) / len(x) for x in (before, after)]
     expires = None if valid_days is None else stamp(datetime.now(UTC) + timedelta(days=valid_days))
     return store_of(cell).cell.about(
-        headline=f"held out: {mean[0]:.2f} → {mean[1]:.2f} N·m RMS",
+        headline=f"{model.method}, held out: {mean[0]:.2f} → {mean[1]:.2f} N·m RMS",
         figures={
+            "method": model.method,
             "rigid-body model alone, held out, N·m RMS": before,
             "with the learnt mean, held out, N·m RMS": after,
             "estimate under virtual contacts, held out, N·m RMS": injected,

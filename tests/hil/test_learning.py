@@ -17,7 +17,7 @@ from hil.build import build_model, build_observer
 from hil.cell import Cell, CellError, load_cell
 from hil.cli import app
 from hil.learning.residual import Trained, TrainingError, train_residual
-from hil.learning.segments import FREE_FORCE, SETTLE, Segment, segments_of, split
+from hil.learning.segments import FREE_FORCE, LEAD, SETTLE, Segment, segments_of, split
 from hil.telemetry.log import Log
 from hil.telemetry.row import row_layout
 from hil.telemetry.schema import Event
@@ -79,6 +79,23 @@ def test_whole_pieces_are_held_out() -> None:
     assert not {piece.name for piece in train} & {piece.name for piece in judge}
     assert 2 <= len(judge) <= 3
 
+def test_a_piece_knows_what_came_before_it_up_to_the_last_gap(cell: Cell) -> None:
+    rows = table(cell, 16.0, 1)
+    rows["t_ns"][1000:] += 50_000_000  # a gap at 2 s
+    rows["tau"][1500, 0] = np.nan  # not known at 3 s
+    rows["wrench_ft"][4000:4500, 2] = 2.0 * FREE_FORCE  # touched from 8 to 9 s
+    found = segments_of(log(rows, [motion(6000)]))  # and a motion at 12 s
+    for piece in found:
+        start = int(np.flatnonzero((rows["q"] == piece.q[0]).all(axis=1))[0])
+        first = start - piece.lead
+        q, qd, tau = piece.with_lead()
+        assert (q == rows["q"][first : start + len(piece.q)]).all()
+        assert (qd == rows["qd"][first : start + len(piece.q)]).all()
+        assert np.isfinite(tau).all()
+        assert piece.lead <= round(LEAD / DT)
+    leads = [round(piece.lead * DT, 1) for piece in found]
+    # From 3 s on all hangs together, contact or not; before the gap there is too little for a piece.
+    assert leads == pytest.approx([SETTLE, 9.25 + SETTLE - 3.0, 9.0 + SETTLE], abs=0.11), leads
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, folder: Path, logs: dict[str, Log]) -> list[Path]:
@@ -100,8 +117,10 @@ def test_the_learnt_friction_is_the_true_one_and_the_file_makes_an_observer(
     logs = {f"run{k}.mcap": log(table(cell, 12.0, k), name=f"run{k}.mcap") for k in range(5)}
     told: list[tuple[str, float]] = []
     paths = serve(monkeypatch, tmp_path, logs)
-    trained = train_residual(cell, paths, lambda what, share: told.append((what, share)))
-    assert {what for what, _ in told} >= {"reading", "momentum", "residual models", "filter"}
+    trained = train_residual(
+        cell, paths, lambda what, share: told.append((what, share)), methods=("kvark",)
+    )
+    assert {what for what, _ in told} >= {"reading", "kvark: residual", "kvark: filter"}
     assert all(0.0 <= share <= 1.0 for _, share in told)
     assert (trained.after < 0.25 * trained.before).all(), f"{trained.before} {trained.after}"
     for speed in (-0.3, -0.1, 0.1, 0.3):

@@ -38,7 +38,7 @@ def make_cell(folder: Path, name: str = "lab", **more: object) -> Cell:
 def trained(cell: Cell, sd: float = 0.4) -> Trained:
     model = rig.right_model(cell, [{"name": "a/run.mcap", "sha256": "0" * 64, "size": 3}], sd)
     six = np.full(6, 0.5)
-    return Trained(model, 30.0, ("piece",), 8.0 * six, six, six, 0.95)
+    return Trained(model, 30.0, ("piece",), 8.0 * six, six, six, 0.95, {"kvark": 0.5})
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
