@@ -26,18 +26,24 @@ def against(evaluation: Evaluation) -> list[str]:
                 f"the learnt mean leaves {free.after.mean():.2f} N·m of {free.before.mean():.2f} (worse on {worse}): "
                 "the friction is another one than in training, train anew with new runs"
             )
-        for where, score in (("in free motion", free.estimate), ("under virtual contacts", free.contacts)):
-            if not float(score.coverage.mean()) >= COVERAGE[0]:
-                found.append(
-                    f"{where} the 95 % band holds {score.coverage.mean():.0%} of the errors: it is not to be trusted, "
-                    "train anew with motions like these"
-                )
     if force is not None and not _norm(force.wrench) < _norm(force.momentum):
         found.append(
             f"against the force sensor it is off by {_norm(force.wrench):.1f} N, the momentum observer by "
             f"{_norm(force.momentum):.1f} N: it does not pay here, train with motions near those of the task"
         )
     return found
+
+
+def doubts(evaluation: Evaluation) -> list[str]:
+    """Why the uncertainty that the model states should not be relied on; empty where it is true."""
+    free = evaluation.free
+    if free is None:
+        return []
+    return [
+        f"{where} the 95 % band holds only {score.coverage.mean():.0%} of the errors"
+        for where, score in (("in free motion", free.estimate), ("under virtual contacts", free.contacts))
+        if not float(score.coverage.mean()) >= COVERAGE[0]
+    ]
 
 
 def reservations(evaluation: Evaluation) -> list[str]:
@@ -73,6 +79,11 @@ def verdict(evaluation: Evaluation) -> tuple[bool, str]:
             f"{_norm(force.momentum):.1f} N)"
         )
     parts += [f"but {each}" for each in reservations(evaluation)]
+    if untrue := doubts(evaluation):
+        return False, (
+            f"Only the estimate is fit for use, its uncertainty is not: {'; '.join(untrue)}. Whatever judges by the band "
+            f"would see contacts that are none; train anew, with motions like these. Else: {'; '.join(parts)}."
+        )
     return True, f"Fit for use: {'; '.join(parts)}."
 
 

@@ -136,6 +136,19 @@ def test_a_model_of_another_friction_is_not_fit_for_use(
     assert found.free.estimate.coverage.mean() < 0.5
 
 
+def test_a_model_that_is_right_but_too_sure_is_told_apart(
+    cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = evaluate(cell, tmp_path, monkeypatch, [rig.swing(cell, 3.0, 1)], data=[])
+    assert found.free is not None
+    assert verdict(found)[0]
+    contacts = replace(found.free.contacts, coverage=np.full(6, 0.7))
+    fit, sentence = verdict(replace(found, free=replace(found.free, contacts=contacts)))
+    assert not fit
+    assert sentence.startswith("Only the estimate is fit for use, its uncertainty is not: under virtual contacts")
+    assert "only 70%" in sentence
+
+
 def test_a_model_with_inertial_parameters_of_its_own_is_scored_with_them(cell: Cell) -> None:
     piece = segments_of(rig.swing(cell, 3.0, 1))
     known = rig.right_model(cell)
