@@ -19,13 +19,12 @@ def against(evaluation: Evaluation) -> list[str]:
     """Why the model should not be used, in words with what to do; empty where it is fit for use."""
     found: list[str] = []
     free, force = evaluation.free, evaluation.force
-    if free is not None:
-        if not float(free.after.mean()) < float(free.before.mean()):
-            worse = ", ".join(f"A{j + 1}" for j in np.flatnonzero(free.after >= free.before))
-            found.append(
-                f"the learnt mean leaves {free.after.mean():.2f} N·m of {free.before.mean():.2f} (worse on {worse}): "
-                "the friction is another one than in training, train anew with new runs"
-            )
+    if free is not None and not float(free.after.mean()) < float(free.before.mean()):
+        worse = ", ".join(f"A{j + 1}" for j in np.flatnonzero(free.after >= free.before))
+        found.append(
+            f"the learnt mean leaves {free.after.mean():.2f} N·m of {free.before.mean():.2f} (worse on {worse}): "
+            "the friction is another one than in training, train anew with new runs"
+        )
     if force is not None and not _norm(force.wrench) < _norm(force.momentum):
         found.append(
             f"against the force sensor it is off by {_norm(force.wrench):.1f} N, the momentum observer by "
@@ -81,8 +80,8 @@ def verdict(evaluation: Evaluation) -> tuple[bool, str]:
     parts += [f"but {each}" for each in reservations(evaluation)]
     if untrue := doubts(evaluation):
         return False, (
-            f"Only the estimate is fit for use, its uncertainty is not: {'; '.join(untrue)}. Whatever judges by the band "
-            f"would see contacts that are none; train anew, with motions like these. Else: {'; '.join(parts)}."
+            f"Only the estimate is fit for use, its uncertainty is not: {'; '.join(untrue)}. Whatever judges by the "
+            f"band would see contacts that are none; train anew, with motions like these. Else: {'; '.join(parts)}."
         )
     return True, f"Fit for use: {'; '.join(parts)}."
 
