@@ -17,7 +17,7 @@ from hil.cell.guiding import FreeDrive
 from hil.cell.motions import Motion
 from hil.cell.parts import Section, Tool
 from hil.cell.realtime import RealTime
-from hil.cell.work import Observer, Recording, Safety
+from hil.cell.work import Artefacts, Observer, Recording, Safety
 
 MotionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
@@ -37,6 +37,7 @@ class Cell(Section):
     safety: Safety = Field(default=Safety(), description="how old data may be, how the arm brakes")
     free_drive: FreeDrive = Field(default=FreeDrive(), description="guiding by hand")
     recording: Recording = Field(default=Recording(), description="where runs are written")
+    artefacts: Artefacts = Field(default=Artefacts(), description="where models and calibrations are kept")
     realtime: RealTime = Field(default=RealTime(), description="what a run with --realtime asks of the computer")
     motions: dict[MotionName, Motion] = Field(min_length=1, description="reference motions by name")
     mock: Mock | None = Field(default=None, description="the simulated world; only with mocks: true")
