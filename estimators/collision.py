@@ -102,15 +102,12 @@ class CollisionModel:
         """Shapes; ``link_2_1`` is the second one of link_2."""
         self.never_compared: tuple[tuple[str, str], ...] = ()
         """Pairs of links left out because they overlap in every posture."""
+        self.pairs: tuple[tuple[str, str], ...] = ()
+        """What is compared, by name."""
         self._data = model.createData()
         self._take(self._pairs(links))
         self._leave_out_overlapping(len(links))
         self._margin = -1.0
-
-    @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """What is compared, by name."""
-        return tuple((self.names[pair.first], self.names[pair.second]) for pair in self._geometry.collisionPairs)
 
     def distances(self, q: Array) -> Array:
         """Distance of each of :attr:`pairs`, (p,) m, at ``q`` (n,) rad; −inf where ``q`` is not finite."""
@@ -214,6 +211,7 @@ class CollisionModel:
         geometry.removeAllCollisionPairs()
         for a, b in pairs:
             geometry.addCollisionPair(pin.CollisionPair(a, b))
+        self.pairs = tuple((self.names[a], self.names[b]) for a, b in pairs)
         self._geometry_data = geometry.createData()
         self._results = self._geometry_data.distanceResults
         self._reach = np.array([self._relative_reach(a, b) for a, b in pairs]).reshape(len(pairs), self.n)
