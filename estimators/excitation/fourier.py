@@ -61,7 +61,7 @@ class Fourier:
 
     @property
     def harmonics(self) -> int:
-        return self.a.shape[1]
+        return int(self.a.shape[1])
 
     def at(self, t: float) -> tuple[Array, Array, Array]:
         """Position, velocity, acceleration at ``t`` s, each (n,); at rest in ``mid`` outside of 0 … T."""
@@ -93,7 +93,7 @@ class Sampled:
     """
 
     def __init__(self, harmonics: int, period: float, count: int) -> None:
-        self.t = np.arange(count) * (period / count)
+        self.t: Array = np.arange(count, dtype=np.float64) * (period / count)
         self.A, self.B = null_bases(harmonics)
         omega = 2.0 * math.pi / period * np.arange(1.0, harmonics + 1.0)
         angle = np.outer(self.t, omega)
@@ -109,7 +109,7 @@ class Sampled:
     @property
     def coordinates(self) -> int:
         """Of one joint: N − 1 of a, then N − 2 of b."""
-        return self.A.shape[1] + self.B.shape[1]
+        return int(self.A.shape[1] + self.B.shape[1])
 
     def shape(self, z: Array) -> tuple[Array, Array, Array]:
         """Offset from the middle, velocity, acceleration of coordinates ``z`` (n, 2N − 3) on the grid, (count, n)."""

@@ -79,7 +79,8 @@ def _child(people: Array, costs: Array, rng: np.random.Generator, mutation: floa
     child = rng.uniform(low - room, high + room)
     mutant = rng.random(child.size) < mutation
     child[mutant] += rng.normal(0.0, spread, int(mutant.sum()))
-    return np.clip(child, 0.0, 1.0)
+    inside: Array = np.clip(child, 0.0, 1.0)
+    return inside
 
 
 def _winner(costs: Array, rng: np.random.Generator) -> int:

@@ -30,8 +30,10 @@ SPEEDS = (1.0, 0.6, 0.9, 0.35, 0.8)
 _HUBS = 400
 _HUB_REACH = 1.2
 """How far from home a hub is looked for, rad a joint."""
-_ENOUGH_ROOM, _ENOUGH_SPACE = 1.2, 0.25
-"""Room of a joint, rad, and distance to everything, m, beyond which more of them makes a hub no better."""
+_ENOUGH_ROOM = 1.2
+"""Room of a joint, rad, beyond which more of it makes a hub no better."""
+_SWING = 0.6
+"""Joints are swung by as much, rad, at random, to see how much space there is around a hub."""
 
 Progress = Callable[[str, float, float], None]
 """What is being done, share of the whole 0 … 1, log det so far (NaN before there is one)."""
@@ -126,13 +128,14 @@ def find_hub(arena: Arena, home: Array, rng: np.random.Generator) -> Array:
         raise _infeasible(violation, "home, where the arm stands")
     b = arena.bounds
     offsets: Sequence[Array] = [np.zeros(arena.n), *rng.uniform(-_HUB_REACH, _HUB_REACH, (_HUBS, arena.n))]
+    swings = rng.uniform(-_SWING, _SWING, (24, arena.n))
     best, most = home, -np.inf
     for offset in offsets:
         q = np.clip(home + offset, b.q_min, b.q_max)
         if not arena.collision.free(q, arena.margin):
             continue
         room = np.minimum(np.minimum(q - b.q_min, b.q_max - q) / _ENOUGH_ROOM, 1.0)
-        space = min(arena.collision.clearance(q).distance / _ENOUGH_SPACE, 1.0)
+        space = float(np.mean([arena.collision.free(q + swing, arena.margin) for swing in swings]))
         still = np.zeros((1, arena.n))
         total_torque, _ = arena.torques(q[None], still, still)
         value = float(room.min() + room.mean() + 2.0 * space - np.abs(total_torque[0] / b.tau_max).max())

@@ -59,8 +59,7 @@ class Plan:
 
 def log_det(arena: Arena, runs: tuple[Fourier, ...]) -> float:
     """log det of a set of runs, on the grid of the search."""
-    t = [np.arange(search.GRID * run.harmonics) * (run.period / (search.GRID * run.harmonics)) for run in runs]
-    return total([moments(arena.bounds, *run.sample(at)) for run, at in zip(runs, t, strict=True)]).log_det()
+    return total([moments(arena.bounds, *run.sample(search.grid(run))) for run in runs]).log_det()
 
 
 def save(plan: Plan, path: Path) -> None:

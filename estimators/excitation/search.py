@@ -12,9 +12,9 @@ from estimators.excitation.limits import Arena, Violation
 Array = npt.NDArray[np.float64]
 
 GRID = 20
-"""Samples per period of the highest harmonic: peaks between them are higher by 1.3 % at most, which is allowed for."""
+"""Samples per period of the highest harmonic: a peak between them is higher by 1.3 % at most; that is allowed for."""
 COARSE = 4
-"""Torques and distances are looked at in every so many samples while searching; the proof of what was found is finer."""
+"""Torques and distances are looked at in every so many samples while searching; the proof is finer."""
 FINER = 10
 """Factor by which the grid is finer on which the chosen trajectories are proven."""
 AROUND = 0.8
@@ -124,8 +124,15 @@ class Run:
         return arena.near(q) or arena.near(way) or arena.boxed(q) or arena.dynamic(q, qd, qdd)
 
 
+def grid(fourier: Fourier) -> Array:
+    """Times at which a trajectory is judged, (m,) s: one period without its end."""
+    count = GRID * fourier.harmonics
+    t: Array = np.arange(count, dtype=np.float64) * (fourier.period / count)
+    return t
+
+
 def prove(arena: Arena, fourier: Fourier, speed: float = 1.0) -> Violation | None:
-    """What ``fourier`` breaks at ``speed`` (share of the speed and acceleration limits), ten times finer than searched."""
+    """What ``fourier`` breaks at ``speed`` (share of speed and acceleration limits), ten times finer than searched."""
     count = FINER * GRID * fourier.harmonics
     t = np.linspace(0.0, fourier.period, count + 1)
     q, qd, qdd = fourier.sample(t)
