@@ -18,8 +18,8 @@ SMALL = (0.01, 0.15)
 """Length of the small moves, rad."""
 LARGE = 1.0
 """Of the large ones, at most, rad."""
-SPEEDS = (0.1, 0.7)
-"""Shares of the speed limits at which the fastest joint of a move moves."""
+SMALL_SPEEDS, LARGE_SPEEDS = (0.05, 0.3), (0.3, 0.8)
+"""Shares of the speed limits at which the fastest joint of a move moves: small moves creep."""
 LEAST_TIME = 0.4
 """Shortest move, s."""
 _TRIES = 200
@@ -62,7 +62,7 @@ def draw(arena: Arena, hub: Array, seconds: float, dwell: float, rng: np.random.
         reach = rng.uniform(*SMALL, arena.n) * rng.choice((-1.0, 1.0), arena.n) if small else None
         target = points[-1] + reach if reach is not None else hub + rng.uniform(-LARGE, LARGE, arena.n)
         target = np.clip(target, b.q_min, b.q_max)
-        duration = _duration(arena, points[-1], target, rng.uniform(*SPEEDS))
+        duration = _duration(arena, points[-1], target, rng.uniform(*(SMALL_SPEEDS if small else LARGE_SPEEDS)))
         if prove_move(arena, points[-1], target, duration) or arena.move(target, hub):
             continue
         points.append(target)
