@@ -56,6 +56,9 @@ def build_arena(cell: Cell) -> Arena:
     """Model, shapes and limits of ``cell``, margins taken off. Raises ModelError, ParameterError."""
     limits, safety, box = cell.robot.joint_limits, cell.safety, cell.workspace.tcp_box
     room = safety.position_margin + ROOM
+    # Where joint torques and wrench sensor are compared, only postures in which they can be.
+    agreement = safety.force_agreement if cell.sensors else 0.0
+    sight = (array(cell.observer.model_sigma), agreement) if agreement and min(cell.observer.model_sigma) > 0 else ()
     bounds = Bounds(
         limits.q_min + room,
         limits.q_max - room,
@@ -66,6 +69,7 @@ def build_arena(cell: Cell) -> Arena:
         "gravity" in cell.robot.terms,
         None if box is None else array(box.min),
         None if box is None else array(box.max),
+        *sight,
     )
     return Arena(build_model(cell), build_collision(cell), bounds, cell.workspace.margin)
 

@@ -95,8 +95,8 @@ def launch(
     lockstep; the mock keeps the wall clock's time, as a robot does, and waits for nobody. ``faults``: on top of
     the cell's own, in ticks of the mock. ``pictures``: write a report, which takes seconds. ``progress`` is called with
     what the supervisor says about ten times a second of its own time. ``plan``: ``motions`` are those of an excitation
-    plan in this file. ``folder``: where to, instead of a new one below ``base``. Raises ConnectError, OSError where nothing could
-    be started.
+    plan in this file. ``folder``: where to, instead of a new one below ``base``. Raises ConnectError, OSError where
+    nothing could be started.
     """
     folder = folder or run_folder(base)
     (folder / CELL_NAME).write_text(cell.dump(), encoding="utf-8")

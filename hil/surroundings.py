@@ -8,10 +8,9 @@ from estimators.collision import Box, CollisionModel
 from hil.cell import Cell
 from hil.cell.parts import Array, Pose, Vec3, array
 
-
 GROWN = 0.03
-"""What stands around is taken for larger by as much on every side, m: the tip may lag its reference so far, and more than
-one joint does it. Two links of the arm share most of the joints that lag."""
+"""What stands around is taken for larger by as much on every side, m: the tip lags its reference by the lag of every
+joint, and farther than two links of the arm lag against each other."""
 
 
 def boxes(cell: Cell) -> list[Box]:

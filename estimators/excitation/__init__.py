@@ -1,8 +1,8 @@
 """Motions from which friction and inertia can be learnt: optimised Fourier trajectories, and moves with dwells.
 
-Fourier trajectories and the set's log det as in the literature on exciting identification (Swevers et al. 1997, "Optimal
-robot excitation and identification"): sums of harmonics that begin and end at rest, chosen so that positions, velocities
-and accelerations of all joints vary as much and as independently of each other as the limits allow.
+Fourier trajectories and a log det as in the literature on identification (Swevers et al. 1997, "Optimal robot
+excitation and identification"): sums of harmonics that begin and end at rest, chosen so that positions, velocities and
+accelerations of all joints vary as much and as independently of each other as the limits allow.
 """
 
 from estimators.excitation.fourier import Fourier

@@ -4,8 +4,9 @@
 
     q(t) = q_mid + Σ_l [ a_l/(ω l) sin(ω l t) − b_l/(ω l) cos(ω l t) ],    ω = 2π/T,  l = 1 … N
 
-and so q̇(0) = Σ a_l, q̈(0) = ω Σ l b_l, q(0) − q_mid = −(1/ω) Σ b_l / l, the same at T. All three vanish for a and b from
-the null spaces of (1 … 1) and of ((1 … N), (1 … 1/N)), whose bases are used as coordinates: nothing is left to a penalty.
+and so q̇(0) = Σ a_l, q̈(0) = ω Σ l b_l, q(0) − q_mid = −(1/ω) Σ b_l / l, the same at T. All three vanish for a and b
+from the null spaces of (1 … 1) and of ((1 … N), (1 … 1/N)), whose bases are used as coordinates: nothing is left to a
+penalty.
 
 One trajectory of N harmonics spans 2N functions of time, less those three conditions: with fewer than ten harmonics the
 3n positions, velocities and accelerations of an arm of six joints cannot vary independently, whatever the coefficients.
@@ -54,7 +55,8 @@ class Fourier:
     def __post_init__(self) -> None:
         shape = (self.mid.shape[0], self.a.shape[1]) if self.mid.ndim == 1 and self.a.ndim == 2 else None
         if shape is None or self.a.shape != shape or self.b.shape != shape:
-            raise ParameterError(f"mid {self.mid.shape}, a {self.a.shape}, b {self.b.shape}; expected (n,), (n, N) twice")
+            shapes = f"mid {self.mid.shape}, a {self.a.shape}, b {self.b.shape}"
+            raise ParameterError(f"{shapes}; expected (n,), (n, N) and (n, N)")
         finite = all(np.isfinite(part).all() for part in (self.mid, self.a, self.b))
         if not finite or not (math.isfinite(self.period) and self.period > 0.0):
             raise ParameterError(f"coefficients must be finite and the period above zero; it is {self.period} s")

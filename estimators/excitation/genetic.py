@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 BLEND = 0.35
 """α: how far beyond its parents a child's gene may lie, in parts of their distance."""
 SPREAD = 0.15
-"""Standard deviation of a mutation, in parts of a gene's range, in the first generation; a quarter of it in the last."""
+"""Standard deviation of a mutation, in parts of a gene's range, at first; a quarter of it in the last generation."""
 
 
 @dataclass(frozen=True, slots=True)

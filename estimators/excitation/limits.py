@@ -11,6 +11,7 @@ import numpy.typing as npt
 from estimators.collision import CollisionModel
 from estimators.errors import ParameterError
 from estimators.rigid_body import RigidBodyModel
+from estimators.wrench import contact_wrench
 
 Array = npt.NDArray[np.float64]
 
@@ -35,6 +36,11 @@ class Bounds:
     box_min: Array | None = None
     box_max: Array | None = None
     """Where the TCP may be, base frame, (3,) m; None: anywhere."""
+    tau_sigma: Array | None = None
+    """Slow error of the joint torques, N·m; None: nobody compares the force they show with that of a sensor."""
+    force_sigma_max: float = math.inf
+    """Largest standard deviation that this error may mean for a force at the TCP, N: in a nearly singular posture any
+    small error of torque looks like a large force, and whoever compares it with a sensor stops the arm."""
 
     def __post_init__(self) -> None:
         n = self.q_min.shape
@@ -43,6 +49,8 @@ class Bounds:
             raise ParameterError(f"limits must be finite and of shape {n}: {[v.tolist() for v in vectors]}")
         if not (self.q_min < self.q_max).all() or not all((v > 0.0).all() for v in vectors[2:]):
             raise ParameterError("limits leave nothing: q_min must lie below q_max, all other limits above zero")
+        if self.tau_sigma is not None and (self.tau_sigma.shape != n or not (self.tau_sigma > 0.0).all()):
+            raise ParameterError(f"tau_sigma is {self.tau_sigma}; expected {n} values > 0")
         if (self.box_min is None) != (self.box_max is None):
             raise ParameterError("a box needs both its corners")
         if self.box_min is not None and self.box_max is not None:
@@ -123,6 +131,28 @@ class Arena:
         what = f"the TCP comes to {np.round(where, 3).tolist()} m, outside of the box {b.box_min.tolist()} … "
         return Violation(f"{what}{b.box_max.tolist()} m", "workspace box", float(out.mean()))
 
+    def stands(self, q: Array) -> Violation | None:
+        """What postures (m, n) alone break, distances aside."""
+        return self.boxed(q) or self.clear_sighted(q)
+
+    def clear_sighted(self, q: Array) -> Violation | None:
+        """Whether the joint torques still show forces at the TCP, at samples (m, n)."""
+        b = self.bounds
+        if b.tau_sigma is None:
+            return None
+        P, nothing = np.diag(b.tau_sigma**2), np.zeros(self.n)
+        variance = np.array(
+            [np.linalg.eigvalsh(contact_wrench(self.model.jacobian(row), nothing, P)[1][:3, :3])[-1] for row in q]
+        )
+        beyond = ~(variance <= b.force_sigma_max**2)
+        if not beyond.any():
+            return None
+        what = (
+            f"so near a singular posture that joint torques show a force at the TCP only to "
+            f"±{np.sqrt(variance.max()):.0f} N, allowed ±{b.force_sigma_max:.0f} N (safety.force_agreement of the cell file)"
+        )
+        return Violation(what, "singularity", float(beyond.mean()))
+
     def near(self, q: Array) -> Violation | None:
         """Whether anything is nearer than the margin at samples (m, n); between them, see :meth:`way`."""
         hits = [k for k, row in enumerate(q) if not self.collision.free(row, self.margin)]
@@ -142,7 +172,7 @@ class Arena:
         """A straight line of the joints from rest to rest, slowly: range, weight, box and distances."""
         q = start + np.linspace(0.0, 1.0, 21)[:, None] * (end - start)
         still = np.zeros_like(q)
-        return self.kinematic(q, still, still) or self.boxed(q) or self.dynamic(q, still, still) or self.way(q)
+        return self.kinematic(q, still, still) or self.stands(q) or self.dynamic(q, still, still) or self.way(q)
 
 
 def _beyond(kind: str, unit: str, value: Array, limit: Array) -> Violation | None:

@@ -1,4 +1,4 @@
-"""From limits and surroundings to a set of exciting motions: a hub, Fourier runs one after the other, moves with dwells.
+"""From limits and surroundings to a set of exciting motions: a hub, Fourier runs one by one, moves with dwells.
 
 The runs are chosen one by one, each so that the set grows most with what the ones before already tell: five small
 searches find far more than one over all coefficients at once.
@@ -73,8 +73,8 @@ def optimise(
 ) -> Plan:
     """The best set found from ``home`` (n,) rad, where the arm stands; the same for the same ``seed``.
 
-    ``robot``: hash of the URDF, for the file. ``stop`` is asked after each generation; once it says True what is left is
-    filled with the best of a first generation, so that a whole plan comes back. Raises InfeasibleError.
+    ``robot``: hash of the URDF, for the file. ``stop`` is asked after each generation; once it says True what is left
+    is filled with the best of a first generation, so that a whole plan comes back. Raises InfeasibleError.
     """
     budget = budget or Budget()
     tell = progress or (lambda what, share, score: None)

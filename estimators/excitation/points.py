@@ -90,7 +90,7 @@ def prove_move(arena: Arena, start: Array, end: Array, duration: float) -> Viola
     q = start + u**3 * (10.0 + u * (6.0 * u - 15.0)) * way
     qd = 30.0 * (u * w) ** 2 * way / duration
     qdd = 60.0 * u * w * (1.0 - 2.0 * u) * way / duration**2
-    return arena.kinematic(q, qd, qdd) or arena.boxed(q) or arena.dynamic(q, qd, qdd) or arena.way(q)
+    return arena.kinematic(q, qd, qdd) or arena.stands(q) or arena.dynamic(q, qd, qdd) or arena.way(q)
 
 
 def _duration(arena: Arena, start: Array, end: Array, speed: float) -> float:

@@ -121,7 +121,7 @@ class Run:
     def _broken(self, q: Array, qd: Array, qdd: Array, mid: Array) -> Violation | None:
         arena = self.arena
         way = self.hub + _WAY * (mid - self.hub)
-        return arena.near(q) or arena.near(way) or arena.boxed(q) or arena.dynamic(q, qd, qdd)
+        return arena.near(q) or arena.near(way) or arena.stands(q) or arena.dynamic(q, qd, qdd)
 
 
 def grid(fourier: Fourier) -> Array:
@@ -137,7 +137,7 @@ def prove(arena: Arena, fourier: Fourier, speed: float = 1.0) -> Violation | Non
     t = np.linspace(0.0, fourier.period, count + 1)
     q, qd, qdd = fourier.sample(t)
     slow = np.nextafter(1.0, 2.0) / speed
-    violation = arena.kinematic(q, qd * slow, qdd * slow) or arena.boxed(q) or arena.dynamic(q, qd, qdd)
+    violation = arena.kinematic(q, qd * slow, qdd * slow) or arena.stands(q) or arena.dynamic(q, qd, qdd)
     if violation is not None:
         return violation
     # Between two samples a joint leaves the straight line by q̈ h²/8 at most; distances need every other sample.

@@ -37,7 +37,7 @@ def excite(
     moves: Annotated[
         float, typer.Option(min=0.0, max=600.0, help="moves with dwells, of which there are two: at least so long, s")
     ] = 25.0,
-    harmonics: Annotated[int, typer.Option(min=3, max=30, help="of a run; below 10 a run alone excites too little")] = 10,
+    harmonics: Annotated[int, typer.Option(min=3, max=30, help="of a run; below 10 one alone excites too little")] = 10,
     generations: Annotated[int, typer.Option(min=1, max=10_000, help="of the search for each run")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="of the search")] = 0,
     optimise_only: Annotated[bool, typer.Option("--optimise-only", help="write the plan, move nothing")] = False,
