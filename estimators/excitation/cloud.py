@@ -1,8 +1,8 @@
 """How much a set of trajectories tells: log det of the covariance of its positions, velocities and accelerations.
 
 The 3n values of a sample are divided by their limits (positions by half the range), so that joints, and the three
-kinds, count alike. A set whose samples do not vary independently in every direction has a log det of −∞; the floor below keeps
-the figure finite, and such a set hopelessly bad.
+kinds, count alike. A set whose samples do not vary independently in every direction has a log det of −∞; the floor
+below keeps the figure finite, and such a set hopelessly bad.
 """
 
 from __future__ import annotations

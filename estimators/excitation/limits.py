@@ -149,7 +149,7 @@ class Arena:
             return None
         what = (
             f"so near a singular posture that joint torques show a force at the TCP only to "
-            f"±{np.sqrt(variance.max()):.0f} N, allowed ±{b.force_sigma_max:.0f} N (safety.force_agreement of the cell file)"
+            f"±{np.sqrt(variance.max()):.0f} N, allowed ±{b.force_sigma_max:.0f} N (safety.force_agreement)"
         )
         return Violation(what, "singularity", float(beyond.mean()))
 

@@ -39,7 +39,9 @@ class Workspace(Section):
     obstacle by itself."""
 
     floor: float | None = Field(default=0.0, ge=-10.0, le=10.0, description="height of the ground, base frame, m")
-    margin: NotNegative = Field(default=0.03, le=0.5, description="least distance of the arm to itself, m; to all else 0.03 m more")
+    margin: NotNegative = Field(
+        default=0.03, le=0.5, description="least distance of the arm to itself, m; to all else 0.03 m more"
+    )
     obstacles: tuple[Obstacle, ...] = Field(default=(), description="boxes")
     tcp_box: TcpBox | None = Field(default=None, description="where the TCP may be")
 
