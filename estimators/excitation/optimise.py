@@ -28,8 +28,6 @@ Array = npt.NDArray[np.float64]
 SPEEDS = (1.0, 0.6, 0.9, 0.35, 0.8)
 """Of the runs in turn, as share of the limits: friction at low speeds needs runs of its own."""
 _HUBS = 400
-_HUB_REACH = 1.2
-"""How far from home a hub is looked for, rad a joint."""
 _ENOUGH_ROOM = 1.2
 """Room of a joint, rad, beyond which more of it makes a hub no better."""
 _SWING = 0.6
@@ -59,6 +57,10 @@ class Budget:
     """Of each of them at least, s."""
     dwell: float = 0.8
     """s"""
+    hub_reach: float = 1.2
+    """How far from home the hub is looked for, rad a joint."""
+    around: float = 0.8
+    """How far from the hub the middle of a run may lie, rad a joint."""
 
 
 def optimise(
@@ -80,13 +82,14 @@ def optimise(
     tell = progress or (lambda what, share, score: None)
     rng = np.random.default_rng(seed)
     tell("a posture with room around it", 0.0, float("nan"))
-    hub = find_hub(arena, home, rng)
+    hub = find_hub(arena, home, rng, budget.hub_reach)
     chosen: list[Fourier] = []
     first: list[Moments] = []
     speeds = tuple(SPEEDS[k % len(SPEEDS)] for k in range(budget.runs))
     grown: list[Moments] = []
     for k, speed in enumerate(speeds):
-        run = Run(arena, hub, budget.period, budget.harmonics, speed, total(grown) if grown else None)
+        others = total(grown) if grown else None
+        run = Run(arena, hub, budget.period, budget.harmonics, speed, others, budget.around)
 
         def each(generation: int, least: float, k: int = k) -> bool:
             share = (k + generation / max(budget.generations, 1)) / budget.runs
@@ -119,15 +122,15 @@ def optimise(
     return Plan(hub, tuple(chosen), speeds, tuple(points), robot, score, before, provenance or {})
 
 
-def find_hub(arena: Arena, home: Array, rng: np.random.Generator) -> Array:
-    """A posture that can be reached from ``home`` in a straight line of the joints and has most room around it.
+def find_hub(arena: Arena, home: Array, rng: np.random.Generator, reach: float = 1.2) -> Array:
+    """A posture within ``reach`` of ``home``, on a free straight line of the joints, that has most room around it.
 
     Raises InfeasibleError: where home itself breaks a limit, or where nothing around it keeps them.
     """
     if (violation := arena.move(home, home)) is not None:
         raise _infeasible(violation, "home, where the arm stands")
     b = arena.bounds
-    offsets: Sequence[Array] = [np.zeros(arena.n), *rng.uniform(-_HUB_REACH, _HUB_REACH, (_HUBS, arena.n))]
+    offsets: Sequence[Array] = [np.zeros(arena.n), *rng.uniform(-reach, reach, (_HUBS, arena.n))]
     swings = rng.uniform(-_SWING, _SWING, (24, arena.n))
     best, most = home, -np.inf
     for offset in offsets:

@@ -17,8 +17,6 @@ COARSE = 4
 """Torques and distances are looked at in every so many samples while searching; the proof is finer."""
 FINER = 10
 """Factor by which the grid is finer on which the chosen trajectories are proven."""
-AROUND = 0.8
-"""How far the middle of a trajectory may lie from the hub, rad a joint."""
 LEAST = 0.15
 """Smallest amplitude that genes can ask for, as share of what the limits allow."""
 SHRINK = 0.93
@@ -31,17 +29,25 @@ _INFEASIBLE = 1e3
 
 class Run:
     """The search space of one trajectory: ``speed`` is its share of the speed and acceleration limits, ``hub`` (n,) rad
-    the posture that it must be reachable from, ``others`` what the trajectories chosen before add up to."""
+    the posture that it must be reachable from, ``others`` what the trajectories chosen before add up to, ``around`` how
+    far from the hub its middle may lie, rad a joint."""
 
     def __init__(
-        self, arena: Arena, hub: Array, period: float, harmonics: int, speed: float, others: Moments | None
+        self,
+        arena: Arena,
+        hub: Array,
+        period: float,
+        harmonics: int,
+        speed: float,
+        others: Moments | None,
+        around: float = 0.8,
     ) -> None:
         self.arena, self.hub, self.speed, self._others = arena, hub, speed, others
         self._period = period
         self._sampled = Sampled(harmonics, period, GRID * harmonics)
         self._step = period / (GRID * harmonics)
         b = arena.bounds
-        self._around = np.minimum(AROUND, 0.5 * np.minimum(hub - b.q_min, b.q_max - hub))
+        self._around = np.minimum(around, 0.5 * np.minimum(hub - b.q_min, b.q_max - hub))
         n = arena.n
         self._parts = (n * self._sampled.coordinates, n, n)
         self.size = sum(self._parts)

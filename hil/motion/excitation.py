@@ -20,6 +20,7 @@ from hil.motion.joint import JointMove
 from hil.motion.profiles import min_jerk
 from hil.motion.sequence import Sequence as MotionSequence
 
+_APPROACH = "approach"
 NEAR = 0.05
 """How far a joint may stand from where the way begins, rad, for the way to hold as proven."""
 
@@ -149,10 +150,11 @@ class Excitation:
         return reference
 
     def phase(self, t: float) -> str:
-        return self._whole.phase(t).rpartition(": ")[2]
+        name, _, phase = self._whole.phase(t).partition(": ")
+        return name if name == _APPROACH else phase
 
     def _moves(self, points: Array) -> MotionSequence:
         moves: Sequence[Motion] = [
-            JointMove(point, qd_max=self._speed, qdd_max=self._acceleration, name="approach") for point in points
+            JointMove(point, qd_max=self._speed, qdd_max=self._acceleration, name=_APPROACH) for point in points
         ]
         return MotionSequence([*moves, self.core], self.name)

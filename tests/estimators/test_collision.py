@@ -100,7 +100,8 @@ def test_no_distance_changes_faster_than_the_reach_allows(arm: str) -> None:
 def test_a_sliding_joint_is_bounded_too() -> None:
     xml = PLANAR.replace('<joint name="A2" type="revolute">', '<joint name="A2" type="prismatic">')
     shape = '<collision><geometry><sphere radius="0.05"/></geometry></collision></link>'
-    xml = xml.replace('<link name="base"/>', f'<link name="base">{shape}').replace("</inertial></link>", f"</inertial>{shape}")
+    xml = xml.replace('<link name="base"/>', f'<link name="base">{shape}')
+    xml = xml.replace("</inertial></link>", f"</inertial>{shape}")
     model = CollisionModel(xml, floor=-1.0)
     rng = np.random.default_rng(2)
     for q in postures(model, 100):

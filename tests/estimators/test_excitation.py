@@ -30,7 +30,7 @@ from estimators.excitation.fourier import Sampled, null_bases
 from estimators.excitation.genetic import minimise
 from estimators.excitation.optimise import find_hub
 from estimators.excitation.plan import require_fit
-from estimators.excitation.search import FINER, GRID, Run
+from estimators.excitation.search import COARSE, FINER, GRID, Run
 from hil.cell import load_cell
 from hil.exciting import build_arena, robot_hash
 
@@ -84,7 +84,7 @@ def test_both_ends_are_at_rest_in_the_middle_posture(harmonics: int, period: flo
 def test_velocity_and_acceleration_are_derivatives() -> None:
     fourier, h = random_fourier(3, 10, 20.0), 1e-4
     t = np.linspace(0.1, 19.9, 50)
-    q, qd, qdd = fourier.sample(t)
+    _, qd, qdd = fourier.sample(t)
     before, after = fourier.sample(t - h), fourier.sample(t + h)
     np.testing.assert_allclose((after[0] - before[0]) / (2 * h), qd, atol=1e-6)
     np.testing.assert_allclose((after[1] - before[1]) / (2 * h), qdd, atol=1e-5)
@@ -164,7 +164,7 @@ def test_log_det_gains_ten_and_more_over_chance_with_the_same_budget() -> None:
     rng = np.random.default_rng(0)
     hub = find_hub(arena(), HOME, rng)
     run = Run(arena(), hub, 20.0, 10, 1.0, None)
-    found = minimise(run.cost, run.size, rng)
+    found = minimise(run.cost, run.size, rng, generations=40)
     least = np.inf
     for _ in range(found.evaluations):
         least = min(least, run.cost(rng.random(run.size), least))
@@ -177,7 +177,8 @@ def test_log_det_gains_ten_and_more_over_chance_with_the_same_budget() -> None:
 def _fine(plan: Plan) -> list[tuple[float, np.ndarray, np.ndarray, np.ndarray]]:
     found = []
     for run, speed in zip(plan.runs, plan.speeds, strict=True):
-        t = np.linspace(0.0, run.period, FINER * GRID * run.harmonics // 4 + 1)  # ten times what torques were searched on
+        # Ten times as fine as what torques and distances were searched on
+        t = np.linspace(0.0, run.period, FINER * GRID * run.harmonics // COARSE + 1)
         found.append((speed, *run.sample(t)))
     for points in plan.points:
         for start, end, duration in zip(points.q, points.q[1:], points.durations, strict=False):
