@@ -2,8 +2,8 @@
 
 Shapes are those of the URDF's ``<collision>`` elements, the tool a cylinder from the flange to the TCP. Distances are
 Coal's (GJK and EPA) on Pinocchio's geometry model. Not compared: shapes of one link, links that a joint connects, the
-floor with the link that turns on the base, and pairs of links that overlap in every posture, since that is how they
-were drawn. Boxes and floor are never left out for touching: what always touches them is wrongly described.
+floor with the link that turns on the base, and pairs of links that overlap, or keep their distance, in every posture,
+since that is how they were drawn. Boxes and floor are never left out for touching: what always touches them is wrongly described.
 
 Between two postures a bound holds, not a hope: no point of a link moves farther than Σ_j R_j |Δq_j|, where R_j is the
 largest distance at which the links beyond joint j can carry it from that joint's axis. The distance anywhere on the
@@ -34,6 +34,8 @@ FLOOR = "floor"
 TOOL = "tool"
 _POSTURES = 300
 """Random postures in which a pair of links must overlap to count as drawn that way."""
+_STEADY = 1e-5
+"""A distance that varies by less, m, is the same in every posture: no motion makes it smaller."""
 _FINEST = 1e-3
 """Motion of a link, m, below which a way is not halved any more."""
 
@@ -101,12 +103,12 @@ class CollisionModel:
         self.names = tuple(shape.name for shape in geometry.geometryObjects)
         """Shapes; ``link_2_1`` is the second one of link_2."""
         self.never_compared: tuple[tuple[str, str], ...] = ()
-        """Pairs of links left out because they overlap in every posture."""
+        """Pairs of links left out because they overlap, or are equally far from each other, in every posture."""
         self.pairs: tuple[tuple[str, str], ...] = ()
         """What is compared, by name."""
         self._data = model.createData()
         self._take(self._pairs(links))
-        self._leave_out_overlapping(len(links))
+        self._leave_out_untelling(len(links))
         self._margin = -1.0
 
     def distances(self, q: Array) -> Array:
@@ -216,16 +218,13 @@ class CollisionModel:
         self._results = self._geometry_data.distanceResults
         self._reach = np.array([self._relative_reach(a, b) for a, b in pairs]).reshape(len(pairs), self.n)
 
-    def _leave_out_overlapping(self, links: int) -> None:
+    def _leave_out_untelling(self, links: int) -> None:
         rng = np.random.default_rng(0)
         low, high = self.model.lowerPositionLimit, self.model.upperPositionLimit
-        apart = np.zeros(len(self.pairs), dtype=bool)
-        for q in rng.uniform(low, high, (_POSTURES, self.n)):
-            apart |= self.distances(q) > 0.0
-            if apart.all():
-                return
+        seen = np.array([self.distances(q) for q in rng.uniform(low, high, (_POSTURES, self.n))])
+        telling = (seen.max(axis=0, initial=0.0) > 0.0) & (np.ptp(seen, axis=0) > _STEADY)
         pairs = [(pair.first, pair.second) for pair in self._geometry.collisionPairs]
-        keep = [k for k, pair in enumerate(pairs) if apart[k] or max(pair) >= links]
+        keep = [k for k, pair in enumerate(pairs) if telling[k] or max(pair) >= links]
         self.never_compared = tuple(self.pairs[k] for k in range(len(pairs)) if k not in keep)
         self._take([pairs[k] for k in keep])
 
