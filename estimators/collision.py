@@ -3,7 +3,8 @@
 Shapes are those of the URDF's ``<collision>`` elements, the tool a cylinder from the flange to the TCP. Distances are
 Coal's (GJK and EPA) on Pinocchio's geometry model. Not compared: shapes of one link, links that a joint connects, the
 floor with the link that turns on the base, and pairs of links that overlap, or keep their distance, in every posture,
-since that is how they were drawn. Boxes and floor are never left out for touching: what always touches them is wrongly described.
+since that is how they were drawn. Boxes and floor are never left out for touching: what always touches them is wrongly
+described.
 
 Between two postures a bound holds, not a hope: no point of a link moves farther than Σ_j R_j |Δq_j|, where R_j is the
 largest distance at which the links beyond joint j can carry it from that joint's axis. The distance anywhere on the
