@@ -18,6 +18,7 @@ from hil.cell.motions import Motion
 from hil.cell.parts import Section, Tool
 from hil.cell.realtime import RealTime
 from hil.cell.work import Artefacts, Observer, Recording, Safety
+from hil.cell.workspace import Workspace
 
 MotionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
@@ -35,6 +36,7 @@ class Cell(Section):
     controller: Controller = Field(default_factory=Controller, description="controller gains")
     observer: Observer = Field(description="the observer of external torque")
     safety: Safety = Field(default=Safety(), description="how old data may be, how the arm brakes")
+    workspace: Workspace = Field(default=Workspace(), description="what planned motions keep clear of")
     free_drive: FreeDrive = Field(default=FreeDrive(), description="guiding by hand")
     recording: Recording = Field(default=Recording(), description="where runs are written")
     artefacts: Artefacts = Field(default=Artefacts(), description="where models and calibrations are kept")
