@@ -1,15 +1,16 @@
 """Contact wrench when it is not known whether, how hard and with what moments the environment acts.
 
-One Gaussian prior (:func:`estimators.wrench.contact_wrench`) has to be wide enough for the hardest contact, and then says
-next to nothing about a light one: an error of the joint torques that no force explains well still becomes a force and a
-moment. Here the prior is a mixture of zero-mean Gaussians of different widths, one of them "nothing touches"::
+One Gaussian prior (:func:`estimators.wrench.contact_wrench`) has to be wide enough for the hardest contact, and then
+says next to nothing about a light one: an error of the joint torques that no force explains well still becomes a force
+and a moment. Here the prior is a mixture of zero-mean Gaussians of different widths, one of them "nothing touches"::
 
     p(F) = Σ_c w_c N(F; 0, Λ_c⁻¹),   Λ_c = diag(1/σ_f,c² I, 1/σ_m,c² I)
     p(c | tau) ∝ w_c N(tau; 0, P + Jᵀ Λ_c⁻¹ J)
 
-The estimate is the mean of the posterior mixture, its covariance that mixture's: the spread between the components is in
-it. It favours no direction. Isotropic about one point: hand over the Jacobian of the point where contact is expected
-(:func:`estimators.wrench.jacobian_at`), where moments are small.
+The estimate is the mean of the posterior mixture, its covariance that mixture's: the spread between the components is
+in it. No direction is favoured, but a point is: hand over the Jacobian of the point where contact is expected
+(:func:`estimators.wrench.jacobian_at`), where moments are small. About 0.1 ms a sample for ten components: for
+evaluation and for a slower loop than the torque cycle.
 """
 
 from __future__ import annotations
@@ -66,10 +67,10 @@ class ContactPrior:
 def contact_prior(
     forces: Sequence[float], reaches: Sequence[float], free: float = 0.5, free_force: float = 0.1
 ) -> ContactPrior:
-    """First "nothing touches" with probability ``free``, then every pair of a force (N) and a reach (m), equally likely.
+    """First "nothing touches" with probability ``free``, then each pair of a force (N) and a reach (m), equally likely.
 
-    Moments of a component are its force times its reach: how far from the point contact may be. ``free_force`` N is what
-    still counts as nothing (its reach: the least one). Raises ParameterError for values out of range.
+    Moments of a component are its force times its reach: how far from the point contact may be. ``free_force`` N is
+    what still counts as nothing (its reach: the least one). Raises ParameterError for values out of range.
     """
     if not 0.0 < free < 1.0:
         raise ParameterError(f"free is {free}; expected a probability between 0 and 1")
@@ -96,8 +97,8 @@ class MixtureEstimate(NamedTuple):
 def mixture_wrench(J: Array, tau_ext: Array, P: Array, prior: ContactPrior) -> MixtureEstimate:
     """Posterior mean and covariance under ``prior``.
 
-    ``J`` (6, n) at the expected point of contact, ``tau_ext`` (n,) N·m with error covariance ``P`` (n, n) > 0, model error
-    included. NaN where the inputs are NaN or P is not positive definite.
+    ``J`` (6, n) at the expected point of contact, ``tau_ext`` (n,) N·m with error covariance ``P`` (n, n) > 0, model
+    error included. NaN where the inputs are NaN or P is not positive definite.
     """
     k, n = prior.weight.size, tau_ext.size
     rhs = np.empty((n, 7), order="F")
