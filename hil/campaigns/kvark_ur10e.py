@@ -31,7 +31,7 @@ from estimators.residual.memory import MemoryParams
 from estimators.residual.remembering import MemoryResidual
 from estimators.residual.semiparametric import Run
 from estimators.residual.velocity import VelocityResidual
-from estimators.rigid_body import RigidBodyModel
+from estimators.rigid_body import BodyInertia, RigidBodyModel
 from estimators.wrench import contact_wrench
 
 Array = npt.NDArray[np.float64]
@@ -43,9 +43,8 @@ LOAD = 2.805
 """Mass that the loaded run carries, kg, by its authors."""
 LAG = 1
 """The torque that fits a step best is that at its end: less residual on the training runs than with that before."""
-LOADS = (1.0, 2.0, 4.0)
-"""Virtual loads, kg, ``LOAD_AT`` m beyond the flange."""
-LOAD_AT = 0.08
+LOADS = ((2.0, (0.0, 0.0, 0.08)), (4.0, (0.0, 0.0, 0.08)), (2.0, (0.15, 0.0, 0.08)), (4.0, (-0.15, 0.0, 0.08)))
+"""Virtual loads: kg, and their centre of mass in the flange frame, m."""
 _EVERY = 4
 _GRAVITY = 9.81
 _COVERED = 1.959963984540054
@@ -235,7 +234,8 @@ def evaluate(
     recordings = read(data)
     learn, judge = split(recordings)
     ratio = gain_ratio(learn)
-    scores, armature = [], {}
+    scores: list[Score] = []
+    armature: dict[Gains, Array] = {}
     for kind in gains:
         factor = ratio if kind == "refitted" else np.ones(6)
         armature[kind] = rotor_inertia(urdf, learn, factor)
@@ -316,10 +316,10 @@ def _score(
     dt = free.dt
     virtual = []
     for run in held_out:
-        for mass in LOADS:
-            columns = load_columns(nominal, run)
-            tau_ext = columns @ np.array([mass, 0.0, 0.0, mass * LOAD_AT])
-            virtual.append(load_of(*tuned.estimate(arm.see(run, tau_ext), dt), columns[1:])[0][0] / mass - 1.0)
+        columns = load_columns(nominal, run)[1:]
+        for mass, com in LOADS:
+            seen = arm.see(run, load_torque(nominal, run, mass, com))
+            virtual.append(load_of(*tuned.estimate(seen, dt), columns)[0][0] / mass - 1.0)
     y, _ = virtual_measurement.replay(nominal, free.q, free.qd, free.tau, dt, LAG)
     seen = arm.see(free)
     x, sd = tuned.estimate(seen, dt)
@@ -341,6 +341,17 @@ def _score(
         float((weighted * x).sum() / (weighted * seen.J[:, 2]).sum()), float(np.mean(forces)),
         float(load[0]), pushed - pushed[start // 2 : start].mean(axis=0), pushed_sd, x, carried, fit,
     )  # fmt: skip
+
+
+def load_torque(model: RigidBodyModel, run: Run, mass: float, com: Sequence[float]) -> Array:
+    """tau_ext (m, 6) N·m of a ``mass`` in kg at ``com`` in the flange frame, m, along ``run``; ``model`` without one."""
+    qdd = np.gradient(run.qd, run.dt, axis=0)
+    rows = [np.ascontiguousarray(x) for x in (run.q, run.qd, qdd)]
+    free = np.array([model.rnea(*row) for row in zip(*rows, strict=True)])
+    model.set_payload(BodyInertia(mass, np.array(com), 1e-3 * mass * np.eye(3)))
+    carrying = np.array([model.rnea(*row) for row in zip(*rows, strict=True)])
+    model.set_payload(None)
+    return free - carrying
 
 
 def load_columns(model: RigidBodyModel, run: Run) -> Array:
