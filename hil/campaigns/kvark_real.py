@@ -12,7 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hil.campaigns.kvark_panda import PandaResult
-from hil.campaigns.kvark_ur10e import LOAD, Score, Ur10eResult
+from hil.campaigns.kvark_ur10e import Score, Ur10eResult
+from hil.campaigns.kvark_ur10e_data import LOAD
 
 Array = npt.NDArray[np.float64]
 
@@ -33,7 +34,8 @@ def ur10e_section(result: Ur10eResult) -> list[Part]:
     """UR10e: residual before and after, load and vertical force by model, the load's torques, the hand push."""
     best = {gains: result.chosen(gains) for gains in result.armature}
     last = list(best.values())[-1]
-    shares = ", ".join(f"{100.0 * s.after.mean() / s.before.mean():.0f} % ({s.model}, {g} gains)" for g, s in best.items())
+    left = {gains: 100.0 * s.after.mean() / s.before.mean() for gains, s in best.items()}
+    shares = ", ".join(f"{left[gains]:.0f} % ({s.model}, {gains} gains)" for gains, s in best.items())
     ratio = ", ".join(f"{r:.2f}" for r in result.gain_ratio)
     masses = "; ".join(
         f"{g} gains, {s.model}: {s.mass:.2f} kg, {100.0 * (s.mass / LOAD - 1.0):+.1f} % "
@@ -85,8 +87,8 @@ def panda_section(result: PandaResult) -> list[Part]:
     return [
         (
             "Panda: force from joint torques against a force-torque sensor, one run left out",
-            f"Mean RMSE of the force vector, as recorded: pseudo-inverse {result.mean('pseudo-inverse'):.2f} N; {means}. "
-            f"The joint torques are {1e3 * late:.0f} ms late; aligned, {best} errs by {aligned:.2f} N.",
+            f"Mean RMSE of the force, as recorded: pseudo-inverse {result.mean('pseudo-inverse'):.2f} N; {means}."
+            f" The joint torques are {1e3 * late:.0f} ms late; aligned, {best} errs by {aligned:.2f} N.",
             _bars(result),
         ),
         (
