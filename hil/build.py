@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -245,6 +244,12 @@ def build_observer(cell: Cell, qd_sigma: float) -> Observer:
         return _build_kvark(cell)
     if described.kind != "momentum":
         return plugins.build_observer(described.kind, n, described.params)
+    return build_momentum(cell, qd_sigma)
+
+
+def build_momentum(cell: Cell, qd_sigma: float = 0.0) -> MomentumObserver:
+    """The momentum observer with the keys of ``cell``, whatever observer the cell runs; ``qd_sigma`` as above."""
+    described, n = cell.observer, cell.robot.joint_limits.n
     return MomentumObserver(
         n,
         described.bandwidth,
@@ -274,36 +279,14 @@ def require_observer(cell: Cell) -> None:
 
 
 def _build_kvark(cell: Cell) -> Observer:
-    """K-VARK with the model that the cell names, a path from the cell file's folder. Raises ModelError."""
+    """K-VARK with the model file that the cell names, or with the stored model in use. Raises ModelError."""
     # Numba takes a second to import: only the cells that use it wait for it.
-    from estimators.kvark.artefact import load, require_fit
-    from estimators.kvark.observer import KvarkObserver
+    from hil.learning.chosen import chosen, observer_of
 
-    assert cell.observer.model is not None
-    path = cell.path.parent / cell.observer.model
-    try:
-        trained = load(path)
-    except OSError as error:
-        raise ModelError(
-            f"observer.model: {path} cannot be read ({error.strerror}); `hil train residual LOG --cell CELL` makes one"
-        ) from error
-    robot = hashlib.sha256(cell.urdf_xml.encode()).hexdigest()
-    require_fit(trained, cell.robot.joint_limits.n, robot, path)
-    if trained.lag != cell.observer.delay_ticks:
-        raise ModelError(
-            f"{path} was trained with torques that lag by {trained.lag} ticks, observer.delay_ticks says "
-            f"{cell.observer.delay_ticks}: train it anew"
-        )
-    return KvarkObserver(
-        trained.residual,
-        trained.params,
-        scale=trained.scale,
-        level=trained.level,
-        lag=trained.lag,
-        friction_scale=trained.friction_scale,
-        method=trained.method,
-        model=None if trained.residual.inertial_parameters is None else build_model(cell),
-    )
+    model = chosen(cell)
+    observer = observer_of(cell, model.trained)
+    observer.artefact = model.words
+    return observer
 
 
 def build_motion(name: str, cell: Cell) -> Motion:

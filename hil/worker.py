@@ -91,12 +91,12 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
     if cell.digest() != job.digest:
         raise DriverError(f"{job.cell} was changed while the run was being started; start it again")
     run_dir = Path(job.run_dir)
+    motions = _motions(job, cell)
     link = connect(job)
     hello = link.control.hello()
     starter = overlay_starter(link.control, cell)
     can, log = hello.get("can"), run_dir / "can"
     parts = build_parts(cell, link.ticks, starter, hello["ft_path"], can, log, stamps=job.realtime)
-    motions = [build_motion(name, cell) for name in job.motions]
     with contextlib.ExitStack() as stack:
         claim = stack.enter_context(Claim(cell.name)) if job.operated else None
         placement = Placement(cell.realtime) if job.realtime else None
@@ -157,6 +157,19 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
         alive = publisher.recorder_alive
         recorded = publisher.close() and alive
         return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, link.lost, placement))
+
+
+def _motions(job: Job, cell: Cell) -> list[Motion]:
+    """Those of the cell file, or of an excitation plan. Raises MotionError, PluginError; ModelError, OSError for a plan
+    that does not fit."""
+    if not job.plan:
+        return [build_motion(name, cell) for name in job.motions]
+    # Coal is loaded for plans only.
+    from hil.exciting import build_arena, load_plan, plan_motions
+
+    arena = build_arena(cell)
+    plan = load_plan(Path(job.plan), cell, arena)
+    return [motion for motion in plan_motions(plan, cell, arena) if motion.name in job.motions]
 
 
 def tell_code(

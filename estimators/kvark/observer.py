@@ -37,6 +37,9 @@ class KvarkObserver:
     the filter's own knows nothing of a model that is wrong for a second, and covered 5 to 50 % instead of 95 %.
     """
 
+    artefact = ""
+    """Which trained model this is, in words for the log; set by whoever built it from one."""
+
     def __init__(
         self,
         residual: ResidualModel,

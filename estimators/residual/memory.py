@@ -42,6 +42,9 @@ class MemoryParams:
     """Periods of the gear's ripple in a revolution of the joint, e.g. 2 · gear ratio."""
     load_time: float = 0.02
     """Time constant of the low-pass on |τ|, s."""
+    load: bool = True
+    """Whether features follow the measured torque. Where friction exceeds the load, z|τ| is the torque itself, and a
+    steady external torque is in part taken for friction: without it a weight is not."""
 
     def __post_init__(self) -> None:
         positive = (*self.travel, *self.smooth, self.stribeck, self.saturation, self.load_time, *self.ripple)
@@ -184,6 +187,8 @@ class MemoryFeatures:
         if moved is None:
             row.fill(math.nan)
             return row
+        if not p.load:
+            tau = tau * 0.0
         if not use_compiled:
             self._advance_vectors(moved[0], tau, moved[1])
             self._fill_vectors(row, q, qd)
@@ -204,6 +209,8 @@ class MemoryFeatures:
             out += np.einsum("jf,jf->j", weights, self.step(q, qd, tau, dt, use_compiled=False))
             return
         p = self.params
+        if not p.load:
+            tau = tau * 0.0  # what is not finite stays so
         _weigh(
             q, qd, tau, dt, self._q, self._z, self._load, p.load_time, self._travel, self._smooth, self._ripple,
             p.stribeck, p.saturation, p.harmonics, weights, self._row, out,
@@ -258,6 +265,8 @@ class MemoryFeatures:
         """Features (m, n, F) of a whole run from rest, as :meth:`step` gives them; ``q``, ``qd``, ``tau``: (m, n)."""
         p = self.params
         self.reset()
+        if not p.load:
+            tau = np.zeros_like(q)
         self._load[:] = np.abs(tau[0])
         out = np.empty((*q.shape, p.count))
         share = 1.0 - math.exp(-dt / p.load_time)

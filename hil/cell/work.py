@@ -26,7 +26,12 @@ class Observer(Section):
     kind: Annotated[str, plugin_name("observer", *BUILT_IN)] = Field(
         description="`momentum`, `kvark`; your own: `module:Class`, or an entry point `hil.observers`"
     )
-    model: str | None = Field(default=None, min_length=1, description="for `kvark`: what `hil train residual` wrote")
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="for `kvark`: a file that `hil train residual --out` wrote; without it the version that is in use "
+        "(`hil models CELL`)",
+    )
     contact: Literal["wrench", "point"] = Field(
         default="wrench",
         description="what touches the tool: `wrench`, force and moment; `point`, a force at the TCP alone, which makes "
@@ -49,8 +54,8 @@ class Observer(Section):
 
     @model_validator(mode="after")
     def _model(self) -> Observer:
-        if (self.kind == "kvark") != (self.model is not None):
-            raise ValueError("allowed: model with kind: kvark and with no other; `hil train residual` makes one")
+        if self.kind != "kvark" and self.model is not None:
+            raise ValueError("allowed: model with kind: kvark and with no other")
         return self
 
 
@@ -113,3 +118,13 @@ class Recording(Section):
     """Where runs are written."""
 
     dir: str = Field(default="runs", min_length=1, description="folder of the runs, from where the command is started")
+
+
+class Artefacts(Section):
+    """Where models and calibrations of this cell are kept, in versions (docs/models.md)."""
+
+    dir: str = Field(
+        default="artefacts",
+        min_length=1,
+        description="folder, from this file's folder (of a shipped cell: from where the command is started)",
+    )

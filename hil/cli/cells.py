@@ -15,6 +15,7 @@ from hil.cell import Cell, CellError, load_cell, shipped_cells
 from hil.cell.devices import CobotRobot, PiperRobot, Robot
 from hil.cell.limits import PRESETS
 from hil.cli.console import console, pipe_width
+from hil.store import StoreError, store_of
 
 
 def cells() -> None:
@@ -74,7 +75,7 @@ def describe(cell: Cell) -> Panel:
     for sensor in cell.sensors:
         facts.add_row("sensor", f"{sensor.name}: {sensor.driver} on {sensor.port}, {sensor.rate:g} Hz")
     facts.add_row("tool", f"{tool.mass:g} kg, centre of mass {_list(tool.com)} m, TCP {_list(tool.tcp.xyz)} m")
-    facts.add_row("observer", f"{cell.observer.kind}, {cell.observer.bandwidth:g} 1/s")
+    facts.add_row("observer", _observer(cell))
     for name, motion in cell.motions.items():
         facts.add_row("motion", f"{name}: {motion.kind}")
     if cell.mock is not None:
@@ -89,6 +90,19 @@ def describe(cell: Cell) -> Panel:
 def on_purpose(cell: Cell) -> str:
     """The faults that the cell's mock commits, in words; empty where there are none."""
     return "" if cell.mock is None else "; ".join(fault.sentence for fault in cell.mock.faults)
+
+
+def _observer(cell: Cell) -> str:
+    """The observer, and which trained model it runs."""
+    described = cell.observer
+    if described.kind != "kvark":
+        return f"{described.kind}, {described.bandwidth:g} 1/s"
+    if described.model is not None:
+        return f"kvark, {described.model}"
+    try:
+        return f"kvark, {store_of(cell).load('residual')}"
+    except StoreError as error:
+        return f"kvark, but it cannot run: {error}"
 
 
 def _link(robot: Robot | CobotRobot | PiperRobot) -> str:

@@ -27,6 +27,7 @@ from hil.cell import Cell
 from hil.cell.devices import CobotRobot
 from hil.learning.candidates import METHODS, Recordings, left_over
 from hil.learning.segments import segments_of, split
+from hil.store.page import fingerprints, package_versions
 from hil.telemetry.log import read_log
 
 Array = npt.NDArray[np.float64]
@@ -78,7 +79,8 @@ def train_residual(
     """Learn from ``logs`` of ``cell``; ``progress(what, share)`` is told how far it is.
 
     ``methods``: of :data:`hil.learning.candidates.METHODS`; of several, that of least error under virtual contacts on
-    the held-out pieces. Raises TrainingError; LogError for files that are none; ModelError for a URDF that is none.
+    the held-out pieces. Raises TrainingError; LogError for files that are none, OSError for those that go meanwhile;
+    ModelError for a URDF that is none.
     """
     tell = progress or (lambda what, share: None)
     recordings = _recordings(cell, logs, tell)
@@ -87,7 +89,8 @@ def train_residual(
     provenance = {
         "cell": cell.name,
         "digest": cell.digest(),
-        "logs": [path.name for path in logs],
+        "data": [each.model_dump(mode="json") for each in fingerprints(logs)],
+        "versions": package_versions(("scikit-learn", "numba")),
         "pieces": [each.name for each in recordings.train],
         "held_out": [each.name for each in judge],
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),

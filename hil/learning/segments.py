@@ -70,7 +70,7 @@ def segments_of(log: Log) -> list[Segment]:
     for name in ("q", "qd", "tau"):
         known &= np.isfinite(rows[name]).all(axis=1)
     good &= known
-    good &= ~_touched(rows["wrench_ft"], dt)
+    good &= ~touched(rows["wrench_ft"], dt)
     steady = np.abs(np.diff(rows["t_ns"]) * 1e-9 - dt) < 0.1 * dt
     # Where the samples that hang together without a gap begin, for each row.
     breaks = np.flatnonzero(np.concatenate(([True], ~steady)) | ~known)
@@ -79,7 +79,7 @@ def segments_of(log: Log) -> list[Segment]:
     cuts = np.unique(np.concatenate(([0, len(rows)], begins, motions))).astype(int)
     found = []
     for first, last in itertools.pairwise(cuts):
-        for a, b in _runs(good[first:last]):
+        for a, b in runs(good[first:last]):
             start, end = first + a + round(SETTLE / dt), first + b
             if (end - start) * dt >= SHORTEST:
                 name = f"{log.path.name}, {(start * dt):.1f} to {(end * dt):.1f} s"
@@ -110,7 +110,7 @@ def _signals(part: npt.NDArray[np.void]) -> tuple[Array, Array, Array]:
     return q, qd, tau
 
 
-def _touched(wrench: Array, dt: float) -> npt.NDArray[np.bool_]:
+def touched(wrench: Array, dt: float) -> npt.NDArray[np.bool_]:
     """Rows near which the sensor felt a contact; nowhere in a cell without a sensor."""
     force = np.linalg.norm(wrench[:, :3], axis=1)
     touched = np.nan_to_num(force) > FREE_FORCE
@@ -126,7 +126,7 @@ def _motion_rows(log: Log) -> Array:
     return rows
 
 
-def _runs(good: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs(good: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Stretches of True as (first, last + 1)."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], good.astype(np.int8), [0]))))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
