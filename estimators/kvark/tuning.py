@@ -1,8 +1,8 @@
 """Filters tuned by virtual contacts: the same protocol for every method, on contact-free recordings alone.
 
-Random wrenches (:mod:`estimators.kvark.injection`) are added to free motions, at best one that keeps moving and one from
-point to point with dwells: without dwells a tuner picks filters that are far too fast. The numbers of least error win:
-the mean over recordings and joints of the root mean square error.
+Random wrenches (:mod:`estimators.kvark.injection`) are added to free motions, at best one that keeps moving and one
+from point to point with dwells: without dwells a tuner picks filters that are far too fast. The numbers of least error
+win: the mean over recordings and joints of the root mean square error.
 """
 
 from __future__ import annotations
@@ -142,11 +142,12 @@ class _Search:
 
         One for each joint would do a tenth better on the virtual contacts, and worse on real ones.
         """
-        clip = {} if self._rules.bounded else {"q_clip": UNBOUNDED, "r_clip": UNBOUNDED}
         base = RecursionParams(
             self._r, self._r, colour=colour, dt_colour=self._dt, adapt_q=self._rules.adapt_q,
-            adapt_r=self._rules.adapt_r, window_q=window_q, window_r=window_r, **clip,
+            adapt_r=self._rules.adapt_r, window_q=window_q, window_r=window_r,
         )  # fmt: skip
+        if not self._rules.bounded:
+            base = replace(base, q_clip=UNBOUNDED, r_clip=UNBOUNDED)
         for kappa in kappas:
             params = replace(base, q_rate=kappa * self._r * (1e-3 / self._dt))
             error = float(_rmse(self._tests, params).mean())
@@ -157,7 +158,7 @@ class _Search:
                 self._progress(min(1.0, self._done / self._all))
 
     def around(self, factor: float, window_q: float | None = None, window_r: float | None = None) -> None:
-        """Try the best so far with process noise by ``factor`` less, as it is, and more, with other windows if given."""
+        """Try the best so far with process noise divided and multiplied by ``factor``, with other windows if given."""
         if (best := self.best) is None:
             return
         kappas = self._kappa * np.array([1.0 / factor, 1.0, factor])

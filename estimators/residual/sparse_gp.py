@@ -72,7 +72,7 @@ class SparseGpResidual:
     @property
     def n(self) -> int:
         """Number of joints."""
-        return self.weights.shape[0]
+        return self.noise.size
 
     @property
     def relevance(self) -> Array:
@@ -98,7 +98,7 @@ class SparseGpResidual:
     def run(self, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, Array]:
         """Mean and variance (m, n) along a run."""
         x = np.concatenate((q, qd), axis=1)
-        x = np.where(np.isfinite(x).all(axis=1)[:, None], x, math.nan)
+        x = np.where(np.isfinite(x).all(axis=1, keepdims=True), x, math.nan)
         mean, variance = np.empty(q.shape), np.empty(q.shape)
         for j in range(self.n):
             k = _kernel(x * self._inverse[j], self._scaled[j], float(self.amplitude[j]))
