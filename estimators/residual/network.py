@@ -29,7 +29,7 @@ DECAYS = (0.3, 1.0, 3.0)
 EPOCHS = 320
 PATIENCE = 40
 """Epochs without a better held-out error after which training ends."""
-MOST = 5000
+MOST = 4000
 """States that are learnt from; of more, evenly many are left out."""
 
 

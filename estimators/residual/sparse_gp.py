@@ -23,10 +23,10 @@ from estimators.errors import ModelError, ParameterError
 Array = npt.NDArray[np.float64]
 
 INDUCING = 50
-ITERATIONS = 150
+ITERATIONS = 300
 RATE = 0.1
 """Of Adam, in the space of the parameters' softplus."""
-MOST = 5000
+MOST = 2500
 """States that hyper-parameters are learnt from; of more, evenly many are left out. Conditioning takes all."""
 _START_LENGTH = 3.0
 _JITTER = 1e-6
