@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pinocchio as pin
 
 from estimators.dynamics.samples import Samples
 from estimators.errors import ModelError, ParameterError
@@ -41,22 +41,40 @@ def fingerprint(model: RigidBodyModel) -> str:
     return hashlib.sha256((np.round(np.concatenate(numbers), 9) + 0.0).tobytes()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Prior:
-    """Rigid-body torque, with corrected parameters and friction where they were regressed."""
+    """Rigid-body torque, with corrected parameters and friction where they were regressed.
 
-    model: RigidBodyModel
-    correction: Array | None = None
-    """Added to the model's inertial parameters, (11 n,); None: nominal."""
-    friction: Array | None = None
-    """a N·m, b N·m·s/rad, c N·m of each joint, (n, 3); None: none."""
-    width: float = WIDTH
+    ``correction`` (11 n,) is added to the inertial parameters of ``model``; ``friction`` (n, 3) holds a N·m, b N·m·s/rad
+    and c N·m of each joint; None: as they are, none. The corrected parameters need not be those of real bodies: they
+    serve prediction and nothing else. Raises ModelError where they cannot even do that.
+    """
+
+    def __init__(
+        self,
+        model: RigidBodyModel,
+        correction: Array | None = None,
+        friction: Array | None = None,
+        width: float = WIDTH,
+    ) -> None:
+        n = model.n
+        self.model, self.correction, self.friction, self.width = model, correction, friction, width
+        for name, part, shape in (("correction", correction, (11 * n,)), ("friction", friction, (n, 3))):
+            if part is not None and (part.shape != shape or not np.isfinite(part).all()):
+                raise ModelError(f"the prior's {name} has shape {part.shape}; expected {shape}, finite")
+        self._inner = model.model.copy()
+        self._data = self._inner.createData()
+        if correction is not None:
+            parameters = model.inertial_parameters() + correction
+            links = parameters[: 10 * n].reshape(n, 10)
+            if (np.abs(links[:, 0]) < 1e-6).any():
+                raise ModelError("the regressed prior gives a link no mass at all: regress with a larger ridge")
+            for j, link in enumerate(links):
+                self._inner.inertias[j + 1] = pin.Inertia.FromDynamicParameters(link)
+            self._inner.armature = parameters[10 * n :]
 
     def torque(self, q: Array, qd: Array, qdd: Array) -> Array:
         """Torque (n,) N·m at one sample, a fresh array."""
-        tau = self.model.rnea(q, qd, qdd)
-        if self.correction is not None:
-            tau += self.model.inertial_regressor(q, qd, qdd) @ self.correction
+        tau: Array = np.array(pin.rnea(self._inner, self._data, q, qd, qdd))
         if self.friction is not None:
             a, b, c = self.friction.T
             tau += a + b * qd + c * np.tanh(qd / self.width)

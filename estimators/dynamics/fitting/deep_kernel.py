@@ -7,6 +7,7 @@ before the variational strategy, which hands inducing points and features to ``f
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gpytorch
@@ -24,8 +25,8 @@ from torch import Tensor, nn
 
 from estimators.dynamics.fitting.options import KernelOptions
 
-JITTER = 1e-6
-"""Added to the diagonal of Kzz in float64, by GPyTorch too."""
+JITTER, JITTER_SINGLE = 1e-6, 1e-4
+"""Added to the diagonal of Kzz in double and in single precision, by GPyTorch too."""
 NOISE_FLOOR = 1e-6
 """Least noise variance, relative to the variance of the torque."""
 
@@ -115,21 +116,38 @@ class DeepKernelGP(gpytorch.models.ApproximateGP):  # type: ignore[misc]
             points.copy_(torch.as_tensor(centres, dtype=points.dtype).expand_as(points))
 
 
-def moments(gp: DeepKernelGP, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and variance of the latent functions at ``x`` (B, D), (P, B) each, and KL(q(u) ‖ p(u)), (P,).
+def moments(gp: DeepKernelGP, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the latent functions at ``x`` (B, D), (P, B) each, for independent joints.
 
-    The same numbers as GPyTorch's, without what it adds to the diagonal of the data's own covariance, at less than half
-    of its cost; differentiable. For independent joints.
+    The same numbers as GPyTorch's, without what it adds to the diagonal of the data's own covariance.
     """
-    f = gp.features(x)
-    mean, root = gp.base._variational_distribution.variational_mean, lower(gp)
-    A, s2 = projected(gp, f)
-    variance = s2[:, None] - A.square().sum(1) + (root.mT @ A).square().sum(1)
-    diagonal = root.diagonal(dim1=-2, dim2=-1)
-    kl = 0.5 * (
-        root.square().sum((-2, -1)) + mean.square().sum(-1) - mean.shape[-1] - 2.0 * diagonal.abs().log().sum(-1)
-    )
-    return (mean[:, None, :] @ A).squeeze(1), variance.clamp_min(1e-8), kl
+    A, s2 = projected(gp, gp.features(x))
+    variance = s2[:, None] - A.square().sum(1) + (lower(gp).mT @ A).square().sum(1)
+    return _mean(gp, A), variance.clamp_min(1e-8)
+
+
+def bound(gp: DeepKernelGP, x: Tensor, y: Tensor, weight: float) -> Tensor:
+    """The negative evidence lower bound, nats a sample and joint, from a batch ``x`` (B, D), ``y`` (B, P).
+
+    ``weight`` is that of KL(q(u) ‖ p(u)). What GPyTorch's ``VariationalELBO`` gives at twice the cost: as only the sum
+    of the latent variances over the batch counts, A Aᵀ is enough.
+    """
+    A, s2 = projected(gp, gp.features(x))
+    noise, root = gp.likelihood.task_noises, lower(gp)
+    S = root @ root.mT
+    eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
+    latent = s2 + ((S - eye) * (A @ A.mT)).sum((-2, -1)) / len(x)
+    squared = (y.T - _mean(gp, A)).square().mean(1)
+    mean = gp.base._variational_distribution.variational_mean
+    logdet = 2.0 * root.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
+    kl = 0.5 * (S.diagonal(dim1=-2, dim2=-1).sum(-1) + mean.square().sum(-1) - mean.shape[-1] - logdet)
+    expected = 0.5 * (math.log(2.0 * math.pi) + noise.log() + (squared + latent) / noise)
+    return (expected + weight * kl).mean()
+
+
+def _mean(gp: DeepKernelGP, A: Tensor) -> Tensor:
+    mean: Tensor = (gp.base._variational_distribution.variational_mean[:, None, :] @ A).squeeze(1)
+    return mean
 
 
 def lower(gp: DeepKernelGP) -> Tensor:
@@ -139,22 +157,26 @@ def lower(gp: DeepKernelGP) -> Tensor:
 
 
 def projected(gp: DeepKernelGP, f: Tensor) -> tuple[Tensor, Tensor]:
-    """A = L⁻¹ Kzx (P, M, B) at features ``f`` (B, F), with L L ᵀ = Kzz + jitter, and s² (P,)."""
+    """A = L⁻¹ Kzx (P, M, B) at features ``f`` (B, F), with L Lᵀ = Kzz + jitter, and s² (P,)."""
+    W, Zs, s2 = whitening(gp)
+    fs = f / gp.covar_module.base_kernel.lengthscale
+    return W.to(f.dtype) @ _kernel(Zs.to(f.dtype), fs, s2), s2
+
+
+def whitening(gp: DeepKernelGP) -> tuple[Tensor, Tensor, Tensor]:
+    """W = L⁻¹ (P, M, M) and Z/l (P, M, F), in double precision as GPyTorch has it: Kzz is all but singular; s² (P,)."""
     Z = gp.base.inducing_points
-    lengths = gp.covar_module.base_kernel.lengthscale
     s2: Tensor = gp.covar_module.outputscale
-    Zs, fs = Z / lengths, f / lengths
-    # Cholesky in double precision as in GPyTorch: Kzz is all but singular.
-    Zd = Zs.double()
-    jitter = JITTER if f.dtype == torch.float64 else 1e-4
-    Kzz = s2.double()[:, None, None] * torch.exp(-0.5 * squared(Zd, Zd))
-    L = torch.linalg.cholesky(Kzz + jitter * torch.eye(Z.shape[-2], dtype=torch.float64, device=Z.device)).to(f.dtype)
-    Kzx = s2[:, None, None] * torch.exp(-0.5 * squared(Zs, fs))
-    return torch.linalg.solve_triangular(L, Kzx, upper=False), s2
+    Zs = (Z / gp.covar_module.base_kernel.lengthscale).double()
+    eye = torch.eye(Z.shape[-2], dtype=torch.float64, device=Z.device)
+    jitter = JITTER if Z.dtype == torch.float64 else JITTER_SINGLE
+    L = torch.linalg.cholesky(_kernel(Zs, Zs, s2.double()) + jitter * eye)
+    return torch.linalg.solve_triangular(L, eye.expand_as(L), upper=False), Zs, s2
 
 
-def squared(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distances of rows, (P, M, B)."""
-    return (
-        a.square().sum(-1)[..., :, None] + b.square().sum(-1)[..., None, :] - 2.0 * (a @ b.mT)
-    ).clamp_min(0.0)
+def _kernel(a: Tensor, b: Tensor, s2: Tensor) -> Tensor:
+    """s² exp(−½|a − b|²) of rows (P, M, F) and (P, B, F), as one product: what it costs is memory, not arithmetic."""
+    low, high = -0.5 * a.square().sum(-1, keepdim=True), -0.5 * b.square().sum(-1, keepdim=True)
+    left = torch.cat((a, low + s2.log()[:, None, None], torch.ones_like(low)), -1)
+    right = torch.cat((b, torch.ones_like(high), high), -1)
+    return (left @ right.mT).exp()

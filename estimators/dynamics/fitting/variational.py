@@ -19,7 +19,7 @@ from estimators.dynamics import prior as priors
 from estimators.dynamics import store
 from estimators.dynamics.base import History, Progress
 from estimators.dynamics.fitting import refit
-from estimators.dynamics.fitting.deep_kernel import JITTER, DeepKernelGP, moments
+from estimators.dynamics.fitting.deep_kernel import JITTER, DeepKernelGP, bound, moments
 from estimators.dynamics.fitting.loop import Trainer, device_of
 from estimators.dynamics.fitting.options import KernelOptions, TrainOptions
 from estimators.dynamics.prior import Prior
@@ -74,9 +74,7 @@ class VariationalModel:
             rows = rows.to(device)
             if self.options.latents:
                 return -elbo(gp(x[rows]), y[rows]) / y.shape[1]
-            mean, variance, kl = moments(gp, x[rows])
-            expected = nll(y[rows].T - mean, gp.likelihood.task_noises[:, None], variance).mean(1)
-            return (expected + kl / (o.temper * len(x))).mean()
+            return bound(gp, x[rows], y[rows], 1.0 / (o.temper * len(x)))
 
         def validation() -> float:
             parts = [self._scaled(part) for part in xv.split(CHUNK)]
@@ -93,7 +91,7 @@ class VariationalModel:
         return history
 
     def predict(self, samples: Samples) -> tuple[Array, Array]:
-        gp, scaling = self._trained()
+        gp, scaling = self.trained()
         x = torch.as_tensor(scaling.inputs(samples.inputs))
         with torch.no_grad():
             parts = [self._gpytorch(gp, part) for part in x.split(CHUNK)]
@@ -101,7 +99,7 @@ class VariationalModel:
         return (mean if self.prior is None else mean + self.prior.of(samples)), variance
 
     def save(self, path: Path, provenance: dict[str, object] | None = None) -> None:
-        gp, scaling = self._trained()
+        gp, scaling = self.trained()
         options, arrays = ({}, {}) if self.prior is None else self.prior.pack()
         about = {
             "kind": KIND,
@@ -126,13 +124,14 @@ class VariationalModel:
         model.gp = gp.eval()
         return model
 
-    def _trained(self) -> tuple[DeepKernelGP, Scaling]:
+    def trained(self) -> tuple[DeepKernelGP, Scaling]:
+        """Model and scaling. Raises ParameterError before training."""
         if self.gp is None or self.scaling is None:
             raise ParameterError("this model has not been trained: call fit, or load a file")
         return self.gp, self.scaling
 
     def _groups(self) -> list[tuple[list[Any], float, float]]:
-        gp, o = self._trained()[0], self.train_options
+        gp, o = self.trained()[0], self.train_options
         net = list(gp.features.parameters())
         Z = [gp.base.inducing_points]
         q = list(gp.base._variational_distribution.parameters())
@@ -146,12 +145,12 @@ class VariationalModel:
         ]
 
     def _scaled(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        gp = self._trained()[0]
+        gp = self.trained()[0]
         if self.options.latents:
             with torch.no_grad():
                 found = gp.likelihood(gp(x))
             return found.mean, found.variance
-        mean, variance, _ = moments(gp, x)
+        mean, variance = moments(gp, x)
         return mean.T, (variance + gp.likelihood.task_noises[:, None]).T
 
     def _gpytorch(self, gp: DeepKernelGP, x: Tensor) -> tuple[Array, Array]:
@@ -162,9 +161,9 @@ class VariationalModel:
         return found.mean.numpy(), found.variance.numpy() - jitter
 
 
-def nll(error: Tensor, noise: Tensor, extra: Tensor | float = 0.0) -> Tensor:
-    """−log N(error | 0, noise), plus ``extra``/(2 noise): the expectation over a latent variance ``extra``."""
-    return 0.5 * (math.log(2.0 * math.pi) + torch.log(noise) + (error.square() + extra) / noise)
+def nll(error: Tensor, variance: Tensor) -> Tensor:
+    """−log N(error | 0, variance)."""
+    return 0.5 * (math.log(2.0 * math.pi) + torch.log(variance) + error.square() / variance)
 
 
 def targets(samples: Samples, prior: Prior | None) -> Array:
