@@ -76,7 +76,11 @@ class DeepKernelGP(gpytorch.models.ApproximateGP):  # type: ignore[misc]
         self.options, self.tasks = options, tasks
         self.mean_module = gpytorch.means.ZeroMean(batch_shape=batch)
         self.covar_module = gpytorch.kernels.ScaleKernel(
-            gpytorch.kernels.RBFKernel(ard_num_dims=features.width, batch_shape=batch), batch_shape=batch
+            gpytorch.kernels.RBFKernel(
+                ard_num_dims=features.width, batch_shape=batch, lengthscale_constraint=_logarithmic(0.0)
+            ),
+            batch_shape=batch,
+            outputscale_constraint=_logarithmic(0.0),
         )
         lengths = torch.full((gps, 1, features.width), float(np.sqrt(inputs)))
         lengths[..., : features.learnt] = 6.0
@@ -86,7 +90,7 @@ class DeepKernelGP(gpytorch.models.ApproximateGP):  # type: ignore[misc]
             num_tasks=tasks,
             rank=0,
             has_global_noise=False,
-            noise_constraint=gpytorch.constraints.GreaterThan(NOISE_FLOOR),
+            noise_constraint=_logarithmic(NOISE_FLOOR),
         )
         self.likelihood.task_noises = torch.full((tasks,), 0.1)
         # Last, so that GPyTorch's own modules are named before it.
@@ -114,6 +118,11 @@ class DeepKernelGP(gpytorch.models.ApproximateGP):  # type: ignore[misc]
         points = self.base.inducing_points
         with torch.no_grad():
             points.copy_(torch.as_tensor(centres, dtype=points.dtype).expand_as(points))
+
+
+def _logarithmic(low: float) -> Any:
+    """Above ``low``, searched by its logarithm: scales differ by orders of magnitude, and steps are alike for all."""
+    return gpytorch.constraints.GreaterThan(low, transform=torch.exp, inv_transform=torch.log)
 
 
 def moments(gp: DeepKernelGP, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -61,16 +61,17 @@ class Trainer:
     def run(
         self,
         samples: int,
+        batch: int,
         batch_loss: Callable[[Tensor, int], Tensor],
         validation: Callable[[], float],
         progress: Progress | None = None,
         checkpoint: Path | None = None,
     ) -> History:
-        """Train to the end; the module then has the weights of the best epoch."""
+        """Train on batches of about ``batch`` of ``samples`` to the end; the module then has the weights of the best epoch."""
         o = self.options
         if checkpoint is not None and checkpoint.exists():
             self._resume(checkpoint)
-        batches = max(1, math.ceil(samples / o.batch))
+        batches = max(1, math.ceil(samples / batch))
         while self.epoch < o.epochs and self.epoch - self.history.best_epoch < o.patience:
             begin = time.process_time()
             self.module.train()

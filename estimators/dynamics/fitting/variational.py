@@ -13,6 +13,7 @@ import gpytorch
 import numpy as np
 import numpy.typing as npt
 import torch
+from gpytorch.utils.memoize import clear_cache_hook
 from torch import Tensor
 
 from estimators.dynamics import prior as priors
@@ -23,7 +24,7 @@ from estimators.dynamics.fitting.deep_kernel import JITTER, DeepKernelGP, bound,
 from estimators.dynamics.fitting.loop import Trainer, device_of
 from estimators.dynamics.fitting.options import KernelOptions, TrainOptions
 from estimators.dynamics.prior import Prior
-from estimators.dynamics.samples import Samples, Scaling, scaling_of
+from estimators.dynamics.samples import Ints, Samples, Scaling, scaling_of
 from estimators.errors import ParameterError
 from estimators.rigid_body import RigidBodyModel
 
@@ -68,26 +69,28 @@ class VariationalModel:
         mixed = torch.as_tensor(np.random.default_rng(o.seed).permutation(len(x)), device=device)
         gp.place(x[mixed[:8000]], o.seed)
         trainer = Trainer(gp, self._groups(), o, identity(self.options, o, train, validate, self.prior))
-        elbo = gpytorch.mlls.VariationalELBO(gp.likelihood, gp, num_data=o.temper * len(x))
+        samples = len(x)
+        chosen, batch = self._chosen(samples)
+        x, y = (part[torch.as_tensor(chosen, device=device)] for part in (x, y))
 
         def batch_loss(rows: Tensor, epoch: int) -> Tensor:
             rows = rows.to(device)
-            if self.options.latents:
-                return -elbo(gp(x[rows]), y[rows]) / y.shape[1]
-            return bound(gp, x[rows], y[rows], 1.0 / (o.temper * len(x)))
+            return self._loss(gp, x[rows], y[rows], samples)
 
         def validation() -> float:
+            self._before_validation(gp, x, y)
             parts = [self._scaled(part) for part in xv.split(CHUNK)]
             mean, variance = torch.cat([m for m, _ in parts]), torch.cat([v for _, v in parts])
             return float(nll(yv - mean, variance).mean())
 
-        history = trainer.run(len(x), batch_loss, validation, progress, checkpoint)
+        history = trainer.run(len(x), batch, batch_loss, validation, progress, checkpoint)
         gp.double()
         if o.refit and not self.options.latents:
             history.notes.append(refit.finish(gp, (x64, y64), (xv64, yv64), o.temper))
         elif o.refit:
             history.notes.append("joints are mixed of latent GPs: no closed form; q(u) and noise of the gradients")
         gp.to("cpu").eval()
+        clear_cache_hook(gp.base)
         return history
 
     def predict(self, samples: Samples) -> tuple[Array, Array]:
@@ -143,6 +146,22 @@ class VariationalModel:
             (Z, o.rate_inducing, 0.0),
             (net, o.rate_network, o.weight_decay),
         ]
+
+    def _loss(self, gp: DeepKernelGP, x: Tensor, y: Tensor, samples: int) -> Tensor:
+        """Of a batch, nats a sample and joint; ``samples`` there are in all."""
+        weight = self.train_options.temper * samples
+        if self.options.latents:
+            elbo = gpytorch.mlls.VariationalELBO(gp.likelihood, gp, num_data=weight)
+            loss: Tensor = -elbo(gp(x), y) / y.shape[1]
+            return loss
+        return bound(gp, x, y, 1.0 / weight)
+
+    def _before_validation(self, gp: DeepKernelGP, x: Tensor, y: Tensor) -> None:
+        """Whatever must be set before the model can predict."""
+
+    def _chosen(self, samples: int) -> tuple[Ints, int]:
+        """Rows to train on by gradients, and how many of them make a batch."""
+        return np.arange(samples), self.train_options.batch
 
     def _scaled(self, x: Tensor) -> tuple[Tensor, Tensor]:
         gp = self.trained()[0]
