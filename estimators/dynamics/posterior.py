@@ -5,8 +5,8 @@ For each joint, with f the features of the scaled input and Zt = Z/l::
     k_i = s² exp(−½|f/l − Zt_i|²),   mean = kᵀ alpha,   variance = s² − kᵀ B k + noise
     alpha = L⁻ᵀ m,   B = L⁻ᵀ (I − S) L⁻¹
 
-Double precision only: B of trained models is so large and ill-conditioned that single precision gives variances that are
-wrong severalfold, and negative ones.
+Double precision only: B of trained models is so large and ill-conditioned that single precision gives variances that
+are wrong severalfold, and negative ones.
 """
 
 from __future__ import annotations

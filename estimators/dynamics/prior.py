@@ -44,8 +44,8 @@ def fingerprint(model: RigidBodyModel) -> str:
 class Prior:
     """Rigid-body torque, with corrected parameters and friction where they were regressed.
 
-    ``correction`` (11 n,) is added to the inertial parameters of ``model``; ``friction`` (n, 3) holds a N·m, b N·m·s/rad
-    and c N·m of each joint; None: as they are, none. The corrected parameters need not be those of real bodies: they
+    ``correction`` (11 n,) is added to the inertial parameters of ``model``; ``friction`` (n, 3) holds a N·m,
+    b N·m·s/rad and c N·m of each joint; None: as they are, none. The corrected parameters need not be those of real bodies: they
     serve prediction and nothing else. Raises ModelError where they cannot even do that.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hil.cli import can, cells, guide, log, mock, monitor, new_app, operate, run, train
+from hil.cli import can, cells, dynamics, guide, log, mock, monitor, new_app, operate, run, train
 
 app = new_app()
 app.command("demo")(run.demo)
@@ -15,4 +15,6 @@ app.command("monitor")(monitor.monitor)
 app.command("guide")(guide.guide)
 app.add_typer(log.app, name="log")
 app.add_typer(can.app, name="can")
+train.app.command("dynamics")(dynamics.train)
 app.add_typer(train.app, name="train")
+app.add_typer(dynamics.evaluate_app, name="evaluate")

@@ -19,11 +19,6 @@ from hil.telemetry.log import LogError
 app = typer.Typer(help="Learn models from recorded runs.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps ``residual`` a word of its own while it is the only one."""
-
-
 @app.command()
 def residual(
     logs: Annotated[list[Path], typer.Argument(help="logs of the cell, several motions without contact")],

@@ -22,7 +22,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -146,7 +146,7 @@ def _npz(path: Path) -> Samples:
     with np.load(path, allow_pickle=False) as file:
         missing = [name for name in _NAMES if name not in file.files]
         if missing:
-            raise DataError(f"{path} has no {', '.join(missing)}; it has {', '.join(file.files)}; expected q qd qdd tau")
+            raise DataError(f"{path} has no {', '.join(missing)}; expected q qd qdd tau, it has {file.files}")
         parts = [np.array(file[name], dtype=np.float64) for name in _NAMES]
         key = next((name for name in ("traj", "trajectory") if name in file.files), None)
         trajectory = np.array(file[key]) if key else None
@@ -172,8 +172,8 @@ def _csv(path: Path) -> Samples:
     if not joints or any(sorted(columns[name]) != joints for name in _NAMES):
         found = ", ".join(f"{name} of {len(columns[name])} joints" for name in _NAMES)
         raise DataError(
-            f"{path}: the header has {found}; expected q1 …, qd1 …, qdd1 …, tau1 … of the same joints. A log of our own "
-            "is read as it is (.mcap); its CSV has no acceleration"
+            f"{path}: the header has {found}; expected q1 …, qd1 …, qdd1 …, tau1 … of the same joints. A log of "
+            "our own is read as it is (.mcap); its CSV has no acceleration"
         )
     table = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, encoding="utf-8")
     parts = [table[:, [columns[name][j] for j in joints]] for name in _NAMES]
@@ -185,13 +185,13 @@ def _mat(path: Path) -> Samples:
     tables = [value for name, value in content.items() if not name.startswith("__") and np.ndim(value) == 2]
     table = next((part for part in tables if part.shape[1] == 28 and np.issubdtype(part.dtype, np.number)), None)
     if table is None:
-        raise DataError(f"{path} has no array of 28 columns, as SARCOS has; it has {[np.shape(part) for part in tables]}")
+        raise DataError(f"{path} has no array of 28 columns, as SARCOS has; only {[np.shape(part) for part in tables]}")
     return _columns(np.array(table, dtype=np.float64), "si")
 
 
 def _text(path: Path, layout: Layout | None) -> Samples:
     if layout is None:
-        raise DataError(f"{path} does not say how its torques are scaled: name the layout, {', '.join(get_args(Layout))}")
+        raise DataError(f"{path} does not say how its torques are scaled: name the layout ({', '.join(TORQUE_UNITS)})")
     text = path.read_text(encoding="utf-8")
     table = np.loadtxt(text.replace(",", " ").splitlines(), ndmin=2)
     if table.shape[1] != 28:

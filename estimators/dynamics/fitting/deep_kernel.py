@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from estimators.dynamics.fitting.options import KernelOptions
 
-JITTER, JITTER_SINGLE = 1e-6, 1e-4
-"""Added to the diagonal of Kzz in double and in single precision, by GPyTorch too."""
+JITTER = 1e-6
+"""Added to the diagonal of Kzz, as GPyTorch does in double precision."""
 NOISE_FLOOR = 1e-6
 """Least noise variance, relative to the variance of the torque."""
 
@@ -178,8 +178,7 @@ def whitening(gp: DeepKernelGP) -> tuple[Tensor, Tensor, Tensor]:
     s2: Tensor = gp.covar_module.outputscale
     Zs = (Z / gp.covar_module.base_kernel.lengthscale).double()
     eye = torch.eye(Z.shape[-2], dtype=torch.float64, device=Z.device)
-    jitter = JITTER if Z.dtype == torch.float64 else JITTER_SINGLE
-    L = torch.linalg.cholesky(_kernel(Zs, Zs, s2.double()) + jitter * eye)
+    L = torch.linalg.cholesky(_kernel(Zs, Zs, s2.double()) + JITTER * eye)
     return torch.linalg.solve_triangular(L, eye.expand_as(L), upper=False), Zs, s2
 
 

@@ -1,4 +1,4 @@
-"""Deep kernel learning with KISS-GP (Wilson et al. 2016): one exact GP for each joint, its kernel interpolated on a grid.
+"""Deep kernel learning with KISS-GP (Wilson et al. 2016): an exact GP for each joint, its kernel interpolated on a grid.
 
 An iteration takes seconds where the sparse models take milliseconds: it learns from a subset, which is stated.
 """

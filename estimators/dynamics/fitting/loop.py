@@ -67,7 +67,7 @@ class Trainer:
         progress: Progress | None = None,
         checkpoint: Path | None = None,
     ) -> History:
-        """Train on batches of about ``batch`` of ``samples`` to the end; the module then has the weights of the best epoch."""
+        """Train on batches of about ``batch`` of ``samples``; the module then has the weights of the best epoch."""
         o = self.options
         if checkpoint is not None and checkpoint.exists():
             self._resume(checkpoint)
@@ -96,7 +96,7 @@ class Trainer:
             step = Step(self.epoch, o.epochs, total / batches, judged)
             self.history.steps.append(step)
             if not math.isfinite(total):
-                raise ParameterError(f"training diverged in epoch {self.epoch} (loss {total}): lower the learning rates")
+                raise ParameterError(f"training diverged in epoch {self.epoch} (loss {total}): lower the rates")
             if judged < self.best or not self.best_state:
                 self.best, self.history.best_epoch = judged, self.epoch
                 self.best_state = {name: value.clone() for name, value in self.module.state_dict().items()}

@@ -73,7 +73,8 @@ class BayesianLstm(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.options = options
         # For shapes and start values; the weights that compute are drawn.
-        shape = [*nn.LSTM(inputs, options.hidden, options.layers).parameters(), *nn.Linear(options.hidden, tasks).parameters()]
+        lstm, out = nn.LSTM(inputs, options.hidden, options.layers), nn.Linear(options.hidden, tasks)
+        shape = [*lstm.parameters(), *out.parameters()]
         self.mu = nn.ParameterList([nn.Parameter(part.detach().clone()) for part in shape])
         raw = math.log(math.expm1(options.start_sigma))
         self.rho = nn.ParameterList([nn.Parameter(torch.full_like(part, raw)) for part in shape])

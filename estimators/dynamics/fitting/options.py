@@ -42,7 +42,7 @@ class TrainOptions:
     """Of length scales, output scales and noises. With one rate for all groups the noise stays far above the error."""
     rate_variational: float = 1e-2
     rate_inducing: float = 5e-3
-    rate_network: float = 1e-3
+    rate_network: float = 3e-3
     weight_decay: float = 1e-2
     """Of the network only."""
     clip: float = 10.0
