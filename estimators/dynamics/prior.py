@@ -21,7 +21,7 @@ from estimators.rigid_body import RigidBodyModel
 
 Array = npt.NDArray[np.float64]
 
-WIDTH = 0.05
+WIDTH = 0.02
 """w of tanh(qd/w), rad/s."""
 
 
@@ -45,8 +45,8 @@ class Prior:
     """Rigid-body torque, with corrected parameters and friction where they were regressed.
 
     ``correction`` (11 n,) is added to the inertial parameters of ``model``; ``friction`` (n, 3) holds a N·m,
-    b N·m·s/rad and c N·m of each joint; None: as they are, none. The corrected parameters need not be those of real bodies: they
-    serve prediction and nothing else. Raises ModelError where they cannot even do that.
+    b N·m·s/rad and c N·m of each joint; None: as they are, none. The corrected parameters need not be those of real
+    bodies: they serve prediction and nothing else. Raises ModelError where they cannot even do that.
     """
 
     def __init__(

@@ -46,7 +46,7 @@ class Samples:
     @property
     def n(self) -> int:
         """Number of joints."""
-        return self.q.shape[1]
+        return int(self.q.shape[1])
 
     @property
     def inputs(self) -> Array:

@@ -86,8 +86,7 @@ def read(paths: Sequence[Path], layout: Layout | None = None, lag: int = 0) -> R
         parts.append(Samples(one.q, one.qd, one.qdd, one.tau, trajectory))
     if not parts:
         raise DataError("no data were named")
-    joined = [np.concatenate([getattr(part, name) for part in parts]) for name in (*_NAMES, "trajectory")]
-    return Recording(Samples(*joined), names)
+    return Recording(_joined(parts), names)
 
 
 def _read(path: Path, layout: Layout | None, lag: int) -> tuple[Samples, dict[int, str]]:
@@ -119,8 +118,7 @@ def _log(path: Path, lag: int) -> tuple[Samples, dict[int, str]]:
     if not pieces:
         raise DataError(f"{path} has no free motion under command of 2 s or more: record motions without contact")
     samples = [from_segment(piece, k, lag) for k, piece in enumerate(pieces)]
-    joined = [np.concatenate([getattr(part, name) for part in samples]) for name in (*_NAMES, "trajectory")]
-    return Samples(*joined), {k: piece.name for k, piece in enumerate(pieces)}
+    return _joined(samples), {k: piece.name for k, piece in enumerate(pieces)}
 
 
 def from_segment(piece: Segment, number: int = 0, lag: int = 0) -> Samples:
@@ -139,7 +137,8 @@ def from_segment(piece: Segment, number: int = 0, lag: int = 0) -> Samples:
     # The filter knows only one side at the ends.
     rim = round(0.1 / piece.dt)
     taken = [np.ascontiguousarray(part[rim : len(part) - rim : step], dtype=np.float64) for part in rows]
-    return Samples(*taken, np.full(len(taken[0]), number, dtype=np.int64))
+    q, qd, qdd, tau = taken
+    return Samples(q, qd, qdd, tau, np.full(len(q), number, dtype=np.int64))
 
 
 def _npz(path: Path) -> Samples:
@@ -211,4 +210,10 @@ def _samples(parts: list[Array], trajectory: npt.NDArray[np.generic] | None) -> 
         numbers = np.concatenate(([0], np.cumsum(jumps))).astype(np.int64)
     else:
         numbers = trajectory.astype(np.int64)
-    return Samples(*(np.ascontiguousarray(part) for part in parts), numbers)
+    q, qd, qdd, tau = (np.ascontiguousarray(part) for part in parts)
+    return Samples(q, qd, qdd, tau, numbers)
+
+
+def _joined(parts: Sequence[Samples]) -> Samples:
+    q, qd, qdd, tau = (np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES)
+    return Samples(q, qd, qdd, tau, np.concatenate([part.trajectory for part in parts]))

@@ -31,7 +31,7 @@ NOISE_FLOOR = 1e-6
 """Least noise variance, relative to the variance of the torque."""
 
 
-class Features(nn.Module):  # type: ignore[misc]
+class Features(nn.Module):
     """f(x) (…, F) from scaled inputs x (…, D)."""
 
     def __init__(self, inputs: int, options: KernelOptions) -> None:
@@ -51,7 +51,7 @@ class Features(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         if self.net is None:
             return x
-        learnt = self.net(x)
+        learnt: Tensor = self.net(x)
         return torch.cat((learnt, x), -1) if self.skip else learnt
 
 
@@ -151,7 +151,8 @@ def bound(gp: DeepKernelGP, x: Tensor, y: Tensor, weight: float) -> Tensor:
     logdet = 2.0 * root.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
     kl = 0.5 * (S.diagonal(dim1=-2, dim2=-1).sum(-1) + mean.square().sum(-1) - mean.shape[-1] - logdet)
     expected = 0.5 * (math.log(2.0 * math.pi) + noise.log() + (squared + latent) / noise)
-    return (expected + weight * kl).mean()
+    joints: Tensor = expected + weight * kl
+    return joints.mean()
 
 
 def _mean(gp: DeepKernelGP, A: Tensor) -> Tensor:
@@ -187,4 +188,5 @@ def _kernel(a: Tensor, b: Tensor, s2: Tensor) -> Tensor:
     low, high = -0.5 * a.square().sum(-1, keepdim=True), -0.5 * b.square().sum(-1, keepdim=True)
     left = torch.cat((a, low + s2.log()[:, None, None], torch.ones_like(low)), -1)
     right = torch.cat((b, torch.ones_like(high), high), -1)
-    return (left @ right.mT).exp()
+    product: Tensor = left @ right.mT
+    return product.exp()

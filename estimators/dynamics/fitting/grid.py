@@ -1,4 +1,4 @@
-"""Deep kernel learning with KISS-GP (Wilson et al. 2016): an exact GP for each joint, its kernel interpolated on a grid.
+"""Deep kernel learning with KISS-GP (Wilson et al. 2016): an exact GP for each joint, its kernel on a grid.
 
 An iteration takes seconds where the sparse models take milliseconds: it learns from a subset, which is stated.
 """
@@ -199,6 +199,6 @@ class GridModel:
 
     def _joint(self, gp: GridGP, x: Tensor) -> tuple[Array, Array]:
         with torch.no_grad():
-            found = [gp.likelihood(gp(part)) for part in x.split(CHUNK)]
+            found = [gp.likelihood(gp(part)) for part in torch.split(x, CHUNK)]
             mean, variance = torch.cat([f.mean for f in found]), torch.cat([f.variance for f in found])
         return mean.double().numpy(), variance.double().clamp_min(1e-9).numpy()

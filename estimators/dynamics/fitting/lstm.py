@@ -66,7 +66,7 @@ def windows(trajectory: Ints, length: int) -> Ints:
     return rows
 
 
-class BayesianLstm(nn.Module):  # type: ignore[misc]
+class BayesianLstm(nn.Module):
     """Windows (B, T, D) to the mean of each joint (B, P)."""
 
     def __init__(self, inputs: int, tasks: int, options: LstmOptions) -> None:
@@ -201,6 +201,6 @@ class LstmModel:
             torch.manual_seed(self.train_options.seed)
             for _ in range(self.options.draws):
                 weights = net.draw()
-                found.append(torch.cat([net(x[part.to(x.device)], weights) for part in rows.split(CHUNK)]))
+                found.append(torch.cat([net(x[part.to(x.device)], weights) for part in torch.split(rows, CHUNK)]))
         stacked = torch.stack(found)
         return stacked.mean(0), stacked.var(0, unbiased=len(found) > 1)

@@ -73,7 +73,7 @@ SMALL = KernelOptions()
 LARGE = KernelOptions(inducing=192, hidden=256, features=16)
 CONFIGURATIONS: dict[str, tuple[KernelOptions, TrainOptions]] = {
     "small": (SMALL, TrainOptions()),
-    "large": (LARGE, TrainOptions(epochs=24)),
+    "large": (LARGE, TrainOptions(epochs=16)),
 }
 """By name; the plain SVGP of the same size is :func:`plain` of it."""
 

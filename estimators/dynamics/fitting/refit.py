@@ -35,7 +35,7 @@ def statistics(gp: DeepKernelGP, x: Tensor, y: Tensor) -> Statistics:
     P, M = gp.base.inducing_points.shape[:2]
     G, b = x.new_zeros(P, M, M), x.new_zeros(P, M)
     with torch.no_grad():
-        for part_x, part_y in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
+        for part_x, part_y in zip(torch.split(x, CHUNK), torch.split(y, CHUNK), strict=True):
             A, _ = projected(gp, gp.features(part_x))
             G += A @ A.mT
             b += (A @ part_y.T[..., None]).squeeze(-1)
@@ -85,7 +85,8 @@ def finish(gp: DeepKernelGP, train: tuple[Tensor, Tensor], validate: tuple[Tenso
     floor = 0.5 * noise
     noise = calibrated(held, s2, *found, floor)
     found = optimum(stats, noise, temper)
-    candidates = {name: (q, calibrated(held, s2, *q, floor)) for name, q in (("refit", found), ("trained", trained))}
+    choices = {"refit": found, "trained": trained}
+    candidates = {name: (q, calibrated(held, s2, q[0], q[1], floor)) for name, q in choices.items()}
     judged = {name: _likely(held, s2, q, n) for name, (q, n) in candidates.items()}
     better = "refit" if judged["refit"] <= judged["trained"] else "trained"
     (mean, root), noise = candidates[better]

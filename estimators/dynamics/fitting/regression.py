@@ -38,7 +38,8 @@ def collapsed(gp: DeepKernelGP, x: Tensor, y: Tensor) -> Tensor:
     fit = y.square().sum(0) / noise - c.square().sum(-1)
     logdet = 2.0 * root.diagonal(dim1=-2, dim2=-1).log().sum(-1) + N * noise.log()
     trace = (N * s2 - G.diagonal(dim1=-2, dim2=-1).sum(-1)) / noise
-    return (0.5 * (N * math.log(2.0 * math.pi) + logdet + fit + trace) / N).mean()
+    joints: Tensor = 0.5 * (N * math.log(2.0 * math.pi) + logdet + fit + trace) / N
+    return joints.mean()
 
 
 class SparseRegressionModel(VariationalModel):

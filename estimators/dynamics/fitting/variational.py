@@ -79,7 +79,7 @@ class VariationalModel:
 
         def validation() -> float:
             self._before_validation(gp, x, y)
-            parts = [self._scaled(part) for part in xv.split(CHUNK)]
+            parts = [self._scaled(part) for part in torch.split(xv, CHUNK)]
             mean, variance = torch.cat([m for m, _ in parts]), torch.cat([v for _, v in parts])
             return float(nll(yv - mean, variance).mean())
 
@@ -97,7 +97,7 @@ class VariationalModel:
         gp, scaling = self.trained()
         x = torch.as_tensor(scaling.inputs(samples.inputs))
         with torch.no_grad():
-            parts = [self._gpytorch(gp, part) for part in x.split(CHUNK)]
+            parts = [self._gpytorch(gp, part) for part in torch.split(x, CHUNK)]
         mean, variance = scaling.torque(*(np.concatenate([p[k] for p in parts]) for k in (0, 1)))
         return (mean if self.prior is None else mean + self.prior.of(samples)), variance
 
