@@ -27,6 +27,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 from scipy.signal import butter, filtfilt
 
 from estimators.dynamics.samples import Ints, Samples
@@ -109,7 +110,7 @@ def _read(path: Path, layout: Layout | None, lag: int) -> tuple[Samples, dict[in
         raise
     except ParameterError as error:
         raise DataError(f"{path}: {error}") from error
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, NotImplementedError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, NotImplementedError, csv.Error, MatReadError) as error:
         raise DataError(f"{path} is no {path.suffix} file that can be read ({error})") from error
 
 
