@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gpytorch
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'hil-lab[learn]'")
-gpytorch = pytest.importorskip("gpytorch")
+import torch
 
 from estimators.dynamics import predictor as files
 from estimators.dynamics.fitting import refit

@@ -15,7 +15,6 @@ from hil.build import build_model
 from hil.cell import load_cell
 from hil.cli import app
 
-pytest.importorskip("gpytorch", reason="training needs PyTorch and GPyTorch: pip install 'hil-lab[learn]'")
 CELL = "iiwa14_polish"
 
 
