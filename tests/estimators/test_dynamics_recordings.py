@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from estimators.dynamics.fitting.export import export
-from estimators.dynamics.fitting.options import CONFIGURATIONS, KernelOptions, TrainOptions, plain
+from estimators.dynamics.fitting.options import CONFIGURATIONS, plain
 from estimators.dynamics.fitting.variational import VariationalModel
 from estimators.dynamics.predictor import DynamicsPredictor
-from estimators.dynamics.prior import Prior, regress
+from estimators.dynamics.prior import Prior
 from estimators.dynamics.samples import Samples
 from estimators.dynamics.scores import Scores, score
 from estimators.rigid_body import BodyInertia, RigidBodyModel
