@@ -132,20 +132,24 @@ def test_import_linter_keeps_the_floors() -> None:
 
 
 def test_import_linter_would_see_a_breach(tmp_path: Path) -> None:
-    """The contracts as configured refuse a package in which a driver imports safety and hil a mock."""
+    """The contracts as configured refuse a package in which a driver imports safety, hil a mock and safety PyTorch."""
     tool = Path(sys.executable).with_name("lint-imports")
     if not tool.exists():
         pytest.skip("import-linter is not installed; `make lint` installs it")
     for room in ROOMS:
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").touch()
+    (tmp_path / "estimators" / "dynamics" / "fitting").mkdir(parents=True)
+    for package in ("dynamics", "dynamics/fitting"):
+        (tmp_path / "estimators" / package / "__init__.py").touch()
     (tmp_path / "drivers" / "bad.py").write_text("import safety\n")
     (tmp_path / "hil" / "bad.py").write_text("import sim_mocks\n")
     (tmp_path / "sim_mocks" / "bad.py").write_text("import pybullet\n")
+    (tmp_path / "safety" / "bad.py").write_text("import torch\nimport estimators.dynamics.fitting\n")
     (tmp_path / ".importlinter").write_text((ROOT / ".importlinter").read_text())
     done = subprocess.run([tool, "--no-cache"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert " 3 broken" in done.stdout, done.stdout
+    assert " 5 broken" in done.stdout, done.stdout
 
 
 def test_the_wheel_holds_the_rooms_and_their_data_but_no_tests(setup_cfg: configparser.ConfigParser) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -70,8 +70,3 @@ class DynamicsModel(Protocol):
     def save(self, path: Path, provenance: dict[str, object] | None = None) -> None:
         """Write the model, whole or not at all: plain arrays and JSON, no pickle. Raises OSError."""
         ...
-
-
-def overlap(train: Samples, validate: Samples) -> Sequence[int]:
-    """Trajectories that are in both: judged by them, a model looks better than it is."""
-    return [int(k) for k in np.intersect1d(train.trajectories, validate.trajectories)]

@@ -1,8 +1,10 @@
 """What physics already says about the joint torques, so that only the rest has to be learnt (semi-parametric models).
 
 Nominal: Pinocchio's RNEA of a rigid-body model. Regressed: the same with inertial parameters corrected by ridge
-regression on the training samples, and friction a + b qd + c tanh(qd/w) for each joint. Inverse dynamics are linear in
-all of these parameters (Atkeson, An & Hollerbach 1986).
+regression on the training samples, and friction for each joint. Inverse dynamics are linear in all of these parameters
+(Atkeson, An & Hollerbach 1986). Friction is a + b qd + Σ c_i tanh(qd/w_i); several widths make a Stribeck curve, and
+where it is ``loaded``, each term but the offset has a partner that is multiplied by |τ| of the nominal model: gears and
+bearings rub more under load.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from estimators.rigid_body import RigidBodyModel
 
 Array = npt.NDArray[np.float64]
 
-WIDTH = 0.02
-"""w of tanh(qd/w), rad/s."""
+WIDTHS = (0.02,)
+"""w of tanh(qd/w), rad/s: Coulomb friction with a steep step."""
+STRIBECK = (0.003, 0.01, 0.05, 0.2)
+"""Widths from which a friction curve of any shape can be made."""
 
 
 def fingerprint(model: RigidBodyModel) -> str:
@@ -41,12 +45,20 @@ def fingerprint(model: RigidBodyModel) -> str:
     return hashlib.sha256((np.round(np.concatenate(numbers), 9) + 0.0).tobytes()).hexdigest()
 
 
+def friction_terms(qd: Array, load: Array, widths: tuple[float, ...], loaded: bool) -> Array:
+    """What friction weights multiply, (n, K), at ``qd`` (n,) rad/s and nominal torque ``load`` (n,) N·m."""
+    moving = [qd, *(np.tanh(qd / width) for width in widths)]
+    if loaded:
+        moving += [np.abs(load) * term for term in moving]
+    return np.stack((np.ones(qd.size), *moving), axis=1)
+
+
 class Prior:
     """Rigid-body torque, with corrected parameters and friction where they were regressed.
 
-    ``correction`` (11 n,) is added to the inertial parameters of ``model``; ``friction`` (n, 3) holds a N·m,
-    b N·m·s/rad and c N·m of each joint; None: as they are, none. The corrected parameters need not be those of real
-    bodies: they serve prediction and nothing else. Raises ModelError where they cannot even do that.
+    ``correction`` (11 n,) is added to the inertial parameters of ``model``; ``friction`` (n, K) weighs
+    :func:`friction_terms`; None: as they are, none. The corrected parameters need not be those of real bodies: they
+    serve prediction and nothing else. Raises ModelError where they cannot even do that.
     """
 
     def __init__(
@@ -54,11 +66,15 @@ class Prior:
         model: RigidBodyModel,
         correction: Array | None = None,
         friction: Array | None = None,
-        width: float = WIDTH,
+        widths: tuple[float, ...] = WIDTHS,
+        loaded: bool = False,
     ) -> None:
         n = model.n
-        self.model, self.correction, self.friction, self.width = model, correction, friction, width
-        for name, part, shape in (("correction", correction, (11 * n,)), ("friction", friction, (n, 3))):
+        self.model, self.correction, self.friction, self.widths, self.loaded = (
+            model, correction, friction, widths, loaded,
+        )  # fmt: skip
+        terms = friction_terms(np.zeros(n), np.zeros(n), widths, loaded).shape
+        for name, part, shape in (("correction", correction, (11 * n,)), ("friction", friction, terms)):
             if part is not None and (part.shape != shape or not np.isfinite(part).all()):
                 raise ModelError(f"the prior's {name} has shape {part.shape}; expected {shape}, finite")
         self._inner = model.model.copy()
@@ -76,8 +92,8 @@ class Prior:
         """Torque (n,) N·m at one sample, a fresh array."""
         tau: Array = np.array(pin.rnea(self._inner, self._data, q, qd, qdd))
         if self.friction is not None:
-            a, b, c = self.friction.T
-            tau += a + b * qd + c * np.tanh(qd / self.width)
+            load = self.model.rnea(q, qd, qdd) if self.loaded else qd
+            tau += (self.friction * friction_terms(qd, load, self.widths, self.loaded)).sum(axis=1)
         return tau
 
     def of(self, samples: Samples) -> Array:
@@ -91,7 +107,8 @@ class Prior:
             arrays["prior_correction"] = self.correction
         if self.friction is not None:
             arrays["prior_friction"] = self.friction
-        return {"rigid_body": fingerprint(self.model), "joints": self.model.n, "width": self.width}, arrays
+        options = {"rigid_body": fingerprint(self.model), "joints": self.model.n}
+        return options | {"widths": list(self.widths), "loaded": self.loaded}, arrays
 
 
 def unpack(options: Mapping[str, Any], arrays: Mapping[str, Array], model: RigidBodyModel | None) -> Prior:
@@ -105,11 +122,16 @@ def unpack(options: Mapping[str, Any], arrays: Mapping[str, Array], model: Rigid
             f"trained with another rigid-body model ({options['rigid_body'][:12]}…, this one is {found[:12]}…): "
             "URDF, tool, payload or rotor inertia differ; train it anew with this one"
         )
-    return Prior(model, arrays.get("prior_correction"), arrays.get("prior_friction"), float(options["width"]))
+    widths = tuple(float(width) for width in options["widths"])
+    return Prior(model, arrays.get("prior_correction"), arrays.get("prior_friction"), widths, bool(options["loaded"]))
 
 
 def regress(
-    model: RigidBodyModel, samples: Samples, ridge: float = 1e-4, width: float = WIDTH, friction: bool = True
+    model: RigidBodyModel,
+    samples: Samples,
+    ridge: float = 1e-4,
+    widths: tuple[float, ...] = WIDTHS,
+    loaded: bool = False,
 ) -> Prior:
     """A prior whose parameters fit ``samples``, held near the nominal ones by ``ridge`` (relative, dimensionless).
 
@@ -120,28 +142,27 @@ def regress(
     n, N = model.n, len(samples)
     if samples.n != n:
         raise ParameterError(f"the samples have {samples.n} joints, the rigid-body model has {n}")
-    columns = 11 * n + 3 * n
+    nominal = Prior(model).of(samples)
+    K = friction_terms(np.zeros(n), np.zeros(n), widths, loaded).shape[1]
+    inertial, columns = 11 * n, 11 * n + K * n
     if N * n < columns:
         raise ParameterError(f"{N} samples; expected at least {columns // n + 1} to regress {columns} parameters")
-    rest = samples.tau - Prior(model).of(samples)
+    rest = samples.tau - nominal
     weight = 1.0 / np.maximum(samples.tau.std(axis=0), 1e-6)
     gram, right = np.zeros((columns, columns)), np.zeros(columns)
-    friction_columns = np.zeros((n, n, 3))
     joints = np.arange(n)
     for k in range(N):
         qd = samples.qd[k]
         Y = np.zeros((n, columns))
-        Y[:, : 11 * n] = model.inertial_regressor(samples.q[k], qd, samples.qdd[k])
-        if friction:
-            friction_columns[joints, joints] = np.stack((np.ones(n), qd, np.tanh(qd / width)), axis=1)
-            Y[:, 11 * n :] = friction_columns.reshape(n, 3 * n)
+        Y[:, :inertial] = model.inertial_regressor(samples.q[k], qd, samples.qdd[k])
+        Y[:, inertial:].reshape(n, n, K)[joints, joints] = friction_terms(qd, nominal[k], widths, loaded)
         Y *= weight[:, None]
         gram += Y.T @ Y
         right += Y.T @ (weight * rest[k])
     length = np.sqrt(np.maximum(gram.diagonal(), 1e-12 * gram.diagonal().max()))
     scaled = gram / np.outer(length, length)
+    hold = np.full(columns, max(ridge, 1e-12))
     # Friction is no small correction of something known: next to nothing holds it at zero.
-    hold = np.full(columns, ridge)
-    hold[11 * n :] = min(ridge, 1e-8)
-    theta = np.linalg.solve(scaled + np.diag(np.maximum(hold, 1e-12)), right / length) / length
-    return Prior(model, theta[: 11 * n], theta[11 * n :].reshape(n, 3) if friction else None, width)
+    hold[inertial:] = min(ridge, 1e-4)
+    theta = np.linalg.solve(scaled + np.diag(hold), right / length) / length
+    return Prior(model, theta[:inertial], theta[inertial:].reshape(n, K), widths, loaded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast, get_args
 
 import typer
 from rich.console import Console
@@ -19,9 +19,10 @@ from hil.build import build_model
 from hil.cell import Cell, CellError, load_cell
 from hil.cli.cells import show_faults
 from hil.cli.console import console
-from hil.learning.dynamics_data import DataError, Layout, Recording, read
-from hil.learning.dynamics_split import by_trajectory, leaking
 from hil.telemetry.log import LogError
+
+if TYPE_CHECKING:
+    from hil.learning.dynamics_data import Recording
 
 evaluate_app = typer.Typer(help="Judge models on recorded runs.", no_args_is_help=True)
 
@@ -59,6 +60,8 @@ def train(
     """Learn the torque that a motion needs, with its uncertainty (docs/dynamics.md)."""
     try:
         from hil.learning import dynamics
+        from hil.learning.dynamics_data import DataError
+        from hil.learning.dynamics_split import by_trajectory, leaking
     except ImportError as error:
         _fail(f"{error}. Training needs PyTorch and GPyTorch: pip install 'hil-lab[learn]'")
     physics = physics or ("nominal" if cell else "none")
@@ -130,6 +133,7 @@ def evaluate(
 ) -> None:
     """Errors, likelihood and calibration of a model on recorded motion."""
     from hil.learning import dynamics_evaluate as judging
+    from hil.learning.dynamics_data import DataError
 
     loaded_cell, body = _arm(cell)
     try:
@@ -171,6 +175,8 @@ def _arm(name: str) -> tuple[Cell | None, RigidBodyModel | None]:
 
 
 def _read(data: list[Path], layout: str, cell: Cell | None) -> Recording:
+    from hil.learning.dynamics_data import Layout, read
+
     if layout and layout not in get_args(Layout):
         _fail(f"--layout is {layout!r}; expected one of {', '.join(get_args(Layout))}")
     lag = 0 if cell is None else cell.observer.delay_ticks

@@ -16,7 +16,7 @@ from estimators.dynamics.fitting.lstm import LstmModel
 from estimators.dynamics.fitting.options import CONFIGURATIONS, TrainOptions, plain
 from estimators.dynamics.fitting.regression import SparseRegressionModel
 from estimators.dynamics.fitting.variational import VariationalModel
-from estimators.dynamics.prior import Prior, regress
+from estimators.dynamics.prior import STRIBECK, Prior, regress
 from estimators.dynamics.samples import Samples
 from estimators.dynamics.scores import Scores, score
 from estimators.rigid_body import RigidBodyModel
@@ -131,4 +131,6 @@ def _prior(physics: Physics, rigid_body: RigidBodyModel | None, train: Samples) 
         raise DataError(f"physics {physics} needs a rigid-body model: name the cell with --cell, or --physics none")
     if rigid_body.n != train.n:
         raise DataError(f"the data have {train.n} joints, the cell has {rigid_body.n}: name the cell of this arm")
-    return Prior(rigid_body) if physics == "nominal" else regress(rigid_body, train)
+    if physics == "nominal":
+        return Prior(rigid_body)
+    return regress(rigid_body, train, widths=STRIBECK, loaded=True)

@@ -75,7 +75,7 @@ def test_every_family_learns_is_saved_and_is_the_same_again(family: str, tmp_pat
 
 
 def test_a_deep_kernel_on_physics_reaches_the_noise() -> None:
-    model = VariationalModel(TINY, SHORT, regress(planar(), TRAIN, width=WIDTH))
+    model = VariationalModel(TINY, SHORT, regress(planar(), TRAIN, widths=(WIDTH,)))
     model.fit(TRAIN, VALIDATE)
     assert (judged(model).rmse < 1.08 * NOISE).all()
 
@@ -156,9 +156,21 @@ def test_the_worse_q_is_not_kept() -> None:
     distribution = gp.base._variational_distribution
     before = distribution.variational_mean.detach().clone()
     mean = moments(gp, x)[0].T.detach()
-    said = refit.finish(gp, (x, y), (x, mean), 1.0)
+    said = refit.finish(gp, (x, y), (x, mean), torch.zeros(len(x)), 1.0)
     assert "q(u) of the gradients" in said
     assert torch.equal(distribution.variational_mean, before)
+
+
+def test_few_trajectories_are_little_evidence_about_the_noise() -> None:
+    gp, x, _ = made()
+    mean = moments(gp, x)[0].T.detach()
+    error = torch.where(torch.arange(len(x)) < 150, 1.0, 3.0)[:, None].double()
+    halves = (torch.arange(len(x)) >= 150).long()
+    latent = moments(gp, x)[1].detach()
+    called = torch.stack([error[half].square().mean() - latent[:, half].mean(1) for half in (halves == 0, halves == 1)])
+    found = refit.uncertainty(gp, (x, mean + error), halves)
+    np.testing.assert_allclose(found.numpy(), (called[0] - called[1]).abs().numpy() / 2.0, rtol=1e-8)
+    assert float(refit.uncertainty(gp, (x, mean + error), torch.zeros(len(x))).abs().max()) == 0.0
 
 
 class _Interrupted(Exception):

@@ -21,7 +21,7 @@ def rmse(prior: Prior, samples: Samples) -> np.ndarray:
 
 def test_regression_finds_friction_and_a_wrong_mass() -> None:
     wrong = RigidBodyModel(PLANAR.replace('<mass value="1.0"/>', '<mass value="1.3"/>'))
-    fitted = regress(wrong, moved(20, seed=1), width=WIDTH)
+    fitted = regress(wrong, moved(20, seed=1), widths=(WIDTH,))
     np.testing.assert_allclose(fitted.friction, FRICTION, atol=0.05)
     new = moved(4, seed=2)
     assert (rmse(fitted, new) < 1.1 * NOISE).all()
@@ -29,7 +29,7 @@ def test_regression_finds_friction_and_a_wrong_mass() -> None:
 
 
 def test_a_strong_hold_leaves_inertia_and_takes_friction_only() -> None:
-    fitted = regress(planar(), moved(20, seed=1), ridge=1e6, width=WIDTH)
+    fitted = regress(planar(), moved(20, seed=1), ridge=1e6, widths=(WIDTH,))
     assert np.abs(fitted.correction).max() < 1e-3
     np.testing.assert_allclose(fitted.friction, FRICTION, atol=0.05)
 
@@ -73,7 +73,7 @@ def test_the_fingerprint_is_of_all_that_rnea_depends_on() -> None:
 
 
 def test_a_packed_prior_is_built_again_and_refuses_another_arm() -> None:
-    first = regress(planar(), moved(5), width=WIDTH)
+    first = regress(planar(), moved(5), widths=(WIDTH,))
     options, arrays = first.pack()
     again = priors.unpack(options, arrays, planar())
     row = (np.array([0.1, 0.2]), np.array([0.3, -0.4]), np.array([1.0, 2.0]))

@@ -26,12 +26,12 @@ def invoke(*arguments: object) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six short trajectories of the cell's arm with viscous friction."""
+    """Nine short trajectories of the cell's arm with viscous friction."""
     rng = np.random.default_rng(0)
     model = build_model(load_cell(CELL))
     t = np.arange(60)[:, None] * 0.05
     parts: dict[str, list[np.ndarray]] = {name: [] for name in ("q", "qd", "qdd", "tau", "traj")}
-    for k in range(6):
+    for k in range(9):
         a, w, p = rng.uniform(0.1, 0.4, 7), rng.uniform(0.5, 3.0, 7), rng.uniform(0.0, 6.0, 7)
         q, qd, qdd = a * np.sin(w * t + p), a * w * np.cos(w * t + p), -a * w**2 * np.sin(w * t + p)
         tau = np.array([model.rnea(*row) for row in zip(q, qd, qdd, strict=True)]) + 2.0 * qd
@@ -47,7 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(data: Path) -> Path:
     out = data.parent / "dynamics.npz"
     code, said = invoke(
-        "train", "dynamics", data, "--cell", CELL, "--physics", "regressed", "--model", "svgp", "--validate", "3",
+        "train", "dynamics", data, "--cell", CELL, "--physics", "regressed", "--model", "svgp", "--validate", "3,8",
         "--test", "4,5", "--epochs", 2, "--out", out, "--checkpoint", data.parent / "checkpoint.npz",
     )  # fmt: skip
     assert code == 0, said
@@ -62,7 +62,7 @@ def test_the_file_runs_in_a_cell_and_says_where_it_is_from(model: Path) -> None:
     found = predictor.load(model, rigid_body)
     about = found.provenance
     assert about["cell"] == CELL
-    assert about["split"] == {"train": [0, 1, 2], "validate": [3], "test": [4, 5], "leaking": False}
+    assert about["split"] == {"train": [0, 1, 2, 6, 7], "validate": [3, 8], "test": [4, 5], "leaking": False}
     zero = np.zeros(7)
     mean, sigma = found.step(zero, np.full(7, 0.5), zero)
     expected = rigid_body.rnea(zero, np.full(7, 0.5), zero) + 1.0
@@ -80,7 +80,7 @@ def test_evaluation_takes_the_trajectories_that_were_held_out(model: Path, data:
     assert max(scores["rmse"]) < 0.2
     code, said = invoke("evaluate", "dynamics", model, data, "--cell", CELL, "--trajectories", "all")
     assert code == 0
-    assert "6 trajectories" in said
+    assert "9 trajectories" in said
     for trajectories, match in (("99", "no trajectory 99"), ("a", "expected numbers")):
         code, said = invoke("evaluate", "dynamics", model, data, "--cell", CELL, "--trajectories", trajectories)
         assert code == 2

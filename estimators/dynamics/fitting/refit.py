@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from estimators.dynamics.fitting.deep_kernel import NOISE_FLOOR, DeepKernelGP, lower, projected
+from estimators.dynamics.fitting.deep_kernel import NOISE_FLOOR, DeepKernelGP, lower, moments, projected
 
 CHUNK = 4096
 
@@ -65,10 +65,12 @@ def calibrated(stats: Statistics, s2: Tensor, mean: Tensor, root: Tensor, floor:
     return torch.maximum(squared - latent, floor)
 
 
-def finish(gp: DeepKernelGP, train: tuple[Tensor, Tensor], validate: tuple[Tensor, Tensor], temper: float) -> str:
+def finish(
+    gp: DeepKernelGP, train: tuple[Tensor, Tensor], validate: tuple[Tensor, Tensor], trajectory: Tensor, temper: float
+) -> str:
     """Refit q(u), set the noise, and keep the gradients' q(u) instead if that predicts the validation samples better.
 
-    ``gp`` in double precision. Returns a sentence about what was done.
+    ``gp`` in double precision; ``trajectory`` (N,) of the validation samples. Returns a sentence about what was done.
     """
     held = statistics(gp, *validate)
     s2 = gp.covar_module.outputscale.detach()
@@ -93,9 +95,30 @@ def finish(gp: DeepKernelGP, train: tuple[Tensor, Tensor], validate: tuple[Tenso
     with torch.no_grad():
         distribution.variational_mean.copy_(mean)
         distribution.chol_variational_covar.copy_(root)
+    noise = noise + uncertainty(gp, validate, trajectory)
     gp.likelihood.task_noises = noise.clamp_min(NOISE_FLOOR * (1.0 + 1e-9))
     kept = "closed-form q(u)" if better == "refit" else "q(u) of the gradients, which predicts better than closed form"
     return f"{kept}; validation NLL {judged[better]:.3f} (the other: {max(judged.values()):.3f}), scaled torque"
+
+
+def uncertainty(gp: DeepKernelGP, validate: tuple[Tensor, Tensor], trajectory: Tensor) -> Tensor:
+    """Standard error, over validation trajectories, of the noise that they call for, (P,); zero for a single one.
+
+    Errors of one trajectory are not independent: two trajectories are two pieces of evidence about the next one,
+    however many samples they have.
+    """
+    x, y = validate
+    found = []
+    with torch.no_grad():
+        for k in torch.unique(trajectory):
+            own = trajectory == k
+            mean, latent = moments(gp, x[own])
+            found.append(((y[own].T - mean).square() - latent).mean(1))
+    if len(found) < 2:
+        return torch.zeros_like(gp.likelihood.task_noises.detach())
+    called = torch.stack(found)
+    error: Tensor = called.std(0) / math.sqrt(len(found))
+    return error
 
 
 def _likely(held: Statistics, s2: Tensor, q: tuple[Tensor, Tensor], noise: Tensor) -> float:

@@ -86,7 +86,8 @@ class VariationalModel:
         history = trainer.run(len(x), batch, batch_loss, validation, progress, checkpoint)
         gp.double()
         if o.refit and not self.options.latents:
-            history.notes.append(refit.finish(gp, (x64, y64), (xv64, yv64), o.temper))
+            trajectory = torch.as_tensor(validate.trajectory, device=device)
+            history.notes.append(refit.finish(gp, (x64, y64), (xv64, yv64), trajectory, o.temper))
         elif o.refit:
             history.notes.append("joints are mixed of latent GPs: no closed form; q(u) and noise of the gradients")
         gp.to("cpu").eval()
