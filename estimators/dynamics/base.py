@@ -39,7 +39,7 @@ class History:
     steps: list[Step] = field(default_factory=list)
     best_epoch: int = 0
     cpu_seconds: float = 0.0
-    """Processor time, s."""
+    """Processor time of all epochs, s."""
     notes: list[str] = field(default_factory=list)
     """What a reader should know: subset, refit kept or not, noise factors."""
 

@@ -131,7 +131,7 @@ class LstmModel:
             ([*net.mu, *net.rho], o.rate_network, 0.0),
             ([net.log_noise], o.rate_kernel, 0.0),
         ]
-        trainer = Trainer(net, groups, o, identity(self.options, o, train, validate, self.prior))
+        trainer = Trainer(net, groups, o, identity(self.options, o, train.inputs, r, validate.inputs, held))
 
         def batch_loss(batch: Tensor, epoch: int) -> Tensor:
             mean = net(x[rows[batch].to(device)], net.draw())

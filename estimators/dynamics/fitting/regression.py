@@ -10,17 +10,19 @@ so a few hundred steps on a few thousand samples suffice. An affordable stand-in
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from estimators.dynamics.base import History, Progress
 from estimators.dynamics.fitting.deep_kernel import DeepKernelGP, projected
 from estimators.dynamics.fitting.options import KernelOptions, TrainOptions
 from estimators.dynamics.fitting.refit import Statistics, optimum, statistics
 from estimators.dynamics.fitting.variational import VariationalModel
 from estimators.dynamics.prior import Prior
-from estimators.dynamics.samples import Ints
+from estimators.dynamics.samples import Ints, Samples
 from estimators.errors import ParameterError
 
 SUBSET = 4000
@@ -60,6 +62,14 @@ class SparseRegressionModel(VariationalModel):
     @property
     def kind(self) -> str:
         return "sgpr"
+
+    def fit(
+        self, train: Samples, validate: Samples, progress: Progress | None = None, checkpoint: Path | None = None
+    ) -> History:
+        history = super().fit(train, validate, progress, checkpoint)
+        used = min(self.subset, len(train))
+        history.notes.append(f"features and kernel learnt on {used} of {len(train)} samples, q(u) on all")
+        return history
 
     def _loss(self, gp: DeepKernelGP, x: Tensor, y: Tensor, samples: int) -> Tensor:
         return collapsed(gp, x, y)

@@ -68,7 +68,7 @@ class VariationalModel:
         gp = self.gp = DeepKernelGP(x.shape[1], y.shape[1], self.options).to(device)
         mixed = torch.as_tensor(np.random.default_rng(o.seed).permutation(len(x)), device=device)
         gp.place(x[mixed[:8000]], o.seed)
-        trainer = Trainer(gp, self._groups(), o, identity(self.options, o, train, validate, self.prior))
+        trainer = Trainer(gp, self._groups(), o, identity(self.options, o, train.inputs, r, validate.inputs, held))
         samples = len(x)
         chosen, batch = self._chosen(samples)
         x, y = (part[torch.as_tensor(chosen, device=device)] for part in (x, y))
@@ -191,10 +191,9 @@ def targets(samples: Samples, prior: Prior | None) -> Array:
     return samples.tau if prior is None else samples.tau - prior.of(samples)
 
 
-def identity(options: Any, train: TrainOptions, samples: Samples, validate: Samples, prior: Prior | None) -> str:
+def identity(options: Any, train: TrainOptions, *data: Array) -> str:
     """SHA-256 (hex) of all that decides how a training goes, so that no checkpoint is resumed by another."""
     digest = hashlib.sha256(json.dumps([asdict(options), asdict(train)], sort_keys=True).encode())
-    for each in (samples, validate):
-        for part in (each.inputs, targets(each, prior)):
-            digest.update(np.ascontiguousarray(part).tobytes())
+    for part in data:
+        digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()
