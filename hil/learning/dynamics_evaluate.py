@@ -53,7 +53,10 @@ def load_model(path: Path, rigid_body: RigidBodyModel | None = None) -> Loaded:
     from estimators.dynamics.fitting.variational import VariationalModel
 
     families: dict[str, Any] = {"variational": VariationalModel, "lstm": LstmModel, "dkl-kiss": GridModel}
-    model = families[kind].load(path, body)
+    try:
+        model = families[kind].load(path, body)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{path} is not whole, or of another version ({error}); train it anew") from error
     return Loaded(model.predict, joints, provenance)
 
 

@@ -112,6 +112,12 @@ def test_a_family_without_predictor_is_saved_as_it_is(data: Path) -> None:
         predictor.load(out)
     code, said = invoke("evaluate", "dynamics", out, data)
     assert code == 0, said
+    about, arrays = store.read(out, ("lstm",))
+    arrays.pop("net/mu.0")
+    store.write(out, about, arrays)
+    code, said = invoke("evaluate", "dynamics", out, data)
+    assert code == 2
+    assert "not whole" in said
 
 
 def test_what_is_wrong_is_said_before_anything_is_trained(data: Path, tmp_path: Path) -> None:
