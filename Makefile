@@ -42,6 +42,7 @@ bench: $(RUN)  ## read-to-write time of the cycle: quantiles, histogram, one ver
 	@$(BIN)/python -m hil.bench
 	@$(BIN)/python -m hil.bench --can
 	@$(BIN)/python -m hil.bench --dynamics
+	@$(BIN)/python -m hil.bench --observers
 
 accept: $(TEST)  ## wall-clock kills and long campaigns (up to an hour)
 	@$(BIN)/python -m pytest -m accept $(PYTEST_ARGS)

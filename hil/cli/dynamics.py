@@ -24,14 +24,6 @@ from hil.telemetry.log import LogError
 if TYPE_CHECKING:
     from hil.learning.dynamics_data import Recording
 
-evaluate_app = typer.Typer(help="Judge models on recorded runs.", no_args_is_help=True)
-
-
-@evaluate_app.callback()
-def _group() -> None:
-    """Keeps ``dynamics`` a word of its own while it is the only one."""
-
-
 Data = Annotated[list[Path], typer.Argument(help="logs (.mcap), .npz, .csv, SARCOS .mat, 28-column .txt or .dat")]
 CellOption = Annotated[str, typer.Option("--cell", help="the arm: a shipped cell or a path; only physics needs it")]
 LayoutOption = Annotated[str, typer.Option(help="torques of a 28-column text: kuka-sim, kuka-real or si")]
@@ -120,7 +112,6 @@ def train(
     out_console.print(f"model: {out}", markup=False, highlight=False)
 
 
-@evaluate_app.command("dynamics")
 def evaluate(
     model: Annotated[Path, typer.Argument(help="what hil train dynamics wrote")],
     data: Data,
