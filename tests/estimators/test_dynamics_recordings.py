@@ -111,6 +111,19 @@ def test_large() -> None:
     calibrated(scores)
 
 
+def test_with_few_trajectories_neither_is_good_and_both_know_it() -> None:
+    """Where a deep kernel can lose to a plain one: 40 trajectories instead of 320."""
+    _, validate, test = simulated()
+    train = recording("iiwa_sim_rhythmic").of(list(range(40)))
+    kernel, options = CONFIGURATIONS["small"]
+    for each in (kernel, plain(kernel)):
+        model = VariationalModel(each, options)
+        model.fit(train, validate)
+        scores = judged(model, train, test)
+        assert scores.mean_rmse <= 0.75, f"{scores.mean_rmse:.3f}"
+        assert 0.93 <= scores.coverage95.mean() <= 0.98, f"{scores.coverage95}"
+
+
 def test_on_physics_it_reaches_the_noise() -> None:
     _, scores, spent = trained("small", deep=True, physics=True)
     assert scores.mean_rmse <= 1.08 * FLOOR, f"{scores.mean_rmse:.4f}"
