@@ -129,10 +129,14 @@ def evaluate(
     loaded_cell, body = _arm(cell)
     try:
         loaded = judging.load_model(model, body)
-        samples = _read(data, layout, loaded_cell).samples
+        recording = _read(data, layout, loaded_cell)
+        samples = recording.samples
         if trajectories == "held-out":
             if not loaded.held_out:
                 _fail(f"{model} was not split by trajectory: say --trajectories all, or name some")
+            known = loaded.provenance.get("trajectories", {})
+            if any(known.get(str(k)) != recording.names.get(k) for k in loaded.held_out):
+                _fail(f"{model} was trained on other data: say which trajectories of these, --trajectories all or numbers")
             chosen = loaded.held_out
         else:
             chosen = [int(k) for k in samples.trajectories] if trajectories == "all" else (_numbers(trajectories) or [])

@@ -85,6 +85,11 @@ def test_evaluation_takes_the_trajectories_that_were_held_out(model: Path, data:
         code, said = invoke("evaluate", "dynamics", model, data, "--cell", CELL, "--trajectories", trajectories)
         assert code == 2
         assert match in said
+    other = data.with_name("other.npz")
+    other.write_bytes(data.read_bytes())
+    code, said = invoke("evaluate", "dynamics", model, other, "--cell", CELL)
+    assert code == 2
+    assert "trained on other data" in said
     code, said = invoke("evaluate", "dynamics", model, data)
     assert code == 2
     assert "give it the rigid-body model" in said
