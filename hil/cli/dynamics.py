@@ -136,7 +136,7 @@ def evaluate(
                 _fail(f"{model} was not split by trajectory: say --trajectories all, or name some")
             known = loaded.provenance.get("trajectories", {})
             if any(known.get(str(k)) != recording.names.get(k) for k in loaded.held_out):
-                _fail(f"{model} was trained on other data: say which trajectories of these, --trajectories all or numbers")
+                _fail(f"{model} was trained on other data: say --trajectories all, or which of these")
             chosen = loaded.held_out
         else:
             chosen = [int(k) for k in samples.trajectories] if trajectories == "all" else (_numbers(trajectories) or [])
