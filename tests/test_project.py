@@ -30,8 +30,8 @@ KNOW_MOCKS = {"hil.mock_cell", "hil.mocks", "hil.cell.devices"}
 """The modules of hil that may import sim_mocks, next to the campaigns; a cell file only knows the fault menu."""
 KNOW_PYBULLET = {"sim_mocks.bullet_object", "sim_mocks.bullet_world"}
 HEAVY = {"torch", "gpytorch"}
-TRAINS = "estimators.dynamics.fitting."
-"""The package that may import them."""
+TRAINS = ("estimators.dynamics.fitting.", "estimators.residual.sparse_gp")
+"""What may import them."""
 
 
 def imports(text: str) -> Iterator[tuple[int, str]]:
