@@ -88,7 +88,7 @@ def test_nothing_learnt_is_the_offline_model() -> None:
 
 def test_a_change_is_learnt_and_forgotten_again() -> None:
     offline = trained()
-    online = OnlinePosterior(offline, keep=0.8)
+    online = OnlinePosterior(offline, keep=0.8, weight=0.05)
     x, changed = data(100, 6, change=0.5)
     before = np.abs(np.mean(predict(offline, x)[0] - changed, axis=0))
     for seed in range(8):
