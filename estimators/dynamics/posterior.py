@@ -135,15 +135,26 @@ class Reference:
         np.multiply(np.sqrt(taken), scaling.y_std, out=sigma)
 
 
-class Compiled:
-    """The same in machine code; the numbers differ by rounding only."""
+def packed(B: Array) -> Array:
+    """(P, M (M + 1)/2): one row of the lower triangle after the other, what is beside the diagonal doubled.
 
-    def __init__(self, posterior: Posterior) -> None:
+    Half of the memory, which is what the time of a prediction goes into.
+    """
+    rows, columns = np.tril_indices(B.shape[1])
+    half: Array = B[:, rows, columns] * np.where(rows == columns, 1.0, 2.0)
+    return half
+
+
+class Compiled:
+    """The same in machine code; the numbers differ by rounding only.
+
+    ``shared``: alpha (P, M) and packed B, see :func:`packed`, to be used where they lie instead of the posterior's own.
+    """
+
+    def __init__(self, posterior: Posterior, shared: tuple[Array, Array] | None = None) -> None:
         p = posterior
         M = p.points.shape[1]
-        # One row of the lower triangle after the other: half of the memory, which is what the time goes into.
-        rows, columns = np.tril_indices(M)
-        packed = p.B[:, rows, columns] * np.where(rows == columns, 1.0, 2.0)
+        alpha, B = (p.alpha, packed(p.B)) if shared is None else shared
         sizes = [p.scaling.x_mean.size, *(len(b) for b in p.biases)]
         net = [part.ravel() for W, b in zip(p.weights, p.biases, strict=True) for part in (W.T, b)]
         self._scaling = np.concatenate((p.scaling.x_mean, p.scaling.x_std, p.scaling.y_mean, p.scaling.y_std))
@@ -152,7 +163,7 @@ class Compiled:
         self._points = np.ascontiguousarray(p.points.transpose(0, 2, 1))
         self._inverse = 1.0 / p.lengths
         self._variances = np.stack((p.s2, p.noise))
-        self._alpha, self._B = np.ascontiguousarray(p.alpha), np.ascontiguousarray(packed)
+        self._alpha, self._B = np.ascontiguousarray(alpha), np.ascontiguousarray(B)
         self._work = np.zeros((4, max(max(sizes), p.points.shape[2], M)))
         # Compiled (or read from the cache) now, not in somebody's cycle.
         self.at(p.scaling.x_mean.copy(), np.zeros(p.n), np.zeros(p.n))
