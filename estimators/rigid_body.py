@@ -212,8 +212,10 @@ class RigidBodyModel:
         links, armature = parameters[: 10 * n].reshape(n, 10), parameters[10 * n :]
         if (armature < 0.0).any():
             raise ModelError(f"armature is {armature}; expected {n} values >= 0 kg m²")
+        before = self.inertial_parameters()[: 10 * n].reshape(n, 10)
         for j, link in enumerate(links):
-            if not np.linalg.eigvalsh(pseudo_inertia(link))[0] > 0.0:
+            # A description may have point masses and flat bodies; those that stay as they are may stay.
+            if (link != before[j]).any() and not np.linalg.eigvalsh(pseudo_inertia(link))[0] > 0.0:
                 raise ModelError(f"the parameters of link {j + 1} are those of no real body: {link.tolist()}")
         for j, link in enumerate(links):
             self.model.inertias[j + 1] = pin.Inertia.FromDynamicParameters(link)

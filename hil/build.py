@@ -31,7 +31,7 @@ from hil.control.computed_torque import ComputedTorque
 from hil.control.impedance import CartesianImpedance
 from hil.gripping import Grip
 from hil.motion import Motion, check_joint_motion
-from hil.supervisor import Parts
+from hil.parts import Parts
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
 from safety.gate import CommandGate, GateParams
@@ -73,7 +73,7 @@ def build_parts(
 ) -> Parts:
     """All that the supervisor of ``cell`` is made of; no device is opened yet.
 
-    ``ticks``: where time and waiting come from. ``start_motion``: see :class:`hil.supervisor.Parts`. ``ft_path``:
+    ``ticks``: where time and waiting come from. ``start_motion``: see :class:`hil.parts.Parts`. ``ft_path``:
     serial port of a mock sensor, for cells that name it ``mock``; ``can``: the same of CAN channels. ``log``: folder
     for a log of the arm's own wire. ``stamps``: measure how long packets wait for us
     (:class:`hil.timing.TimedTicks`). Raises ConnectError; RefusedError for another command
@@ -254,7 +254,15 @@ def _build_kvark(cell: Cell) -> Observer:
             f"{path} was trained with torques that lag by {trained.lag} ticks, observer.delay_ticks says "
             f"{cell.observer.delay_ticks}: train it anew"
         )
-    return KvarkObserver(trained.tables, trained.params, scale=trained.scale, level=trained.level, lag=trained.lag)
+    return KvarkObserver(
+        trained.residual,
+        trained.params,
+        scale=trained.scale,
+        level=trained.level,
+        lag=trained.lag,
+        friction_scale=trained.friction_scale,
+        model=None if trained.residual.inertial_parameters is None else build_model(cell),
+    )
 
 
 def build_motion(name: str, cell: Cell) -> Motion:

@@ -9,7 +9,7 @@ import numpy as np
 
 from drivers.contract import Array, LinkHealth
 from drivers.gripper import GripState
-from hil.cycle import CycleView, Decision
+from hil.cycle import CycleView, Decision, RowWriter
 from hil.motion import JointReference
 from safety.faults import FaultCode
 from safety.states import State
@@ -36,6 +36,36 @@ class NoRecording:
 
     def event(self, kind: str, text: str, **data: Any) -> None:
         self.events.append((kind, text))
+
+
+class UndisturbedWriter:
+    """Passes rows and events on to ``writer``; what goes wrong there is counted and never stops an arm."""
+
+    def __init__(self, writer: RowWriter) -> None:
+        self._writer = writer
+        self.failures = 0
+        """Calls that raised."""
+
+    def begin(self, tick: int, t_ns: int) -> None:
+        """See :meth:`hil.cycle.RowWriter.begin`."""
+        try:
+            self._writer.begin(tick, t_ns)
+        except Exception:
+            self.failures += 1
+
+    def write(self, cycle: CycleView, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
+        """See :meth:`hil.cycle.RowWriter.write`."""
+        try:
+            self._writer.write(cycle, decision, woke, read_ns, write_ns)
+        except Exception:
+            self.failures += 1
+
+    def event(self, kind: str, text: str, **data: Any) -> None:
+        """See :meth:`hil.cycle.RowWriter.event`."""
+        try:
+            self._writer.event(kind, text, **data)
+        except Exception:
+            self.failures += 1
 
 
 class RowSink(Protocol):

@@ -31,12 +31,13 @@ from hil.cycle import Estimate
 from hil.guiding import Guided
 from hil.mocks import Control, MockHere, mock_config, overlay_starter, point_at
 from hil.motion import JointHold, JointMove, Motion, MotionError
+from hil.parts import open_devices
 from hil.plugins import check_controller, check_observer
 from hil.plugins import check_motion as check_motion_class
 from hil.procedure import Procedure, RunResult, procedure_cycles
 from hil.session_gripper import SessionGripper
 from hil.session_log import SessionLog
-from hil.supervisor import Supervisor, open_devices
+from hil.supervisor import Supervisor
 from hil.trace import SessionWriter, Trace, TraceBuffer
 from safety.faults import FaultReport
 from safety.states import State

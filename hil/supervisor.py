@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,74 +22,29 @@ from drivers.contract import (
     Array,
     LinkHealth,
     PassedCommand,
-    RobotArm,
     RobotSample,
     StopCategory,
     TorqueCommand,
     WrenchSample,
-    WrenchSensor,
 )
 from drivers.errors import DriverError, RefusedError
-from estimators.observer import Observer
-from estimators.rigid_body import Dynamics, RigidBodyModel
-from estimators.spatial import WristWrench
+from estimators.rigid_body import Dynamics
 from estimators.wrench import contact_wrench
 from hil.blame import headline, seal, whole
 from hil.control.base import Controller
 from hil.cycle import Decision, Estimate, RowWriter
 from hil.gripping import Grip
 from hil.motion import JointHold, Motion, Reference
+from hil.parts import Parts
 from hil.plugins import check_estimate
 from hil.realtime.skips import TickCount
-from hil.timing import TimedTicks
-from safety.consistency import ConsistencyMonitor
+from hil.recording import UndisturbedWriter
 from safety.faults import FaultCode, FaultReport, Findings, severest
-from safety.gate import CommandGate, Refusal
-from safety.monitors import StateMonitor
-from safety.saturation import Saturation
+from safety.gate import Refusal
 from safety.states import Event, SafetyMachine, State, Transition
-from safety.stops import StepKind, StopController
+from safety.stops import StepKind
 
 _GOES_WITH_OFF = (FaultCode.SAMPLE_STALE, FaultCode.TORQUE_MEASURED)
-
-
-@dataclass
-class Parts:
-    """What one cell's supervisor is made of; :func:`hil.build.build_parts` makes it from a cell file."""
-
-    arm: RobotArm
-    ticks: TimedTicks
-    model: RigidBodyModel
-    observer: Observer
-    controllers: dict[str, Controller]
-    """By kind of motion: ``joint`` and ``cartesian``."""
-    saturation: Saturation
-    gate: CommandGate
-    monitor: StateMonitor
-    stops: StopController
-    start_motion: Callable[[], None]
-    """Makes the robot begin to take commands (on a real iiwa: the operator starts the overlay application)."""
-    sensor: WrenchSensor | None = None
-    wrist: WristWrench | None = None
-    frames_per_tick: int = 1
-    """By how much the arm's counter grows from tick to tick."""
-    consistency: ConsistencyMonitor | None = None
-    """Compares the signals with one another; None: nothing does."""
-    grip: Grip | None = None
-    """The gripper, and what the model is told of its load."""
-
-
-def open_devices(parts: Parts) -> None:
-    """Open the sensor, then the arm, which may take a second: the sensor is read meanwhile, so that nothing of its
-    stream is lost. Raises ConnectError."""
-    sensor = parts.sensor
-    if sensor is not None:
-        sensor.open()
-        parts.ticks.meanwhile = sensor.poll
-    try:
-        parts.arm.open()
-    finally:
-        parts.ticks.meanwhile = None
 
 
 class Supervisor:
@@ -114,14 +68,12 @@ class Supervisor:
         """What a part last raised in the cycle."""
         self.checked = False
         """The standstill check was passed, and neither a fault nor a lost device has made it void since."""
-        self.writer_failures = 0
-        """Rows and events that could not be recorded because the recording itself failed."""
         self.skips = TickCount(parts.arm.traits.period, parts.frames_per_tick)
         """Ticks of the arm that passed without a cycle of ours."""
         self.late_ns = 0
         """How long this tick's packet had lain in the kernel when we woke, ns; 0 where it is not known."""
         n = parts.model.n
-        self._writer = writer
+        self._writer = UndisturbedWriter(writer)
         unknown = np.full(n, math.nan)
         self._none = Decision(unknown, unknown, unknown, np.zeros(n, dtype=np.int64))
         self._no_wrench = nan = np.full(6, math.nan)
@@ -140,6 +92,11 @@ class Supervisor:
         self.stop_category = -1
         """Category of the stop under way, -1 for none."""
         self._off = False
+
+    @property
+    def writer_failures(self) -> int:
+        """Rows and events that could not be recorded because the recording itself failed."""
+        return self._writer.failures
 
     def progress(self) -> dict[str, Any]:
         """Where the run is, for a display: plain numbers and words."""
@@ -292,7 +249,7 @@ class Supervisor:
         was_permitted = self.machine.permitted
         self._handle(Event.FAULT, new)
         for fault in new:
-            self._event("fault", fault.headline(), code=fault.code.value, joint=fault.joint)
+            self._writer.event("fault", fault.headline(), code=fault.code.value, joint=fault.joint)
         if was_permitted:
             self._begin_stop(severest(new))
 
@@ -309,12 +266,12 @@ class Supervisor:
         self._since = (sample.t_ns - self._last_ns) * 1e-9 if self._last_ns >= 0 else parts.arm.traits.period
         self._last_ns = now_ns = sample.t_ns
         self.sample = sample
-        self._begin_row(now_ns)
+        self._writer.begin(self.tick, now_ns)
         try:
             self.wrench = parts.sensor.poll() if parts.sensor is not None else None
             if parts.grip is not None:
                 for told in parts.grip.update():
-                    self._event("grip", told)
+                    self._writer.event("grip", told)
             # The checks come first: they need nothing that an estimator could break.
             self._watch(sample, now_ns)
             if sample.fresh and sample.valid:
@@ -323,13 +280,13 @@ class Supervisor:
         except Exception as error:  # whatever a part does wrong must end in a stop, not in a traceback
             # Once for each fault: a part that is broken raises in every cycle.
             if all(latched.code is not FaultCode.INTERNAL_ERROR for latched in self.machine.faults):
-                self._event("error", whole(error))
+                self._writer.event("error", whole(error))
             self.error = error
             self.fault(FaultCode.INTERNAL_ERROR, headline(error))
             decision = self._brake_or_off(sample)
         written = time.monotonic_ns()
         self.late_ns = parts.ticks.late_ns()
-        self._record(decision, woke, read - woke, written - read)
+        self._writer.write(self, decision, woke, read - woke, written - read)
         self.tick += 1
 
     def _estimate(self, sample: RobotSample) -> None:
@@ -419,7 +376,7 @@ class Supervisor:
             tau = tau + load
         self.phase = motion.phase(elapsed)
         if elapsed >= motion.duration and not isinstance(motion, JointHold):
-            self._event("motion", f"{motion.name} finished", name=motion.name)
+            self._writer.event("motion", f"{motion.name} finished", name=motion.name)
             self.finished = motion
             self._begin(JointHold())
         return self._through_gate(tau, sample.q, sample, dyn)
@@ -464,7 +421,7 @@ class Supervisor:
         self.stop_category = int(self.parts.stops.begin(category, self.sample))
         if self.stop_category != before:
             self.phase = "stop"
-            self._event("stop", f"stop of category {self.stop_category}", category=self.stop_category)
+            self._writer.event("stop", f"stop of category {self.stop_category}", category=self.stop_category)
 
     def _brake_or_off(self, sample: RobotSample) -> Decision:
         stops = self.parts.stops
@@ -489,13 +446,13 @@ class Supervisor:
         if not self._off:
             self._off = True
             self.parts.arm.off()
-            self._event("off", f"power off requested: {reason}")
+            self._writer.event("off", f"power off requested: {reason}")
 
     def _stop_done(self, standing: bool) -> None:
         if not standing:
             self.fault(FaultCode.STANDSTILL_UNSEEN, "")
         self._handle(Event.STANDSTILL)
-        self._event("standstill", "the arm stands" if standing else "standstill was not confirmed")
+        self._writer.event("standstill", "the arm stands" if standing else "standstill was not confirmed")
         self.motion = None
         self._controller = None
         self.stop_category = -1
@@ -506,27 +463,7 @@ class Supervisor:
 
     def note(self, text: str) -> None:
         """Write a line of the operator's into the log."""
-        self._event("note", text)
-
-    # The log: it records the cycle and must never disturb it
-
-    def _begin_row(self, now_ns: int) -> None:
-        try:
-            self._writer.begin(self.tick, now_ns)
-        except Exception:
-            self.writer_failures += 1
-
-    def _event(self, kind: str, text: str, **data: Any) -> None:
-        try:
-            self._writer.event(kind, text, **data)
-        except Exception:
-            self.writer_failures += 1
-
-    def _record(self, decision: Decision, woke: int, read_ns: int, write_ns: int) -> None:
-        try:
-            self._writer.write(self, decision, woke, read_ns, write_ns)
-        except Exception:
-            self.writer_failures += 1
+        self._writer.event("note", text)
 
     # Small things
 
@@ -551,9 +488,9 @@ class Supervisor:
         self.motion = motion
         self._touched = touched
         if touched:
-            self._event("check", f"joint torques and wrench sensor are not compared: {touched}")
+            self._writer.event("check", f"joint torques and wrench sensor are not compared: {touched}")
         self._begun_ns = self.sample.t_ns
-        self._event("motion", f"{motion.name} begins", name=motion.name)
+        self._writer.event("motion", f"{motion.name} begins", name=motion.name)
 
     def _handle(self, event: Event, faults: Sequence[FaultReport] = (), *, held: bool = False) -> Transition:
         before = self.machine.state
@@ -561,5 +498,5 @@ class Supervisor:
         result = self.machine.handle(event, healthy=self.healthy, t_ns=now_ns, faults=faults, held=held)
         after = self.machine.state
         if after is not before or not result.accepted:
-            self._event("state", f"{before.value} → {after.value}: {result.reason}", state=after.value)
+            self._writer.event("state", f"{before.value} → {after.value}: {result.reason}", state=after.value)
         return result

@@ -40,12 +40,13 @@ from hil.operation.events import RememberingWriter  # noqa: E402
 from hil.operation.place import Claim, PlaceError  # noqa: E402
 from hil.operation.run import LogFiles, run_operated  # noqa: E402
 from hil.operation.server import OperationServer  # noqa: E402
+from hil.parts import open_devices  # noqa: E402
 from hil.plugins import PluginError  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.realtime import Placement, describe  # noqa: E402
 from hil.realtime.collector import collector_off  # noqa: E402
 from hil.recording import FAULT_NUMBERS, STATE_NUMBERS, TelemetryWriter  # noqa: E402
-from hil.supervisor import Supervisor, open_devices  # noqa: E402
+from hil.supervisor import Supervisor  # noqa: E402
 from hil.telemetry.channel import has_ended  # noqa: E402
 from hil.telemetry.launch import start_recorder, versions, write_meta  # noqa: E402
 from hil.telemetry.publisher import Publisher  # noqa: E402

@@ -1,4 +1,4 @@
-"""A trained K-VARK model as one file: plain float64 arrays and a page of JSON about where they come from; no pickle."""
+"""A trained observer as one file: plain float64 arrays and a page of JSON about where they come from; no pickle."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,29 +17,54 @@ import numpy.typing as npt
 
 from estimators.errors import ModelError, ParameterError
 from estimators.kvark.recursion import RecursionParams
-from estimators.residual.kmp import Tables
+from estimators.residual.base import ResidualModel
+from estimators.residual.packing import unpack
 
 Array = npt.NDArray[np.float64]
 
-FORMAT = 1
+FORMAT = 2
 """Of the file; raised when its meaning changes."""
+_RESIDUAL = "residual."
+"""Before the names of the residual model's arrays."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedKvark:
-    """Residual model, filter parameters and calibration of one arm."""
+    """Residual model, filter parameters and calibration of one arm. Raises ModelError for parts that do not fit."""
 
-    tables: Tables
+    residual: ResidualModel
     params: RecursionParams
     robot: str
     """SHA-256 (hex) of the URDF that the rigid-body model was made from."""
+    method: str = "kvark"
+    """What it is called in tables and on the screen."""
     scale: float = 1.0
     """Factor on the reported standard deviation, see :class:`estimators.kvark.observer.KvarkObserver`."""
     level: float = 0.0
     lag: int = 0
     """Ticks by which the measured torque lagged in training, 0 or 1."""
+    friction_scale: Array | None = None
+    """Factor on each joint's residual mean, (n,), from a warm-up in free motion; None: ones."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Of contact detection, by the detector's own names; empty: none are known."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """What it was trained on, when, with which versions: anything that JSON can say."""
+
+    def __post_init__(self) -> None:
+        n = self.params.q_rate.size
+        if self.residual.n != n:
+            raise ModelError(f"residual model of {self.residual.n} joints, filter of {n}: train it anew")
+        scale = np.ones(n) if self.friction_scale is None else np.asarray(self.friction_scale, dtype=np.float64)
+        if scale.shape != (n,) or not np.isfinite(scale).all() or (scale <= 0.0).any():
+            raise ModelError(f"friction scale is {scale}; expected {n} finite values above 0")
+        object.__setattr__(self, "friction_scale", scale)
+        if not np.isfinite([self.scale, self.level, *self.thresholds.values()]).all() or not (
+            self.scale > 0.0 and self.level >= 0.0 and self.lag in (0, 1)
+        ):
+            raise ModelError(
+                f"scale {self.scale}, level {self.level}, lag {self.lag}, thresholds {dict(self.thresholds)}: expected "
+                "finite values, scale above 0, level 0 or more, lag 0 or 1"
+            )
 
     @property
     def n(self) -> int:
@@ -49,32 +75,29 @@ class TrainedKvark:
 def save(trained: TrainedKvark, path: Path) -> None:
     """Write ``trained`` to ``path``, whole or not at all. Raises OSError."""
     p = trained.params
-    options = {key: value for key, value in asdict(p).items() if key not in ("q_rate", "r_empirical")}
+    options, arrays = trained.residual.pack()
     about = {
         "format": FORMAT,
         "kind": "kvark",
+        "method": trained.method,
+        "residual": options,
         "robot": trained.robot,
         "scale": trained.scale,
         "level": trained.level,
         "lag": trained.lag,
-        "filter": options,
+        "thresholds": dict(trained.thresholds),
+        "filter": {key: value for key, value in asdict(p).items() if key not in ("q_rate", "r_empirical")},
         "provenance": dict(trained.provenance),
     }
-    t = trained.tables
+    text = json.dumps(about, ensure_ascii=False, allow_nan=False).encode()
+    content: dict[str, Any] = {_RESIDUAL + key: np.asarray(value, np.float64) for key, value in arrays.items()}
+    content |= {"q_rate": p.q_rate, "r_empirical": p.r_empirical, "friction_scale": trained.friction_scale}
+    content["about"] = np.frombuffer(text, dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(
-                file,
-                about=np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), dtype=np.uint8),
-                low=t.low,
-                step=t.step,
-                mean=t.mean,
-                variance=t.variance,
-                q_rate=p.q_rate,
-                r_empirical=p.r_empirical,
-            )
+            np.savez(file, **content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
@@ -91,31 +114,33 @@ def load(path: Path) -> TrainedKvark:
             arrays = {name: np.array(file[name], dtype=np.float64) for name in file.files if name != "about"}
         if about["format"] != FORMAT or about["kind"] != "kvark":
             raise ModelError(
-                f"{path}: format {about['format']} of kind {about['kind']!r}; expected {FORMAT} of kvark: train it anew"
+                f"format {about['format']} of kind {about['kind']!r}; expected {FORMAT} of kvark: train it anew"
             )
-        tables = Tables(arrays["low"], arrays["step"], arrays["mean"], arrays["variance"])
         options: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in about["filter"].items()
         }
-        params = RecursionParams(arrays["q_rate"], arrays["r_empirical"], **options)
-        trained = TrainedKvark(
-            tables,
-            params,
-            about["robot"],
+        parts = {name.removeprefix(_RESIDUAL): value for name, value in arrays.items() if name.startswith(_RESIDUAL)}
+        return TrainedKvark(
+            unpack(about["residual"], parts),
+            RecursionParams(arrays["q_rate"], arrays["r_empirical"], **options),
+            str(about["robot"]),
+            str(about["method"]),
             float(about["scale"]),
             float(about["level"]),
             int(about["lag"]),
+            arrays["friction_scale"],
+            {str(key): float(value) for key, value in about["thresholds"].items()},
             about["provenance"],
         )
     except OSError:
         raise
-    except ModelError:
-        raise
-    except (ValueError, KeyError, TypeError, EOFError, ParameterError, zipfile.BadZipFile) as error:
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    except (
+        ValueError, KeyError, TypeError, AttributeError, EOFError, ParameterError, zipfile.BadZipFile, zlib.error
+    ) as error:  # fmt: skip
         what = f"{type(error).__name__}: {error}"
         raise ModelError(f"{path} is no trained K-VARK model ({what}); train it anew") from error
-    _check(trained, path)
-    return trained
 
 
 def require_fit(trained: TrainedKvark, n: int, robot: str, path: Path) -> None:
@@ -127,12 +152,3 @@ def require_fit(trained: TrainedKvark, n: int, robot: str, path: Path) -> None:
             f"{path} was trained with another rigid-body model (URDF {trained.robot[:12]}…, "
             f"the cell has {robot[:12]}…): train it anew with this cell"
         )
-
-
-def _check(trained: TrainedKvark, path: Path) -> None:
-    t, n = trained.tables, trained.n
-    m = t.mean.shape[1] if t.mean.ndim == 2 else 0
-    right = t.low.shape == t.step.shape == (n,) and t.mean.shape == t.variance.shape == (n, m) and m >= 2
-    numbers = np.concatenate([part.ravel() for part in (t.low, t.step, t.mean, t.variance)])
-    if not right or not np.isfinite(numbers).all() or (t.step <= 0.0).any() or (t.variance <= 0.0).any():
-        raise ModelError(f"{path} holds tables that do not fit each other or are not finite: train it anew")

@@ -69,16 +69,21 @@ class SemiParametric:
 
 
 def fit(
-    model: RigidBodyModel, runs: Sequence[Run], memory: MemoryParams | None = None, prior: Prior | None = None
+    model: RigidBodyModel,
+    runs: Sequence[Run],
+    memory: MemoryParams | None = None,
+    prior: Prior | None = None,
+    lag: int = 0,
 ) -> SemiParametric:
     """Learn from ``runs``; ``model`` is the nominal one and stays as it is.
 
+    ``lag``: of the measured torque, see :class:`estimators.virtual_measurement.VirtualMeasurement`.
     Raises ParameterError for runs of another arm or none at all.
     """
     memory, prior = memory or MemoryParams(), prior or Prior()
     if not runs:
         raise ParameterError("no runs to learn from")
-    parts = [_equations(model, run, memory) for run in runs]
+    parts = [_equations(model, run, memory, lag) for run in runs]
     Y = np.concatenate([part[0] for part in parts])  # (k, n, 11 n)
     Phi = np.concatenate([part[1] for part in parts])  # (k, n, F)
     b = np.concatenate([part[2] for part in parts])  # (k, n)
@@ -129,9 +134,9 @@ def predict(fitted: SemiParametric, run: Run) -> Array:
     return predicted
 
 
-def _equations(model: RigidBodyModel, run: Run, memory: MemoryParams) -> tuple[Array, Array, Array]:
+def _equations(model: RigidBodyModel, run: Run, memory: MemoryParams, lag: int) -> tuple[Array, Array, Array]:
     """Regressor, features and labels of one run, all through the same low-pass, at the rate of labels."""
-    y, _ = virtual_measurement.replay(model, run.q, run.qd, run.tau, run.dt)
+    y, _ = virtual_measurement.replay(model, run.q, run.qd, run.tau, run.dt, lag)
     every = max(1, round(1.0 / (virtual_measurement.LABEL_RATE * run.dt)))
     features = MemoryFeatures(model.n, memory).run(run.q, run.qd, run.tau, run.dt)[:-1]
     shape = features.shape

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import hil.supervisor
-from hil.supervisor import Parts
+from hil.parts import Parts
 
 STAGES = (
     "read and decode",

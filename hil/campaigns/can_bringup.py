@@ -14,7 +14,7 @@ from hil.build import build_parts
 from hil.campaigns.can_rig import anonymous, can_cell
 from hil.cell import Cell
 from hil.mocks import MockHere, mock_config, overlay_starter
-from hil.supervisor import open_devices
+from hil.parts import open_devices
 from sim_mocks.cobot.device import CobotDevice
 from sim_mocks.cobot.frames import Frame
 from sim_mocks.faults import Fault

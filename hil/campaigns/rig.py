@@ -11,8 +11,9 @@ import yaml
 from hil.build import build_parts
 from hil.cell import Cell, load_cell
 from hil.mocks import MockHere, mock_config, overlay_starter, point_at
+from hil.parts import open_devices
 from hil.recording import NoRecording
-from hil.supervisor import Supervisor, open_devices
+from hil.supervisor import Supervisor
 
 FORCE = 20.0
 """What the polishing presses with, N."""

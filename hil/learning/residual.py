@@ -23,6 +23,7 @@ from estimators.kvark.artefact import TrainedKvark
 from estimators.kvark.recursion import RecursionParams
 from estimators.kvark.replay import replay
 from estimators.residual import kmp, train
+from estimators.residual.velocity import VelocityResidual
 from hil.build import build_model
 from hil.cell import Cell
 from hil.learning.segments import Segment, segments_of, split
@@ -111,7 +112,9 @@ def train_residual(
         "seed": seed,
     }
     return Trained(
-        TrainedKvark(tables, params, robot, scale, 0.0, lag, provenance),
+        TrainedKvark(
+            VelocityResidual(tables), params, robot, scale=scale, lag=lag, provenance=provenance
+        ),
         seconds,
         tuple(each.name for each in judge),
         np.sqrt(np.mean(held[1] ** 2, axis=0)),

@@ -12,23 +12,63 @@ import pytest
 from estimators.errors import ModelError
 from estimators.kvark.artefact import TrainedKvark, load, require_fit, save
 from estimators.kvark.recursion import RecursionParams
+from estimators.residual.base import ResidualModel
 from estimators.residual.kmp import Tables
+from estimators.residual.memory import MemoryParams
+from estimators.residual.packing import unpack
+from estimators.residual.remembering import MemoryResidual
+from estimators.residual.velocity import VelocityResidual
+
+KINDS = ("velocity", "semiparametric")
 
 
-def trained(n: int = 2) -> TrainedKvark:
+def tables(n: int = 2) -> Tables:
     rng = np.random.default_rng(0)
-    tables = Tables(-rng.random(n), 0.01 + rng.random(n), rng.standard_normal((n, 50)), 0.1 + rng.random((n, 50)))
+    return Tables(-rng.random(n), 0.01 + rng.random(n), rng.standard_normal((n, 50)), 0.1 + rng.random((n, 50)))
+
+
+def residual(kind: str = "velocity", n: int = 2) -> ResidualModel:
+    if kind == "velocity":
+        return VelocityResidual(tables(n))
+    rng = np.random.default_rng(1)
+    memory = MemoryParams(travel=(1e-3, 1e-2), harmonics=1, ripple=(202.0,))
+    return MemoryResidual(memory, rng.standard_normal((n, memory.count)), rng.standard_normal(11 * n), tables(n))
+
+
+def trained(n: int = 2, kind: str = "velocity") -> TrainedKvark:
+    rng = np.random.default_rng(2)
     params = RecursionParams(1.0 + rng.random(n), 0.1 + rng.random(n), colour=30.0, adapt_r="off", q_clip=(0.01, 50.0))
-    return TrainedKvark(tables, params, "ab" * 32, 1.3, 0.08, 1, {"logs": ["run.mcap"], "cell": "iiwa14_polish"})
+    return TrainedKvark(
+        residual(kind, n),
+        params,
+        "ab" * 32,
+        "mine",
+        1.3,
+        0.08,
+        1,
+        np.linspace(0.9, 1.1, n),
+        {"pulse": 3.5},
+        {"logs": ["run.mcap"], "cell": "iiwa14_polish"},
+    )
 
 
-def test_a_file_holds_every_bit(tmp_path: Path) -> None:
-    before = trained()
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_holds_every_bit(tmp_path: Path, kind: str) -> None:
+    before = trained(kind=kind)
     save(before, tmp_path / "deeper" / "model.npz")
     after = load(tmp_path / "deeper" / "model.npz")
-    for name in ("low", "step", "mean", "variance"):
-        assert (getattr(after.tables, name) == getattr(before.tables, name)).all()
+    assert type(after.residual) is type(before.residual)
+    (options, arrays), (options_before, arrays_before) = after.residual.pack(), before.residual.pack()
+    assert options == options_before
+    assert set(arrays) == set(arrays_before)
+    assert all((arrays[name] == arrays_before[name]).all() for name in arrays)
+    rng = np.random.default_rng(3)
+    q, qd, tau = (np.cumsum(rng.standard_normal((30, 2)), axis=0) for _ in range(3))
+    for mine, theirs in zip(after.residual.run(q, qd, tau, 1e-3), before.residual.run(q, qd, tau, 1e-3), strict=True):
+        assert (mine == theirs).all()
     assert (after.params.q_rate == before.params.q_rate).all()
+    assert (after.friction_scale == before.friction_scale).all()
+    assert (after.method, after.thresholds) == ("mine", {"pulse": 3.5})
     assert (after.params.r_empirical == before.params.r_empirical).all()
     for name in ("colour", "adapt_q", "adapt_r", "q_clip", "r_clip", "window_q"):
         assert getattr(after.params, name) == getattr(before.params, name)
@@ -86,14 +126,43 @@ def test_what_is_no_model_is_refused_in_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", ["nan", "negative", "shape"])
 def test_tables_that_cannot_be_are_refused(tmp_path: Path, bad: str) -> None:
     good = trained()
-    t = good.tables
-    mean, variance = t.mean.copy(), t.variance.copy()
+    save(good, tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as file:
+        content = {name: file[name] for name in file.files}
     if bad == "nan":
-        mean[0, 3] = math.nan
+        content["residual.mean"][0, 3] = math.nan
     elif bad == "negative":
-        variance[1, 2] = -1.0
+        content["residual.variance"][1, 2] = -1.0
     else:
-        mean = mean[:, :-1]
-    save(TrainedKvark(Tables(t.low, t.step, mean, variance), good.params, good.robot), tmp_path / "m.npz")
+        content["residual.mean"] = content["residual.mean"][:, :-1]
+    np.savez(tmp_path / "m.npz", **content)
     with pytest.raises(ModelError, match="do not fit each other"):
+        load(tmp_path / "m.npz")
+
+
+def test_parts_of_a_residual_model_that_do_not_fit_are_refused_in_words(tmp_path: Path) -> None:
+    options, arrays = residual("semiparametric").pack()
+    for kind in ("pickle", None, 3):
+        with pytest.raises(ModelError, match=r"known are .*velocity"):
+            unpack({"kind": kind}, {})
+    for name in arrays:
+        with pytest.raises(ModelError, match="train it anew"):
+            unpack(options, {key: value for key, value in arrays.items() if key != name})
+    for change in ({"weights": np.zeros((2, 3))}, {"parameters": np.full(22, math.nan)}, {"low": np.zeros(3)}):
+        with pytest.raises(ModelError, match="train the model anew"):
+            unpack(options, {**arrays, **change})
+    for memory in ({"travel": "no"}, {"unknown": 1.0}, {"travel": [-1.0]}, None):
+        with pytest.raises(ModelError, match="train it anew"):
+            unpack({**options, "memory": memory}, arrays)
+    with pytest.raises(ModelError, match="residual model of 3 joints, filter of 2"):
+        TrainedKvark(residual(n=3), trained().params, "ab" * 32)
+    for change in ({"friction_scale": np.zeros(2)}, {"friction_scale": np.ones(3)}, {"scale": math.nan}, {"lag": 2}):
+        with pytest.raises(ModelError, match="expected"):
+            TrainedKvark(residual(), trained().params, "ab" * 32, **change)
+
+
+def test_a_file_of_the_format_before_is_refused_in_words(tmp_path: Path) -> None:
+    about = json.dumps({"format": 1, "kind": "kvark"}).encode()
+    np.savez(tmp_path / "m.npz", about=np.frombuffer(about, dtype=np.uint8))
+    with pytest.raises(ModelError, match="format 1 of kind 'kvark'; expected 2"):
         load(tmp_path / "m.npz")

@@ -15,6 +15,7 @@ from estimators.kvark.recursion import RecursionParams
 from estimators.kvark.replay import replay
 from estimators.residual.kmp import Tables
 from estimators.residual.memory import MemoryFeatures, MemoryParams
+from estimators.residual.velocity import VelocityResidual
 from estimators.rigid_body import RigidBodyModel
 
 DT = 1e-3
@@ -22,11 +23,12 @@ ARMATURE = np.array([0.5, 0.2])
 VISCOUS = np.array([2.0, 1.0])
 
 
-def viscous() -> Tables:
+def viscous() -> VelocityResidual:
     """A residual model that knows: tau_res = d qd, with a variance that grows with speed."""
     grid = np.linspace(-5.0, 5.0, 1001)
     low, step = np.full(2, -5.0), np.full(2, grid[1] - grid[0])
-    return Tables(low, step, VISCOUS[:, None] * grid, 0.05 + 0.1 * np.abs(np.vstack((grid, grid))))
+    variance = 0.05 + 0.1 * np.abs(np.vstack((grid, grid)))
+    return VelocityResidual(Tables(low, step, VISCOUS[:, None] * grid, variance))
 
 
 def params() -> RecursionParams:
@@ -83,11 +85,10 @@ def test_update_and_replay_are_the_same_filter(pushed: tuple[np.ndarray, ...]) -
     q, qd, tau, _ = pushed
     model = RigidBodyModel(PLANAR, armature=ARMATURE)
     y, _ = virtual_measurement.replay(model, q, qd, tau, DT)
-    tables = viscous()
-    at = [tables.at(row) for row in qd]
-    mean, variance = np.array([m for m, _ in at])[:-1], np.array([v for _, v in at])[:-1]
+    residual = viscous()
+    mean, variance = (part[:-1] for part in residual.run(q, qd, tau, DT))
     x, P, nis = replay(y[1:] + mean, variance, DT, params())
-    observer = KvarkObserver(tables, params())
+    observer = KvarkObserver(residual, params())
     for k in range(len(q)):
         tau_ext, covariance, seen = observer.step(tau[k], model.update(q[k], qd[k]), DT)
         if k:
@@ -102,9 +103,10 @@ def test_a_scale_and_a_level_widen_what_is_reported() -> None:
     plain, wide = KvarkObserver(viscous(), params()), KvarkObserver(viscous(), params(), scale=2.0, level=0.1)
     for k in range(len(q)):
         dyn = model.update(q[k], qd[k])
-        P, W = plain.step(tau[k], dyn, DT).covariance, wide.step(tau[k], dyn, DT).covariance
-    mean = viscous().at(qd[-2])[0]
-    np.testing.assert_allclose(W.diagonal(), 4.0 * (P.diagonal() + (0.1 * mean) ** 2), rtol=1e-9)
+        (x, P, _), W = plain.step(tau[k], dyn, DT), wide.step(tau[k], dyn, DT).covariance
+    mean = VISCOUS * qd[-2]
+    slow = (0.1 * mean) ** 2 + (0.05 * x) ** 2
+    np.testing.assert_allclose(W.diagonal(), 4.0 * (P.diagonal() + slow), rtol=1e-9)
     for bad in ({"scale": 0.0}, {"level": -0.1}, {"scale": math.nan}):
         with pytest.raises(ParameterError):
             KvarkObserver(viscous(), params(), **bad)

@@ -97,7 +97,7 @@ def test_the_learnt_friction_is_the_true_one_and_the_file_makes_an_observer(
     assert all(0.0 <= share <= 1.0 for _, share in told)
     assert (trained.after < 0.25 * trained.before).all(), f"{trained.before} {trained.after}"
     for speed in (-0.3, -0.1, 0.1, 0.3):
-        mean, _ = trained.model.tables.at(np.full(N, speed))
+        mean, _ = trained.model.residual.step(np.zeros(N), np.full(N, speed), np.zeros(N), DT)
         expected = COULOMB * np.tanh(speed / 0.02) + VISCOUS * speed
         np.testing.assert_allclose(mean, expected, rtol=0.15)
     assert trained.coverage == pytest.approx(0.95, abs=0.01)

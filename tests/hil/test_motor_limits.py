@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.contract import StopCategory
-from hil.recording import TelemetryWriter
+from hil.recording import TelemetryWriter, UndisturbedWriter
 from hil.telemetry.publisher import Publisher
 from safety.saturation import LimitedBy
 from safety.states import State
@@ -176,7 +176,7 @@ def test_a_controller_at_its_limit_goes_on_saturated_and_reported(tmp_path: Any)
     try:
         cell.hold(5)
         writer = TelemetryWriter(publisher)
-        cell.supervisor._writer = writer
+        cell.supervisor._writer = UndisturbedWriter(writer)
         cell.adversary.want(lambda k, sample, dyn: np.full(7, 1000.0))
         cell.supervisor.step()
         first = publisher.fields["limited"].copy()

@@ -25,7 +25,7 @@ from hil.cli import app
 from hil.operation.messages import Status
 from hil.realtime import Placement, RealTimeRefused, TickCount, all_granted, describe
 from hil.realtime.collector import collector_off
-from hil.recording import TelemetryWriter
+from hil.recording import TelemetryWriter, UndisturbedWriter
 from hil.report import summarise, verdict_rows
 from hil.telemetry.log import read_log
 from hil.telemetry.row import row_layout
@@ -239,7 +239,7 @@ def test_skipped_ticks_stand_in_row_status_and_verdict(tmp_path: Path) -> None:
             return 0
 
     try:
-        operating.supervisor._writer = TelemetryWriter(Sink())
+        operating.supervisor._writer = UndisturbedWriter(TelemetryWriter(Sink()))
         operating.go(50)
         operating.inject("drop", "iiwa", ticks=3)
         operating.go(20)

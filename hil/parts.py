@@ -1,0 +1,60 @@
+"""What one cell's supervisor is made of, and how its devices are opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from drivers.contract import RobotArm, WrenchSensor
+from estimators.observer import Observer
+from estimators.rigid_body import RigidBodyModel
+from estimators.spatial import WristWrench
+from hil.control.base import Controller
+from hil.gripping import Grip
+from hil.timing import TimedTicks
+from safety.consistency import ConsistencyMonitor
+from safety.gate import CommandGate
+from safety.monitors import StateMonitor
+from safety.saturation import Saturation
+from safety.stops import StopController
+
+
+@dataclass
+class Parts:
+    """What one cell's supervisor is made of; :func:`hil.build.build_parts` makes it from a cell file."""
+
+    arm: RobotArm
+    ticks: TimedTicks
+    model: RigidBodyModel
+    observer: Observer
+    controllers: dict[str, Controller]
+    """By kind of motion: ``joint`` and ``cartesian``."""
+    saturation: Saturation
+    gate: CommandGate
+    monitor: StateMonitor
+    stops: StopController
+    start_motion: Callable[[], None]
+    """Makes the robot begin to take commands (on a real iiwa: the operator starts the overlay application)."""
+    sensor: WrenchSensor | None = None
+    wrist: WristWrench | None = None
+    frames_per_tick: int = 1
+    """By how much the arm's counter grows from tick to tick."""
+    consistency: ConsistencyMonitor | None = None
+    """Compares the signals with one another; None: nothing does."""
+    grip: Grip | None = None
+    """The gripper, and what the model is told of its load."""
+
+
+def open_devices(parts: Parts) -> None:
+    """Open the sensor, then the arm, which may take a second; the sensor is read meanwhile, nothing of it is lost.
+
+    Raises ConnectError.
+    """
+    sensor = parts.sensor
+    if sensor is not None:
+        sensor.open()
+        parts.ticks.meanwhile = sensor.poll
+    try:
+        parts.arm.open()
+    finally:
+        parts.ticks.meanwhile = None
