@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hil.cli import can, cells, guide, log, mock, monitor, new_app, operate, run, train
+from hil.cli import can, cells, guide, log, mock, monitor, new_app, operate, reproduce, run, train
 
 app = new_app()
 app.command("demo")(run.demo)
@@ -16,3 +16,4 @@ app.command("guide")(guide.guide)
 app.add_typer(log.app, name="log")
 app.add_typer(can.app, name="can")
 app.add_typer(train.app, name="train")
+app.add_typer(reproduce.app, name="reproduce")
