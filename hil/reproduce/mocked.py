@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from estimators import virtual_measurement
 from estimators.kvark import methods, scoring
 from estimators.kvark.replay import measure
 from estimators.residual.memory import MemoryParams
 from estimators.residual.semiparametric import Run
+from estimators.rigid_body import BodyInertia
 from hil import session
 from hil.build import build_model
-from hil.cell import load_cell
-from hil.motion.joint import JointSinusoid
+from hil.cell import Cell, load_cell
+from hil.motion.joint import JointSinusoids
 from hil.reproduce.calibration import BAND, calibrate
 
 Array = npt.NDArray[np.float64]
@@ -26,7 +28,9 @@ Array = npt.NDArray[np.float64]
 CELL = "cobot"
 OBSERVED = ("momentum", "gmr_gp", "kvark_literal", "kvark", "kvark_semi")
 PAYLOAD = 2.0
-"""kg, 0.15 m beyond the flange."""
+"""kg."""
+PAYLOAD_AT = (0.0, 0.0, 0.15)
+"""Its centre of mass, flange frame, m."""
 LAG = 1
 """Ticks by which the drives' measured torque lags."""
 _PRESSING = 5.0
@@ -52,7 +56,7 @@ def polish_on_bus(seed: int = 0) -> tuple[dict[str, Any], dict[str, Array]]:
         arm.move_to(_ASIDE)
 
         def swing(name: str, size: float, speed: float, seconds: float) -> None:
-            runs[name] = _run(arm.run(JointSinusoid(size * amplitude, speed * rate, seconds)), arm.dt)
+            runs[name] = _run(arm.run(JointSinusoids(size * amplitude, speed * rate, seconds)), arm.dt)
 
         swing("train0", 1.0, 1.0, 10.0)
         swing("train1", 0.6, 0.5, 10.0)
@@ -65,9 +69,9 @@ def polish_on_bus(seed: int = 0) -> tuple[dict[str, Any], dict[str, Array]]:
             runs[name] = _joined(parts)
         arm.move_to(_ASIDE)
         swing("free", 0.8, 0.7, 10.0)
-        arm.mock.attach(PAYLOAD, (0.0, 0.0, 0.15))
+        arm.mock.attach(PAYLOAD, PAYLOAD_AT)
         arm.step(round(1.0 / arm.dt))
-        loaded = arm.run(JointSinusoid(0.8 * amplitude, 0.7 * rate, 10.0))
+        loaded = arm.run(JointSinusoids(0.8 * amplitude, 0.7 * rate, 10.0))
         runs["loaded"] = _run(loaded, arm.dt)
         arm.mock.release()
         arm.step(round(0.5 / arm.dt))
@@ -81,7 +85,7 @@ def polish_on_bus(seed: int = 0) -> tuple[dict[str, Any], dict[str, Array]]:
     first = round(scoring.SKIP / arm.dt)
     pressing = np.linalg.norm(sensor[:, :3], axis=1) > _PRESSING
     pressing[:first] = False
-    tau_loaded, tau_polish = (_true_torque(trace, truth) for trace in (loaded, polish))
+    tau_loaded, tau_polish = _weight(cell, loaded, arm.dt), _true_torque(polish, truth)
     result: dict[str, Any] = {
         "cell": CELL, "seed": seed, "cycles": polish.cycles, "pressing_s": float(pressing.sum() * arm.dt),
         "trained_s": sum(len(runs[f"train{k}"].q) for k in range(3)) * arm.dt, "methods": {},
@@ -122,6 +126,16 @@ def _run(trace: Any, dt: float) -> Run:
 def _joined(parts: list[Run]) -> Run:
     q, qd, tau = (np.concatenate([getattr(part, name) for part in parts]) for name in ("q", "qd", "tau"))
     return Run(q, qd, tau, parts[0].dt)
+
+
+def _weight(cell: Cell, trace: Any, dt: float) -> Array:
+    """External torque (m, n) of the payload: what the arm needs less without it, by the nominal model."""
+    bare, model = build_model(cell), build_model(cell)
+    model.set_payload(BodyInertia(PAYLOAD, np.array(PAYLOAD_AT), 1e-6 * np.eye(3)))
+    q, qd = trace["q"], trace["qd"]
+    qdd = np.gradient(virtual_measurement.smooth(qd, dt), dt, axis=0)
+    rows = zip(q, qd, qdd, strict=True)
+    return np.array([bare.rnea(*row) - model.rnea(*row) for row in rows])
 
 
 def _true_torque(trace: Any, truth: dict[str, npt.NDArray[Any]]) -> Array:
