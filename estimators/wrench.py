@@ -44,6 +44,19 @@ def point_contact_force(J: Array, tau_ext: Array, P: Array, sigma_force: float =
     return _posterior(J[:3], tau_ext, P, _prior(sigma_force, 1.0)[:3, :3])
 
 
+def jacobian_at(J: Array, offset: Array) -> Array:
+    """Jacobian (6, n) of the point that lies ``offset`` (3,) m, base axes, from the point of ``J`` (6, n), fresh.
+
+    A wrench (f, m) estimated with it acts there; about the point of ``J`` its moment is m + offset × f.
+    """
+    x, y, z = offset
+    moved = J.copy()
+    moved[0] += z * J[4] - y * J[5]
+    moved[1] += x * J[5] - z * J[3]
+    moved[2] += y * J[3] - x * J[4]
+    return moved
+
+
 @cache
 def _prior(sigma_force: float, sigma_moment: float) -> Array:
     """Λ (6, 6)."""

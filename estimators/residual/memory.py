@@ -42,6 +42,9 @@ class MemoryParams:
     """Periods of the gear's ripple in a revolution of the joint, e.g. 2 · gear ratio."""
     load_time: float = 0.02
     """Time constant of the low-pass on |τ|, s."""
+    load: bool = True
+    """Whether features follow the measured torque. Where friction exceeds the load, z|τ| is the torque itself, and a
+    steady external torque is in part taken for friction: without it a weight is not."""
 
     def __post_init__(self) -> None:
         positive = (*self.travel, *self.smooth, self.stribeck, self.saturation, self.load_time, *self.ripple)
@@ -133,6 +136,7 @@ class MemoryFeatures:
         p = self.params
         self._travel, self._smooth = np.array(p.travel), np.array(p.smooth)
         self._ripple = np.array(p.ripple, dtype=np.float64)
+        self._no_load = np.zeros(n)
         self.reset()
 
     def reset(self) -> None:
@@ -151,6 +155,8 @@ class MemoryFeatures:
         if not math.isfinite(float(q.sum() + qd.sum() + tau.sum())):
             row.fill(math.nan)
             return row
+        if not p.load:
+            tau = self._no_load
         if self._q is None or not dt > 0.0:
             self._load[:] = np.abs(tau)
         else:
@@ -167,6 +173,8 @@ class MemoryFeatures:
         """Features (m, n, F) of a whole run from rest, as :meth:`step` gives them; ``q``, ``qd``, ``tau``: (m, n)."""
         p = self.params
         self.reset()
+        if not p.load:
+            tau = np.zeros_like(q)
         self._load[:] = np.abs(tau[0])
         out = np.empty((*q.shape, p.count))
         share = 1.0 - math.exp(-dt / p.load_time)
