@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -95,7 +96,7 @@ def polish(samples: int, dt: float, at: Array) -> tuple[Array, Array, Array]:
     total = samples * dt
     t = np.arange(samples) * dt
     x, v = np.empty((samples, 3)), np.zeros((samples, 3))
-    for (t0, a), (t1, b) in zip(points[:-1], points[1:], strict=True):
+    for (t0, a), (t1, b) in itertools.pairwise(points):
         inside = (t >= t0 * total) & (t <= t1 * total)
         T = (t1 - t0) * total
         s = ((t[inside] - t0 * total) / T)[:, None]

@@ -38,7 +38,8 @@ class BackendError(ValueError):
 def read_backend(path: Path | None, jobs: int) -> dict[str, Any]:
     """Arguments for :func:`joblib.parallel_config`. Raises BackendError.
 
-    The file may name ``register``: ``module:function`` that makes a backend known, e.g. ``ray.util.joblib:register_ray``.
+    The file may name ``register``: ``module:function`` that makes a backend known to joblib, e.g.
+    ``ray.util.joblib:register_ray``.
     """
     if path is None:
         return {"n_jobs": jobs, **({"backend": "loky", "inner_max_num_threads": 1} if jobs != 1 else {})}
@@ -47,7 +48,9 @@ def read_backend(path: Path | None, jobs: int) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise BackendError(f"{path} cannot be read: {error}") from error
     if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
-        raise BackendError(f"{path}: read {options!r}; expected arguments of joblib.parallel_config, e.g. backend: dask")
+        raise BackendError(
+            f"{path}: read {options!r}; expected arguments of joblib.parallel_config, e.g. backend: dask"
+        )
     register = options.pop("register", None)
     if register is not None:
         module, _, function = str(register).partition(":")

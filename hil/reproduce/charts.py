@@ -71,7 +71,8 @@ def ellipses(axis: Axes, weights: Array, means: Array, covariances: Array) -> No
         angle = float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
         width, height = 4.0 * np.sqrt(np.maximum(values[::-1], 0.0))
         alpha = float(np.clip(0.15 + 4.0 * w, 0.15, 0.8))
-        axis.add_patch(Ellipse((m[0], m[1]), width, height, angle=angle, fill=False, ec=COLOURS[3], lw=1, alpha=alpha))
+        axis.add_patch(Ellipse((m[0], m[1]), width, height, angle=angle, fill=False, ec=COLOURS[1], lw=1, alpha=alpha,
+                              zorder=3))  # fmt: skip
 
 
 def bars(

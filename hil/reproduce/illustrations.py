@@ -125,7 +125,7 @@ def process_models(case: Case) -> Found:
 
 
 def _filtered(case: Case, model: Callable[[Array], tuple[Array, Array]], limit: float) -> Found:
-    """A filter of one joint, tuned on the point-to-point run; error and coverage by region on the other one."""
+    """A filter of one joint, tuned on the last training run; error and coverage by region on the validation run."""
     dt, j = case.dt, JOINT
 
     def prepared(name: str, seed: int) -> tuple[Array, Array, Array, Array]:
@@ -136,7 +136,7 @@ def _filtered(case: Case, model: Callable[[Array], tuple[Array, Array]], limit: 
         mean, variance = model(at)
         return y[:, j : j + 1] + mean[:, None] + extra, variance[:, None], extra, at
 
-    y, variance, extra, _ = prepared("tune_ptp", 0)
+    y, variance, extra, _ = prepared(TRAIN[-1], 0)
     r = np.array([0.5 * float(np.nanvar(np.diff(y[1:, 0])))])
     best: tuple[float, RecursionParams] | None = None
     for kappa in 10.0 ** np.arange(-4.0, 3.1, 0.5):
@@ -221,7 +221,9 @@ def _regress(fit: Any, inputs: Array) -> Array:
     log_h = np.empty((len(inputs), len(means)))
     values = np.empty_like(log_h)
     for c, (m, S) in enumerate(zip(means, covariances, strict=True)):
-        log_h[:, c] = np.log(fit.weights_[c]) + multivariate_normal(m[:d], S[:d, :d], allow_singular=True).logpdf(inputs)
+        log_h[:, c] = np.log(fit.weights_[c]) + multivariate_normal(m[:d], S[:d, :d], allow_singular=True).logpdf(
+            inputs
+        )
         values[:, c] = m[d] + (inputs - m[:d]) @ np.linalg.solve(S[:d, :d], S[:d, d])
     h = np.exp(log_h - log_h.max(axis=1, keepdims=True))
     mean: Array = (h * values).sum(axis=1) / h.sum(axis=1)
@@ -231,7 +233,9 @@ def _regress(fit: Any, inputs: Array) -> Array:
 def relevance(case: Case) -> Found:
     """Which inputs the sparse Gaussian process finds relevant, by its lengths (Fig. 13)."""
     model: Any = fitted(case, "sparse_gp")
-    spread = np.concatenate([np.concatenate([case.runs[name][key] for name in TRAIN]).std(axis=0) for key in ("q", "qd")])
+    spread = np.concatenate(
+        [np.concatenate([case.runs[name][key] for name in TRAIN]).std(axis=0) for key in ("q", "qd")]
+    )
     # In units of the input's own spread, so that positions and velocities compare.
     value = np.sqrt(np.asarray(model.relevance)) * spread
     share = value / value.sum(axis=1, keepdims=True)

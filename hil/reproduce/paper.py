@@ -38,7 +38,8 @@ TIMES_MS = (3.12, 1.01, 0.75, 2.2)
 
 CAVEATS = (
     "The paper's Cartesian “average” is the arithmetic mean of three forces and three moments, though it is called a "
-    "norm: N and N·m added up say nothing. It is computed here for comparison only; forces and moments stand beside it.",
+    "norm: N and N·m added up say nothing. It is computed here for comparison only; forces and moments stand "
+    "beside it.",
     "Its improvement of more than 20 % is against the sparse Gaussian process alone (1.49 N·m; against the network, "
     "1.47 N·m, it is 19.7 %). Against GMR-GP it is 7 % (1.18 for 1.27 N·m), and 2 to 5 % in contact.",
     "Its samples were split at random. Neighbours of a trajectory are all but copies of each other, so such a test "
@@ -48,8 +49,10 @@ CAVEATS = (
     "External torque as free minus loaded motion, as in its Fig. 7, has an error of its own: friction depends on load, "
     "and no motion is followed twice in the same way. Its size is stated beside the figure; differences below it "
     "mean nothing.",
-    "Our robots are simulated, and the features of the semi-parametric model are structurally close to the Maxwell-slip "
-    "and LuGre laws of the simulation. The memoryless family has none of that structure; recordings of real arms decide.",
+    "Our robots are simulated, and the features of the semi-parametric model are structurally close to the "
+    "Maxwell-slip "
+    "and LuGre laws of the simulation. The memoryless family has none of that structure; recordings of real arms "
+    "decide.",
     "Hyper-parameters that the paper sets “empirically” and does not print are chosen here by held-out trajectories, "
     "and every filter is tuned by the same virtual contacts.",
 )

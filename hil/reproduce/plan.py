@@ -110,9 +110,7 @@ def real_parts(settings: Settings) -> tuple[str, ...]:
     """Recordings of real arms that the data folder holds."""
     if settings.data is None:
         return ()
-    return tuple(
-        name for name, file in REAL.items() if (Path(settings.data) / file).is_file()
-    )
+    return tuple(name for name, file in REAL.items() if (Path(settings.data) / file).is_file())
 
 
 REAL = {"ur10e": "ur10e_real.npz", "panda": "panda_ati_contact.npz"}

@@ -79,12 +79,11 @@ class Results:
         return [family for family in self.settings.families if family in there]
 
     def methods(self, source: str, *, compared: bool | None = None) -> list[str]:
-        """Methods of a source, in the order of the tables; ``compared``: see :class:`estimators.kvark.methods.Method`."""
+        """Methods of a source, in the order of the tables; ``compared``: see "
+        ":class:`estimators.kvark.methods.Method`."""
         there = {trial["method"] for trial in self.trials.get(source, [])}
         return [
-            name
-            for name, method in methods.METHODS.items()
-            if name in there and compared in (None, method.compared)
+            name for name, method in methods.METHODS.items() if name in there and compared in (None, method.compared)
         ]
 
     def values(self, source: str, family: str | None, method: str, number: Number) -> Array:

@@ -50,7 +50,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], bold: Sequence[int
         cells = "".join(
             f'<td class="{"" if k == 0 else "num right"}">{escape(text)}</td>' for k, text in enumerate(row)
         )
-        lines.append(f'<tr{" class=strong" if number in bold else ""}>{cells}</tr>')
+        lines.append(f"<tr{' class=strong' if number in bold else ''}>{cells}</tr>")
     return f'<div class="wide"><table><tr>{top}</tr>{"".join(lines)}</table></div>'
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hil.report.figures import COLOURS
 from hil.reproduce import charts, paper
 from hil.reproduce.results import Results, of_test, title
-from hil.reproduce.sections import Section, joined, missing, note, number, picture, spread, table
+from hil.reproduce.sections import Section, missing, note, number, picture, spread, table
 from hil.reproduce.sections_scores import FAMILY
 
 Array = npt.NDArray[np.float64]
@@ -65,16 +65,20 @@ def free_loaded(results: Results) -> Section:
         rows.append([title(name), number(theirs), spread(list(apparent)), spread(list(true))])
     best = min(means, key=lambda name: means[name] if np.isfinite(means[name]) else np.inf)
     finding = (
-        f"With 2 kg {title(best)} is closest to the truth, {means[best]:.2f} N·m mean joint RMSE. Free minus loaded, the "
+        f"With 2 kg {title(best)} is closest to the truth, {means[best]:.2f} N·m mean joint RMSE. Free minus "
+        "loaded, the "
         f"measure of the paper, is itself off by {own.mean():.2f} N·m: differences below that mean nothing in it."
     )
     head = ["mean joint RMSE / N·m", "paper", "here, to free − loaded", "here, to the truth"]
     text = (
-        "External torque is motor torque of the free run minus that of the loaded run of the same trajectory, sample by "
+        "External torque is motor torque of the free run minus that of the loaded run of the same trajectory, "
+        "sample by "
         "sample, low-passed at 15 Hz. Its own error stems from friction that depends on load and from differences in "
         "tracking. Mean over all robots and families."
     )
-    return Section(key, heading, finding, (picture(figure, f"{where}; joints 2 and 3."), table(head, rows), note(text)), of)
+    return Section(
+        key, heading, finding, (picture(figure, f"{where}; joints 2 and 3."), table(head, rows), note(text)), of
+    )
 
 
 def polishing(results: Results) -> Section:
@@ -107,19 +111,24 @@ def polishing(results: Results) -> Section:
                              np.array(paper.CONTACT_WRENCH[name]), "–"))  # fmt: skip
     best = min(force, key=lambda name: force[name])
     finding = (
-        f"{title(best)} has the smallest force error by the point-contact form, {force[best]:.1f} N RMS an axis in the mean "
-        f"over robots" + (f"; K-VARK {force['kvark']:.1f} N" if "kvark" in force and best != "kvark" else "")
-        + (f", momentum observer {force['momentum']:.1f} N" if "momentum" in force and best != "momentum" else "") + "."
+        f"{title(best)} has the smallest force error by the point-contact form, {force[best]:.1f} N RMS an axis "
+        "in the mean "
+        f"over robots"
+        + (f"; K-VARK {force['kvark']:.1f} N" if "kvark" in force and best != "kvark" else "")
+        + (f", momentum observer {force['momentum']:.1f} N" if "momentum" in force and best != "momentum" else "")
+        + "."
     )
     head = ["RMSE", *(f"A{j + 1}" for j in range(6)), "joints", "Fx", "Fy", "Fz", "N", "Mx", "My", "Mz", "N·m",
             "mixed", "point, N"]  # fmt: skip
     text = (
-        "A1 to A6 and their mean “joints” in N·m; Fx to Fz and their mean “N”; Mx to Mz and their mean “N·m”. “mixed” is the "
+        "A1 to A6 and their mean “joints” in N·m; Fx to Fz and their mean “N”; Mx to Mz and their mean “N·m”. "
+        "“mixed” is the "
         "paper's average of forces and moments in one number, for comparison only. “point, N”: force by the form for a "
-        "contact at the tool point that transmits no moment. Force of 20 to 40 N, friction .3, Cartesian impedance control."
+        "contact at the tool point that transmits no moment. Force of 20 to 40 N, friction .3, Cartesian "
+        "impedance control."
     )
-    return Section(key, heading, finding, (picture(figure, f"{where}; force at the tool point by the point-contact form."),
-                                           table(head, rows), note(text)), of)  # fmt: skip
+    caption = f"{where}; force at the tool point by the point-contact form."
+    return Section(key, heading, finding, (picture(figure, caption), table(head, rows), note(text)), of)
 
 
 def _row(name: str, joints: Array, wrench: Array, point: str) -> list[str]:
@@ -154,34 +163,19 @@ def mocked(results: Results) -> Section:
     base, ours = scores["momentum"]["force_vector_rmse"], scores["kvark"]["force_vector_rmse"]
     best = min(scores, key=lambda name: scores[name]["force_vector_rmse"])
     finding = (
-        f"While pressing ({found['pressing_s']:.0f} s), K-VARK's force is off from the F/T sensor by {ours:.1f} N RMS, the "
+        f"While pressing ({found['pressing_s']:.0f} s), K-VARK's force is off from the F/T sensor by {ours:.1f} "
+        "N RMS, the "
         f"momentum observer's by {base:.1f} N ({100 * (ours / base - 1):+.0f} %); best is {title(best)} with "
         f"{scores[best]['force_vector_rmse']:.1f} N."
     )
     head = ["", "Fx / N", "Fy / N", "Fz / N", "vector / N", "joints, polish / N·m", "joints, 2 kg / N·m", "coverage"]
     text = (
-        f"Cell {found['cell']}, seed {found['seed']}, in lockstep at 500 Hz: learnt from {found['trained_s']:.0f} s of free "
-        "motion recorded through the bus; each observer gets the samples of the polishing run that the supervisor recorded. "
-        "Force against the sensor at the tool point, while it reads more than 5 N; joint errors against the simulated truth."
+        f"Cell {found['cell']}, seed {found['seed']}, in lockstep at 500 Hz: learnt from "
+        f"{found['trained_s']:.0f} s of free "
+        "motion recorded through the bus; each observer gets the samples of the polishing run that the "
+        "supervisor recorded. "
+        "Force against the sensor at the tool point, while it reads more than 5 N; joint errors against the "
+        "simulated truth."
     )
     return Section(key, heading, finding, (picture(figure, "Force of the plate on the tool, base axes."),
                                            table(head, rows), note(text)))  # fmt: skip
-
-
-def real(results: Results) -> Section:
-    """Recordings of real arms."""
-    key, heading = "real", "Recordings of real arms"
-    if not results.real:
-        return missing(key, heading, results, "real")
-    names = joined(list(results.real))
-    blocks = []
-    for name, found in results.real.items():
-        flat = [[str(label), _value(value)] for label, value in found.items() if not isinstance(value, dict)]
-        blocks.append(note(name) + table(["quantity", "value"], flat))
-    return Section(key, heading, f"Scored in this run: {names}.", tuple(blocks))
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(_value(each) for each in value)
-    return number(value, 3) if isinstance(value, float) else str(value)

@@ -50,7 +50,8 @@ def process_models(results: Results) -> Section:
     }
     finding = (
         f"In the dense, noisy region the filter with the {better} is the more accurate one (RMSE "
-        f"{number(filters['kmp']['dense']['rmse'])} N·m with the KMP, {number(filters['gp']['dense']['rmse'])} with the "
+        f"{number(filters['kmp']['dense']['rmse'])} N·m with the KMP, {number(filters['gp']['dense']['rmse'])} "
+        "with the "
         f"process); where training samples are sparse the errors are {number(filters['kmp']['sparse']['rmse'])} and "
         f"{number(filters['gp']['sparse']['rmse'])}, and beyond all data the stated deviation is "
         f"{growth['kmp']:.1f} and {growth['gp']:.1f} times that of the dense region."
@@ -71,7 +72,7 @@ def components(results: Results) -> Section:
         return missing(key, title, results, f"figures/{key}", of)
     figure, axes = charts.axes(2, 3, 2.3)
     for j, axis in enumerate(axes):
-        axis.plot(arrays[f"s{j}"], arrays[f"tau{j}"], ".", ms=1.5, color=SOFT, label="samples")
+        axis.plot(arrays[f"s{j}"], arrays[f"tau{j}"], ".", ms=1.2, color="#c4ccd4", label="samples", zorder=1)
         charts.ellipses(axis, arrays[f"weights{j}"], arrays[f"means{j}"], arrays[f"covariances{j}"])
         charts.band(axis, arrays[f"grid{j}"], arrays[f"mean{j}"], arrays[f"sd{j}"], COLOURS[0], "regression, 95 % band")
         charts.label(axis, "velocity / rad/s" if j > 2 else "", "residual / N·m" if j % 3 == 0 else "", f"A{j + 1}")
@@ -184,7 +185,8 @@ def wide_mixture(results: Results) -> Section:
     x = [int(k) for k in counts]
     for name, words, colour, dash in (
         ("train", "18 inputs, trained", COLOURS[1], ":"), ("unseen", "18 inputs, unseen", COLOURS[1], "-"),
-        ("velocity_train", "velocity, trained", COLOURS[0], ":"), ("velocity_unseen", "velocity, unseen", COLOURS[0], "-"),
+        ("velocity_train", "velocity, trained", COLOURS[0], ":"),
+        ("velocity_unseen", "velocity, unseen", COLOURS[0], "-"),
     ):  # fmt: skip
         axes[0].plot(x, [counts[k][name] for k in counts], dash, marker="o", ms=3, color=colour, label=words)
     charts.label(axes[0], "components", "RMSE / N·m")
@@ -199,8 +201,10 @@ def wide_mixture(results: Results) -> Section:
     c = counts[most]
     worse = "worse" if c["unseen"] > c["velocity_unseen"] else "better"
     finding = (
-        f"With {most} components over 18 inputs, {c['numbers']} numbers from {found['samples']} samples, the error rises "
-        f"from {c['train']:.2f} N·m on what was trained to {c['unseen']:.2f} on an unseen motion ({c['unseen'] / c['train']:.1f} "
+        f"With {most} components over 18 inputs, {c['numbers']} numbers from {found['samples']} samples, the "
+        "error rises "
+        f"from {c['train']:.2f} N·m on what was trained to {c['unseen']:.2f} on an unseen motion "
+        f"({c['unseen'] / c['train']:.1f} "
         f"times); velocity alone has {c['velocity_unseen']:.2f} there, so the wide mixture is the {worse} one."
     )
     rows = [
@@ -229,11 +233,14 @@ def velocity(results: Results) -> Section:
     explained = found["explained"]
     gap = [value for value in found["gap_at_low_speed"] if value is not None]
     finding = (
-        f"Velocity alone explains {100 * min(explained):.0f} to {100 * max(explained):.0f} % of the residual's variance; "
+        f"Velocity alone explains {100 * min(explained):.0f} to {100 * max(explained):.0f} % of the residual's "
+        "variance; "
         f"between 0 and 0.05 rad/s it differs by up to {max(map(abs, gap), default=float('nan')):.1f} N·m depending on "
         "whether the joint speeds up or slows down."
     )
-    return Section(key, title, finding, (picture(figure, "Training runs of one robot, residual torque low-passed."),), of)
+    return Section(
+        key, title, finding, (picture(figure, "Training runs of one robot, residual torque low-passed."),), of
+    )
 
 
 def relevance(results: Results) -> Section:
@@ -256,5 +263,7 @@ def relevance(results: Results) -> Section:
         f"{100 * min(found['share_of_own_velocity']):.0f} to {100 * max(found['share_of_own_velocity']):.0f} % of the "
         "relevance."
     )
-    caption = "Inverse kernel length times the input's spread, as a share of the row: automatic relevance determination."
+    caption = (
+        "Inverse kernel length times the input's spread, as a share of the row: automatic relevance determination."
+    )
     return Section(key, title, finding, (picture(figure, caption),), of)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from estimators.kvark.methods import BASELINES
 from hil.report.figures import COLOURS
 from hil.reproduce import charts, paper
 from hil.reproduce.case import FREE, SCORED
+from hil.reproduce.charts import SOFT
 from hil.reproduce.results import Results, of_test, score, title
 from hil.reproduce.sections import Section, joined, missing, note, number, picture, spread, table
 
@@ -34,14 +36,15 @@ def scores(results: Results, source: str) -> Section:
         values = [results.values(source, family, name, score) for name in names]
         mean = np.array([v.mean() if len(v) else np.nan for v in values])
         sd = np.array([v.std(ddof=1) if len(v) > 1 else 0.0 for v in values])
-        colours = [COLOURS[0] if name.startswith("kvark") else "#9aa5b1" for name in names]
+        colours = [COLOURS[0] if name.startswith("kvark") else SOFT for name in names]
         charts.lying_bars(axis, [title(name) for name in names] if axis is axes[0] else [""] * len(names), mean, sd,
                           colours)  # fmt: skip
         axis.set_xlim(0.0, 1.25 * float(np.nanmax(mean + sd)))
         charts.label(axis, "mean RMSE / N·m", "", FAMILY[family])
     best = {f: min(names, key=lambda name, f=f: _nan_last(results.mean(source, f, name, score))) for f in families}  # type: ignore[misc]
     parts = [
-        f"{title(best[f])} with {FAMILY[f]} friction ({results.mean(source, f, best[f], score):.2f} N·m)" for f in families
+        f"{title(best[f])} with {FAMILY[f]} friction ({results.mean(source, f, best[f], score):.2f} N·m)"
+        for f in families
     ]
     finding = f"Lowest mean RMSE over loaded and contact runs: {joined(parts)}." + _against(results, source)
     rows = []
@@ -55,7 +58,12 @@ def scores(results: Results, source: str) -> Section:
         + ", ".join(f"{FAMILY[f]}: {count}" for f, count in robots.items())
         + "). Free motion alone says nothing: an observer that always says zero is perfect there."
     )
-    return Section(key, heading, finding, (picture(figure, "Error bars: standard deviation over robots."), table(head, rows), note(text)))
+    return Section(
+        key,
+        heading,
+        finding,
+        (picture(figure, "Error bars: standard deviation over robots."), table(head, rows), note(text)),
+    )
 
 
 def _nan_last(value: float) -> float:
@@ -112,7 +120,9 @@ def ablation(results: Results) -> Section:
             steps = [100 * (results.mean(source, f, name, score) / reference[f] - 1) for f in families]
             extra.append(f"{words} by {min(steps):+.0f} to {max(steps):+.0f} %")
     finding += ("; " + ", ".join(extra) if extra else "") + ", all against the KMP mean with constant R and Q."
-    return Section(key, heading, finding, (picture(figure, "Same mean, other noise; error bars over robots."), table(head, rows)))
+    return Section(
+        key, heading, finding, (picture(figure, "Same mean, other noise; error bars over robots."), table(head, rows))
+    )
 
 
 def _sd(values: np.ndarray) -> float:
@@ -151,23 +161,29 @@ def uncertainty(results: Results) -> Section:
         axis.axhspan(0.85, 0.99, color="#e2f3ec", zorder=-5, lw=0)
         axis.axhline(0.95, color="#1b7f5c", lw=0.8)
         axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         charts.label(axis, "mean σ / N·m", "coverage of the 95 % band", FAMILY[family])
     charts.legend(figure, axes[0], 3)
     good = [title(name) for name, worst in held.items() if worst >= 0.85]
     alone = [results.mean(source, None, name, of_test(t, "coverage_filter_alone")) for name in names for t in SCORED]
     finding = (
         f"Methods whose 95 % band holds at least 85 % on every run of every robot: {joined(good)}. The filter's own "
-        f"covariance, without the model's, would hold {100 * min(alone):.0f} to {100 * max(alone):.0f} % in the mean of a "
+        f"covariance, without the model's, would hold {100 * min(alone):.0f} to {100 * max(alone):.0f} % in the "
+        "mean of a "
         "loaded or contact run."
     )
     head = ["", *(TEST[test] for test in tests), "worst run", "P alone", "NEES", "σ / N·m", "NLL", "NLL const."]
     text = (
-        "Band: scale² (P + Σ), the scale from the calibration run alone, before friction drifted. The last five columns "
-        "are means over loaded and contact runs; NEES is 1 where the variance is right; “NLL const.” has the same mean and "
+        "Band: scale² (P + Σ), the scale from the calibration run alone, before friction drifted. The last five "
+        "columns "
+        "are means over loaded and contact runs; NEES is 1 where the variance is right; “NLL const.” has the "
+        "same mean and "
         "one variance for each joint, that of the calibration run."
     )
-    return Section(key, heading, finding, (picture(figure, "Each point one loaded or contact run, mean over robots; the "
-                   "shaded range is 85 to 99 %. Best is top left."), table(head, rows), note(text)))  # fmt: skip
+    caption = "Each point one loaded or contact run, mean over robots. Shaded: 85 to 99 %. Best is narrow and within."
+    return Section(key, heading, finding, (picture(figure, caption), table(head, rows), note(text)))
 
 
 def detection(results: Results) -> Section:
@@ -187,9 +203,12 @@ def detection(results: Results) -> Section:
         delay = 1e3 * float(np.median(delays)) if delays else None
         rows.append([title(name), f"{100 * rate:.0f} %", number(delay, 0), number(false, 1)])
         if rate > best_rate:
-            best_rate, best = rate, (
-                f"{title(name)} finds most pulses, {100 * rate:.0f} % (median delay {number(delay, 0)} ms), with "
-                f"{false:.1f} false alarms a minute"
+            best_rate, best = (
+                rate,
+                (
+                    f"{title(name)} finds most pulses, {100 * rate:.0f} % (median delay {number(delay, 0)} ms), with "
+                    f"{false:.1f} false alarms a minute"
+                ),
             )
     quiet = [row[0] for row in rows if float(row[3]) < 1.0]
     finding = f"{best}; under one false alarm a minute stay: {joined(quiet)}."
@@ -197,7 +216,9 @@ def detection(results: Results) -> Section:
         "Alarm where |estimate| over stated σ of any joint exceeds 1.2 times the largest value of the calibration run, "
         "which is free of contact and older than the drift; pulses are added to the free tests in random directions."
     )
-    return Section(key, heading, finding, (table(["", "found", "median delay / ms", "false alarms / min"], rows), note(text)))
+    return Section(
+        key, heading, finding, (table(["", "found", "median delay / ms", "false alarms / min"], rows), note(text))
+    )
 
 
 def timing(results: Results) -> Section:
@@ -210,22 +231,31 @@ def timing(results: Results) -> Section:
     model = found["microseconds"]["model"]["p50"]
     names = list(spent)
     figure, (axis,) = charts.axes(1, 1, 2.6)
-    charts.lying_bars(axis, [title(name) for name in names], np.array([spent[n]["p50"] for n in names]),
-                      np.zeros(len(names)), [COLOURS[0] if n.startswith("kvark") else "#9aa5b1" for n in names])  # fmt: skip
+    colours = [COLOURS[0] if n.startswith("kvark") else SOFT for n in names]
+    median = np.array([spent[n]["p50"] for n in names])
+    charts.lying_bars(axis, [title(name) for name in names], median, np.zeros(len(names)), colours)
     axis.axvline(model, color=COLOURS[1], lw=1.0)
     axis.set_xlim(0.0, 1.2 * max(each["p50"] for each in spent.values()))
     charts.label(axis, "µs per sample, median (line: rigid-body model alone)")
     rows = [[title(n), number(spent[n]["p50"], 1), number(spent[n]["p99"], 1)] for n in names]
     cheapest = min(names, key=lambda n: spent[n]["p50"])
     finding = (
-        f"K-VARK takes {spent['kvark']['p50']:.0f} µs a sample (99 %: {spent['kvark']['p99']:.0f} µs) with M, C and g, its "
+        f"K-VARK takes {spent['kvark']['p50']:.0f} µs a sample (99 %: {spent['kvark']['p99']:.0f} µs) with M, C "
+        "and g, its "
         f"semi-parametric form {spent['kvark_semi']['p50']:.0f} µs; cheapest is {title(cheapest)} with "
         f"{spent[cheapest]['p50']:.0f} µs. The paper's times are {min(paper.TIMES_MS) * 1e3:.0f} to "
         f"{max(paper.TIMES_MS) * 1e3:.0f} µs."
     )
     text = (
-        f"{found['samples']} samples one by one through the observers as a cycle has them, on this machine while it did "
+        f"{found['samples']} samples one by one through the observers as a cycle has them, on this machine while "
+        "it did "
         "what else it did: the median is the method, the 99 % quantile is also the machine. The paper says that K-VARK "
         "is its cheapest; which of its other bars is whose cannot be told."
     )
-    return Section(key, heading, finding, (picture(figure, "Rigid-body model included."), table(["", "median / µs", "99 % / µs"], rows), note(text)), of)
+    return Section(
+        key,
+        heading,
+        finding,
+        (picture(figure, "Rigid-body model included."), table(["", "median / µs", "99 % / µs"], rows), note(text)),
+        of,
+    )

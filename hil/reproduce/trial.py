@@ -76,9 +76,7 @@ def _score(
     variance = calibrated.scale**2 * stated
     score = scoring.score(x, variance, nis, truth, calibrated.constant, dt)
     first = round(scoring.SKIP / dt)
-    found: dict[str, Any] = {
-        key: np.asarray(value).tolist() for key, value in score._asdict().items()
-    } | {
+    found: dict[str, Any] = {key: np.asarray(value).tolist() for key, value in score._asdict().items()} | {
         "coverage_filter_alone": float(np.mean(((x - truth) ** 2 <= BAND**2 * P)[first:])),
         "coverage_uncalibrated": float(np.mean(((x - truth) ** 2 <= BAND**2 * stated)[first:])),
     }

@@ -59,6 +59,11 @@ def _computer(group: Group) -> Any:
         from hil.reproduce.mocked import polish_on_bus
 
         return lambda name: polish_on_bus()
+    if group.kind == "real":
+        from hil.reproduce.recordings import RECORDINGS
+
+        folder = Path(str(group.folder))
+        return lambda name: RECORDINGS[name](folder)
     raise ValueError(f"no work of the kind {group.kind!r}")
 
 
