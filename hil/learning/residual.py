@@ -7,7 +7,6 @@ contact needs to be recorded and nothing is set by hand.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,10 +17,9 @@ import numpy.typing as npt
 
 from estimators import virtual_measurement
 from estimators.errors import ParameterError
-from estimators.kvark import injection
+from estimators.kvark import tuning
 from estimators.kvark.artefact import TrainedKvark
-from estimators.kvark.recursion import RecursionParams
-from estimators.kvark.replay import replay
+from estimators.kvark.replay import Measured
 from estimators.residual import kmp, train
 from estimators.residual.velocity import VelocityResidual
 from hil.build import build_model
@@ -33,10 +31,6 @@ Array = npt.NDArray[np.float64]
 
 LEAST = 20.0
 """Seconds of free motion below which nothing is trained."""
-_KAPPA = 10.0 ** np.arange(-4.0, 3.1, 0.5)
-_COLOUR = (1.0, 10.0, 100.0, 1000.0)
-_WINDOW = (0.1, 0.3, 1.0)
-_SETTLE = 0.5
 _COVERED = 1.959963984540054
 
 
@@ -98,7 +92,12 @@ def train_residual(
     except ParameterError as error:
         raise TrainingError(f"{error}; record motions that use every joint in both directions") from error
     tables = kmp.tabulate([each.kmp for each in fits])
-    params, errors, sigma = _tune(judge, measured, tables, tell, seed)
+    tests = tuning.cases([_measured(each, *measured[each.name], tables) for each in judge], seed)
+    try:
+        tuned = tuning.tune(tests, progress=lambda share: tell("filter", share))
+    except ParameterError as error:
+        raise TrainingError(str(error)) from error
+    errors, sigma = tuned.errors, tuned.sigma
     scale = float(np.quantile(np.abs(errors) / sigma, 0.95)) / _COVERED
     coverage = float(np.mean(np.abs(errors) < _COVERED * scale * sigma))
     robot = hashlib.sha256(cell.urdf_xml.encode()).hexdigest()
@@ -113,7 +112,7 @@ def train_residual(
     }
     return Trained(
         TrainedKvark(
-            VelocityResidual(tables), params, robot, scale=scale, lag=lag, provenance=provenance
+            VelocityResidual(tables), tuned.params, robot, scale=scale, lag=lag, provenance=provenance
         ),
         seconds,
         tuple(each.name for each in judge),
@@ -129,45 +128,7 @@ def _labels(segments: Sequence[Segment], measured: dict[str, tuple[Array, Array]
     return np.concatenate([s for s, _ in pairs]), np.concatenate([tau for _, tau in pairs])
 
 
-def _tune(
-    judge: Sequence[Segment],
-    measured: dict[str, tuple[Array, Array]],
-    tables: kmp.Tables,
-    tell: Callable[[str, float], None],
-    seed: int,
-) -> tuple[RecursionParams, Array, Array]:
-    """The filter of least error under virtual contacts; its errors and reported standard deviations, (k, n)."""
-    rng = np.random.default_rng(seed)
-    cases = []
-    for each in judge:
-        y, J = measured[each.name]
-        at = [tables.at(row) for row in np.vstack((each.qd[:1], each.qd[:-1]))]
-        mean, variance = np.array([m for m, _ in at]), np.array([v for _, v in at])
-        tau_ext = injection.torques(J, injection.contacts(len(y), each.dt, rng))
-        cases.append((y + mean + tau_ext, variance, tau_ext, each.dt))
-    changes = [np.diff(y[1:], axis=0) for y, _, _, _ in cases]
-    r = 0.5 * np.concatenate(changes).var(axis=0)
-    if not (np.isfinite(r).all() and (r > 0.0).all()):
-        raise TrainingError("the virtual measurement does not vary on a joint: its encoder or torque is stuck")
-    best: tuple[float, RecursionParams] | None = None
-    grid = [(kappa, colour, window) for kappa in _KAPPA for colour in _COLOUR for window in _WINDOW]
-    dt = cases[0][3]
-    for k, (kappa, colour, window) in enumerate(grid):
-        if k % 20 == 0:
-            tell("filter", k / len(grid))
-        params = RecursionParams(
-            kappa * r * (1e-3 / dt), r, colour=colour, dt_colour=dt, adapt_r="off", window_q=window
-        )
-        error = math.sqrt(float(np.mean([np.mean(_errors(case, params)[0] ** 2) for case in cases])))
-        if best is None or error < best[0]:
-            best = (error, params)
-    assert best is not None
-    found = [_errors(case, best[1]) for case in cases]
-    return best[1], np.concatenate([e for e, _ in found]), np.concatenate([s for _, s in found])
-
-
-def _errors(case: tuple[Array, Array, Array, float], params: RecursionParams) -> tuple[Array, Array]:
-    y, variance, tau_ext, dt = case
-    x, P, _ = replay(y, variance, dt, params)
-    skip = round(_SETTLE / dt)
-    return (x - tau_ext)[skip:], np.sqrt(P + variance)[skip:]
+def _measured(segment: Segment, y: Array, J: Array, tables: kmp.Tables) -> Measured:
+    """A held-out piece as the filter gets it: with mean and variance of the sample before."""
+    mean, variance = tables.along(np.vstack((segment.qd[:1], segment.qd[:-1])))
+    return Measured(y + mean, variance, J, segment.dt)
