@@ -1,0 +1,198 @@
+"""Joint control by a learnt feed-forward torque, with gains that follow its uncertainty::
+
+    tau = mean(q_ref, qd_ref, qdd_ref) + KP e + KD ė,    KP by eqs (6)–(8) from σ of the same prediction
+
+The model is asked at the *reference*, so that no loop goes through it; at the measured state it is asked a second time,
+for the innovation factor that eq. (8) lacks (:mod:`estimators.gains.innovation`). What the law wants goes through slew
+limit, passivity bound and energy tank, and below the stiffness that this loop can bear with its delay.
+
+A prediction that is not finite is replaced by the rigid-body model's torque, and the gains go up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from drivers.contract import Array, RobotSample
+from estimators.gains.innovation import Innovation, input_noise
+from estimators.gains.law import Bearable, GainLaw, inverse_inertia
+from estimators.gains.passivity import PassiveGains, PassivityParams
+from estimators.rigid_body import Dynamics
+from hil.control.base import ControlError, Takeover, number, vector
+from hil.motion.base import JointReference, Kind, Reference
+
+
+class TorquePredictor(Protocol):
+    """A learnt inverse model of the torque that *we* command, without the terms that the robot adds."""
+
+    @property
+    def n(self) -> int:
+        """Number of joints."""
+        ...
+
+    def predict(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation, noise included, both (n,) N·m, fresh; at (n,) rad, rad/s, rad/s²."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class VariableGainParams:
+    """Of :class:`VariableGain`. A single number holds for all joints. Raises ControlError if out of range."""
+
+    damping_ratio: float = 1.0
+    """ζ with the joint's effective inertia."""
+    bandwidth_max: float = 55.0
+    """Coupled frequency of arm and springs, rad/s, that the loop can bear: at 1 kHz with three ticks of delay 60."""
+    innovation: bool = True
+    """False: the paper's law alone, which does not see a payload."""
+    window: float = 0.25
+    """Time constant of the innovation's average, s."""
+    baseline: float | tuple[float, ...] = 1.0
+    """What the average is with nothing unusual, from data."""
+    qd_sigma: float | tuple[float, ...] = 0.0
+    """Noise of the measured velocity, rad/s."""
+    qdd_sigma: float | tuple[float, ...] = 0.0
+    """Noise of the measured acceleration, rad/s²: it enters what the innovation is compared with."""
+    friction: float | tuple[float, ...] = 0.0
+    """Slope of the torque over velocity, N·m·s/rad, through which velocity noise enters."""
+    max_error: float = 0.2
+    """Position errors are taken for no larger than this, rad."""
+    slew: float = 5.0
+    """Largest rate of the stiffness, spans a second."""
+    tank: float = 2.0
+    """What the energy tank holds, J."""
+    blend_time: float = 0.5
+    """Time over which the torque found at takeover fades out, s."""
+
+    def __post_init__(self) -> None:
+        for name in ("damping_ratio", "bandwidth_max", "window", "max_error", "slew", "tank"):
+            number(name, getattr(self, name), above=True)
+        number("blend_time", self.blend_time)
+        for name in ("baseline", "qd_sigma", "qdd_sigma", "friction"):
+            vector(name, getattr(self, name), np.size(getattr(self, name)), "")
+
+
+@dataclass(slots=True, eq=False)
+class Shown:
+    """What the last cycle did, for telemetry; (n,) each."""
+
+    tau_ff: Array
+    """Feed-forward torque, N·m."""
+    tau_ff_sd: Array
+    """Its standard deviation as predicted, N·m."""
+    surprise: Array
+    """Factor of the innovation on it."""
+    kp: Array
+    """Stiffness, N·m/rad."""
+    kp_share: Array
+    """The same as part of ``kp_max``."""
+    tank: float
+    """Energy left, J."""
+    clamped: bool
+    """The passivity bound held the stiffness back."""
+    starved: bool
+    """The tank did."""
+    fallback: bool
+    """The prediction was not finite: rigid-body torque and full gains."""
+
+
+class VariableGain:
+    """Follows joint references on an arm of ``law.n`` joints; see the module's docstring.
+
+    ``adds``: terms that the robot adds to our torque; they are left out of the fallback. Raises ControlError where
+    ``predictor`` and ``law`` are for different arms.
+    """
+
+    kind: Kind = "joint"
+
+    def __init__(
+        self,
+        predictor: TorquePredictor,
+        law: GainLaw,
+        adds: AbstractSet[str] = frozenset(),
+        params: VariableGainParams | None = None,
+    ) -> None:
+        self.n = n = law.n
+        self.params = p = params or VariableGainParams()
+        if predictor.n != n:
+            raise ControlError(f"the model is for {predictor.n} joints, the gains for {n}")
+        self.predictor = predictor
+        self.law = law
+        self._gains = PassiveGains(
+            law.kp_min,
+            law.kp_max,
+            PassivityParams(
+                slew=p.slew, ratio=p.damping_ratio, tank=p.tank, reserve=0.025 * p.tank, max_error=p.max_error
+            ),
+        )
+        self._bearable = Bearable(n, p.bandwidth_max)
+        self._innovation = Innovation(n, p.window, vector("baseline", p.baseline, n, ""))
+        self._qd_sigma = vector("qd_sigma", p.qd_sigma, n, "rad/s")
+        self._qdd_sigma = vector("qdd_sigma", p.qdd_sigma, n, "rad/s²")
+        self._friction = vector("friction", p.friction, n, "N·m·s/rad")
+        self._coriolis = "coriolis" not in adds
+        self._gravity = "gravity" not in adds
+        self._takeover = Takeover(n, p.blend_time, "gravity" in adds)
+        unknown = np.full(n, math.nan)
+        self.shown = Shown(unknown, unknown, unknown, unknown, unknown, math.nan, False, False, False)
+        """What the last cycle did."""
+
+    def reset(self, sample: RobotSample, dyn: Dynamics, tau_initial: Array | None = None) -> None:
+        # As stiff as can be borne at first: at rest on the reference that costs nothing, and the gains fall from there.
+        inverse = inverse_inertia(dyn.M)
+        self._bearable = Bearable(self.n, self.params.bandwidth_max)
+        kp = self.law.kp_max
+        for _ in range(60):
+            kp = np.fmin(self.law.kp_max, self._bearable.ceiling(inverse, kp))
+        self._gains.reset(kp)
+        self._innovation.reset()
+        self._takeover.reset(sample, tau_initial)
+
+    def torque(
+        self, sample: RobotSample, dyn: Dynamics, reference: Reference, wrench_measured: Array | None, dt: float
+    ) -> Array:
+        if not isinstance(reference, JointReference):
+            raise ControlError("variable-gain control follows joint references; the motion gave a Cartesian one")
+        p = self.params
+        e, ed = reference.q - sample.q, reference.qd - sample.qd
+        mean, sigma = self.predictor.predict(reference.q, reference.qd, reference.qdd)
+        known = math.isfinite(float(mean.sum() + sigma.sum()))
+        tau_ff = mean if known else self._rigid(dyn, reference.qdd)
+        surprise = self._surprise(sample, dyn, dt) if p.innovation else np.ones(self.n)
+        wanted = self.law.stiffness(sigma * surprise if known else np.full(self.n, math.nan))
+        inverse = inverse_inertia(dyn.M)
+        ceiling = self._bearable.ceiling(inverse, self._gains.kp)
+        gains = self._gains.step(wanted, e, ed, 1.0 / inverse.diagonal(), dt, ceiling)
+        kp = gains.kp
+        bent = np.minimum(np.maximum(e, -p.max_error), p.max_error)
+        tau = tau_ff + kp * bent + gains.kd * ed
+        self.shown = Shown(
+            tau_ff, sigma, surprise, kp, kp / self.law.kp_max, gains.energy, gains.clamped, gains.starved, not known
+        )
+        found = self._takeover.difference(tau)
+        if found is not None:
+            self._takeover.fade(found)
+        return self._takeover.apply(tau, dt)
+
+    def _surprise(self, sample: RobotSample, dyn: Dynamics, dt: float) -> Array:
+        """Compare the command that acts with what the model would have commanded for the motion it made."""
+        acting = 0.5 * (sample.tau_accepted_lo + sample.tau_accepted_hi)
+        if not math.isfinite(float(acting.sum() + sample.qdd.sum())):
+            return self._innovation.factor
+        mean, sigma = self.predictor.predict(sample.q, sample.qd, sample.qdd)
+        noise = input_noise(dyn.M, self._qdd_sigma, self._friction, self._qd_sigma)
+        return self._innovation.step(acting, mean, sigma * sigma + noise, dt)
+
+    def _rigid(self, dyn: Dynamics, qdd: Array) -> Array:
+        """The rigid-body model's torque for the reference's acceleration, without what the robot adds."""
+        tau: Array = dyn.M.dot(qdd)
+        if self._coriolis:
+            tau += dyn.Cqd
+        if self._gravity:
+            tau += dyn.g
+        return tau
