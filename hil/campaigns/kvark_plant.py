@@ -201,7 +201,8 @@ def free_law(reference: tuple[Array, Array, Array]) -> Law:
 
     def law(k: int, q: Array, qd: Array) -> Array:
         feed = model.rnea(q_ref[k], qd_ref[k], qdd_ref[k])
-        return feed + kp * (q_ref[k] - q) + kd * (qd_ref[k] - qd)
+        torque: Array = feed + kp * (q_ref[k] - q) + kd * (qd_ref[k] - qd)
+        return torque
 
     return law
 

@@ -12,22 +12,18 @@ import numpy.typing as npt
 from estimators import virtual_measurement
 from estimators.residual.semiparametric import Run as FreeRun
 from estimators.rigid_body import RigidBodyModel
-from hil.campaigns import kvark_plant
+from hil.campaigns import kvark_frozen, kvark_plant
 from hil.campaigns.kvark_friction import FAMILIES
+from hil.campaigns.kvark_frozen import FREE, SCORED, TRAIN, TUNE
+
+__all__ = ["CALIBRATE", "FREE", "RUNS", "SCORED", "TRAIN", "TUNE", "VALIDATE", "Case", "DataError", "frozen",
+           "frozen_families", "simulated"]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
 
-TRAIN = tuple(f"train{k}" for k in range(5))
 VALIDATE = "validate"
-TUNE = ("validate", "tune_ptp")
 CALIBRATE = "calibrate_ptp"
-FREE = ("test_free_fourier", "test_free_ptp")
-SCORED = ("test_load_fourier", "test_load_ptp", "test_polish")
-"""Loaded and contact runs: whose mean RMSE is *the* score."""
-RUNS = (*TRAIN, VALIDATE, "tune_ptp", CALIBRATE, "test_free_fourier", "test_load_fourier", "test_free_ptp",
-        "test_load_ptp", "test_polish")  # fmt: skip
-ARMATURE = (0.8, 0.8, 0.4, 0.12, 0.12, 0.1)
-"""Of the frozen simulations, kg·m²; the same as the profile's."""
+RUNS = (*TRAIN, VALIDATE, "tune_ptp", CALIBRATE, *FREE, *SCORED)
 
 
 class DataError(ValueError):
@@ -98,12 +94,9 @@ def frozen(folder: Path, family: str) -> Case:
             for key in file.files:
                 run, _, what = key.partition("/")
                 runs.setdefault(run, {})[what] = np.array(file[key], dtype=np.float64)
-        text = (folder / "cobot_sim.urdf").read_text(encoding="utf-8")
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} cannot be read ({error}); copy it anew") from error
     missing = [name for name in RUNS if not {"q", "qd", "tau"} <= set(runs.get(name, ()))]
     if missing:
         raise DataError(f"{path} lacks the runs {', '.join(missing)}; expected {', '.join(RUNS)}")
-    return Case(
-        f"{family}, frozen", family, lambda: RigidBodyModel(text, flange="tool", armature=np.array(ARMATURE)), runs
-    )
+    return Case(f"{family}, frozen", family, lambda: kvark_frozen.rigid_body(folder), runs)

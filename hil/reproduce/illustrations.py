@@ -61,7 +61,8 @@ def velocity(case: Case) -> Found:
     """Residual torque over velocity, speeding up and slowing down apart (Fig. 12)."""
     s, tau = case.labels(TRAIN)
     faster = np.gradient(np.abs(s), axis=0) > 0.0
-    explained, gap, found = [], [], {}
+    explained, gap = [], []
+    found: dict[str, Array] = {}
     for j in range(s.shape[1]):
         at_s, at_tau, at_up = _thin(s[:, j], tau[:, j], faster[:, j].astype(np.float64))
         found |= {f"s{j}": at_s, f"tau{j}": at_tau, f"up{j}": at_up}
@@ -155,13 +156,13 @@ def _filtered(case: Case, model: Callable[[Array], tuple[Array, Array]], limit: 
     sparse[:500] = False
     numbers = {}
     for name, where in (("dense", dense), ("sparse", sparse)):
-        error = (x - extra)[where]
-        ratio = np.abs(error) / sd[where]
+        away: Array = (x - extra)[where]
+        ratio = np.abs(away) / sd[where]
         numbers[name] = {
-            "rmse": float(np.sqrt(np.mean(error**2))) if len(error) else float("nan"),
-            "coverage": float(np.mean(ratio < COVERED)) if len(error) else float("nan"),
-            "sd": float(sd[where].mean()) if len(error) else float("nan"),
-            "samples": len(error),
+            "rmse": float(np.sqrt(np.mean(away**2))) if len(away) else float("nan"),
+            "coverage": float(np.mean(ratio < COVERED)) if len(away) else float("nan"),
+            "sd": float(sd[where].mean()) if len(away) else float("nan"),
+            "samples": len(away),
         }
     step = slice(None, None, 10)
     return numbers, {"x": x[step, 0], "band": sd[step, 0], "truth": extra[step, 0], "at": at[step]}

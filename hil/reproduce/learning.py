@@ -9,11 +9,9 @@ import numpy as np
 from estimators.kvark import methods
 from estimators.kvark.replay import Measured
 from estimators.residual.base import ResidualModel
-from estimators.residual.memory import MemoryParams
+from hil.campaigns.kvark_frozen import MEMORY
 from hil.reproduce.case import TRAIN, VALIDATE, Case
 
-MEMORY = MemoryParams(ripple=(202.0,))
-"""The gears have ratio 101 by their data sheet, and ripple twice a revolution of the motor."""
 KINDS: tuple[methods.ResidualKind, ...] = ("gmr", "gmr_gp", "kmp", "sparse_gp", "network", "semiparametric")
 """Residual models that are compared."""
 

@@ -120,7 +120,8 @@ def polish_on_bus(seed: int = 0) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def _run(trace: Any, dt: float) -> Run:
-    return Run(*(np.ascontiguousarray(trace[name], dtype=np.float64) for name in ("q", "qd", "tau")), dt)
+    q, qd, tau = (np.ascontiguousarray(trace[name], dtype=np.float64) for name in ("q", "qd", "tau"))
+    return Run(q, qd, tau, dt)
 
 
 def _joined(parts: list[Run]) -> Run:

@@ -32,7 +32,7 @@ def process_models(results: Results) -> Section:
         low, high = np.quantile(arrays["tau"], (0.001, 0.999))
         axis.set_ylim(low - 1.2 * (high - low), high + 1.2 * (high - low))
         charts.label(axis, "velocity / rad/s", "residual / N·m", f"{names[name]}: model")
-    t = np.arange(len(arrays["gp/x"])) * 0.01
+    t = 0.01 * np.arange(len(arrays["gp/x"]), dtype=np.float64)
     window = slice(50, min(len(t), 850))
     for axis, name in zip(axes[2:], ("gp", "kmp"), strict=False):
         charts.band(axis, t[window], arrays[f"{name}/x"][window], arrays[f"{name}/band"][window], colours[name],
@@ -97,7 +97,7 @@ def predictions(results: Results) -> Section:
     shown = [kind for kind in ("kmp", "gmr_gp", "sparse_gp", "network", "semiparametric") if kind in kinds]
     label = arrays["label"]
     window = slice(0, min(len(label), 800))
-    t = np.arange(len(label))[window] * _LABELS
+    t = _LABELS * np.arange(len(label), dtype=np.float64)[window]
     figure, axes = charts.axes(len(shown), 2, 1.5, share_x=True)
     for row, kind in enumerate(shown):
         for column, j in enumerate((1, 3)):
