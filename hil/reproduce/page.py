@@ -14,7 +14,9 @@ from hil.reproduce import sections_models as models
 from hil.reproduce import sections_real as real
 from hil.reproduce import sections_scores as scores
 from hil.reproduce.results import Results
-from hil.reproduce.sections import Section
+from hil.reproduce.sections import Maker, Section
+
+UNDRAWN = "Computed, but what came out could not be drawn"
 
 _CSS = """
 main { max-width: 1080px }
@@ -53,7 +55,16 @@ def sections(results: Results) -> list[Section]:
         contact.polishing, scores.timing, models.wide_mixture, models.velocity, models.relevance, scores.ablation,
         scores.uncertainty, scores.detection, contact.mocked, real.ur10e, real.panda,
     )  # fmt: skip
-    return made + [maker(results) for maker in makers]
+    return made + [_made(maker, results) for maker in makers]
+
+
+def _made(maker: Maker, results: Results) -> Section:
+    """A section that cannot be drawn from what a part left says so; hours of computing are not lost to it."""
+    try:
+        return maker(results)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        name = getattr(maker, "__name__", "section")
+        return Section(name, name.replace("_", " "), f"{UNDRAWN}: {type(error).__name__}: {error}.")
 
 
 def _head(results: Results, about: Mapping[str, str]) -> str:

@@ -24,15 +24,17 @@ _STEP = 0.02
 def traced(results: Results, source: str, test: str) -> tuple[str, dict[str, dict[str, Array]]]:
     """The first robot that has traces, and those of the methods that are drawn."""
     for family in results.families(source):
-        rows = {trial["method"]: trial for trial in results.rows(source, family)}
-        found = {}
+        found: dict[str, dict[str, Array]] = {}
+        case = None
         for name in TRACED:
-            arrays = results.arrays(rows[name]["part"]) if name in rows else {}
-            if f"{test}/x" in arrays:
-                found[name] = {key.removeprefix(f"{test}/"): value for key, value in arrays.items()
-                               if key.startswith(f"{test}/")}  # fmt: skip
+            for trial in results.rows(source, family, name):
+                arrays = results.arrays(trial["part"]) if case in (None, trial["case"]) else {}
+                if f"{test}/x" in arrays:
+                    case = trial["case"]
+                    found[name] = {key.removeprefix(f"{test}/"): value for key, value in arrays.items()
+                                   if key.startswith(f"{test}/")}  # fmt: skip
         if found:
-            return f"{FAMILY[family]}, {rows[next(iter(found))]['case']}", found
+            return f"{FAMILY[family]} friction, one robot ({case})", found
     return "", {}
 
 

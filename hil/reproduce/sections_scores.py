@@ -196,7 +196,10 @@ def detection(results: Results) -> Section:
     rows, best = [], ""
     best_rate = -1.0
     for name in names:
-        found = [trial["detection"] for trial in results.rows(source, None, name)]
+        all_found = [trial["detection"] for trial in results.rows(source, None, name)]
+        found = [each for each in all_found if each["rate"] is not None]
+        if not found:
+            continue
         rate = float(np.mean([each["rate"] for each in found]))
         delays = [each["delay"] for each in found if each["delay"] is not None]
         false = float(np.mean([each["false_per_minute"] for each in found]))
@@ -210,6 +213,8 @@ def detection(results: Results) -> Section:
                     f"{false:.1f} false alarms a minute"
                 ),
             )
+    if not rows:
+        return missing(key, heading, results, source)
     quiet = [row[0] for row in rows if float(row[3]) < 1.0]
     finding = f"{best}; under one false alarm a minute stay: {joined(quiet)}."
     text = (
