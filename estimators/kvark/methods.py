@@ -1,7 +1,7 @@
 """Observers of external torque by name: which residual model each has, how its noise adapts, and what is tuned.
 
-All are trained on contact-free recordings alone and tuned by the same virtual contacts (:mod:`estimators.kvark.tuning`),
-so that what differs between two rows of a table is what their entries here say.
+All are trained on contact-free recordings alone and tuned by the same virtual contacts
+(:mod:`estimators.kvark.tuning`), so that what differs between two rows of a table is what their entries here say.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def fit_residual(
         fits = train.fit_arm(qd, tau, qd_held, tau_held, seed=seed, progress=told)
         return VelocityResidual.of([each.kmp for each in fits])
     if kind == "sparse_gp":
-        return sparse_gp.fit(q, qd, tau, seed=seed, progress=told)
+        return sparse_gp.fit(q, qd, tau, (q_held, qd_held, tau_held), seed=seed, progress=told)
     return network.fit(q, qd, tau, (q_held, qd_held, tau_held), seed=seed, progress=told)
 
 
@@ -190,7 +190,8 @@ class Tuned:
         if self.params is not None:
             return KvarkObserver(self.residual, self.params, lag=lag, model=model)
         # Without a model of friction the variance is the same everywhere.
-        _, variance = self.residual.step(*(np.zeros(self.residual.n) for _ in range(3)), math.nan)
+        rest = np.zeros(self.residual.n)
+        _, variance = self.residual.step(rest, rest, rest, math.nan)
         return MomentumObserver(
             self.residual.n, self.bandwidth, self.tau_sigma, model_sigma=np.sqrt(variance), start_sigma=0.0,
             delay_ticks=lag,

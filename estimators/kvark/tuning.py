@@ -1,8 +1,8 @@
 """Filters tuned by virtual contacts: the same protocol for every method, on contact-free recordings alone.
 
-Random wrenches (:mod:`estimators.kvark.injection`) are added to free motions, at best one that keeps moving and one from
-point to point with dwells: without dwells a tuner picks filters that are far too fast. The numbers of least error win:
-the mean over recordings and joints of the root mean square error.
+Random wrenches (:mod:`estimators.kvark.injection`) are added to free motions, at best one that keeps moving and one
+from point to point with dwells: without dwells a tuner picks filters that are far too fast. The numbers of least error
+win: the mean over recordings and joints of the root mean square error.
 """
 
 from __future__ import annotations
@@ -50,6 +50,15 @@ class Rules:
     """Whether Q and R_emp keep to bounds around their start."""
     colours: tuple[float, ...] = COLOURS
     """c that are tried, where the variance enters."""
+
+    @property
+    def each(self) -> bool:
+        """Whether each joint has a process noise of its own; where it adapts, all start from one.
+
+        Adaptation finds each joint's. With a start for each joint beside it, errors under the virtual contacts fall a
+        little, and rise on contacts of another kind.
+        """
+        return self.adapt_q == "off"
 
 
 class Case(NamedTuple):
@@ -99,7 +108,7 @@ def measurement_noise(tests: Sequence[Case]) -> Array:
 def tune(
     tests: Sequence[Case], rules: Rules | None = None, progress: Callable[[float], None] | None = None
 ) -> Tuned:
-    """The filter of least error under ``rules``: process noise, colour and windows, one number each for the arm.
+    """The filter of least error under ``rules``: process noise (see :attr:`Rules.each`), colour and windows.
 
     ``progress(share)`` is told how far it is. Raises ParameterError for recordings that say nothing.
     """
@@ -131,36 +140,40 @@ class _Search:
         self._tests, self._rules, self._progress = tests, rules, progress
         self._r, self._dt = measurement_noise(tests), tests[0].dt
         self.best: RecursionParams | None = None
-        self._error, self._kappa = np.inf, 1.0
+        self._error, self._kappa = np.inf, np.ones(self._r.size)
         self._done = 0
         colours = len(rules.colours) if rules.variance else 1
         others = (len(WINDOWS_Q) if rules.adapt_q != "off" else 1) * (len(WINDOWS_R) if rules.adapt_r != "off" else 1)
         self._all = len(KAPPAS) * colours + 3 * (2 * len(FINER) + others - 1)
 
     def sweep(self, kappas: Array, colour: float, window_q: float, window_r: float) -> None:
-        """Try process noises ``kappas`` (k,), the same for all joints in units of their measurement noise.
-
-        One for each joint would do a tenth better on the virtual contacts, and worse on real ones.
-        """
-        clip = {} if self._rules.bounded else {"q_clip": UNBOUNDED, "r_clip": UNBOUNDED}
+        """Try process noises ``kappas`` (k,) or (k, n) in units of the joints' measurement noise."""
         base = RecursionParams(
             self._r, self._r, colour=colour, dt_colour=self._dt, adapt_q=self._rules.adapt_q,
-            adapt_r=self._rules.adapt_r, window_q=window_q, window_r=window_r, **clip,
+            adapt_r=self._rules.adapt_r, window_q=window_q, window_r=window_r,
         )  # fmt: skip
-        for kappa in kappas:
-            params = replace(base, q_rate=kappa * self._r * (1e-3 / self._dt))
-            error = float(_rmse(self._tests, params).mean())
-            if np.isfinite(error) and error < self._error:
-                self._error, self._kappa, self.best = error, float(kappa), params
+        if not self._rules.bounded:
+            base = replace(base, q_clip=UNBOUNDED, r_clip=UNBOUNDED)
+        tried = np.broadcast_to(kappas.reshape(len(kappas), -1), (len(kappas), self._r.size))
+        rates = tried * self._r * (1e-3 / self._dt)
+        errors = []
+        for rate in rates:
+            errors.append(_rmse(self._tests, replace(base, q_rate=rate)))
             self._done += 1
             if self._progress is not None:
                 self._progress(min(1.0, self._done / self._all))
+        found, joints = np.array(errors), np.arange(self._r.size)
+        # The joints' filters do not touch each other, so that each can take its own best.
+        best = found.argmin(axis=0) if self._rules.each else np.full(joints.size, found.mean(axis=1).argmin())
+        error = float(found[best, joints].mean())
+        if np.isfinite(error) and error < self._error:
+            self._error, self._kappa, self.best = error, tried[best, joints], replace(base, q_rate=rates[best, joints])
 
     def around(self, factor: float, window_q: float | None = None, window_r: float | None = None) -> None:
-        """Try the best so far with process noise by ``factor`` less, as it is, and more, with other windows if given."""
+        """Try the best so far with process noise divided and multiplied by ``factor``, with other windows if given."""
         if (best := self.best) is None:
             return
-        kappas = self._kappa * np.array([1.0 / factor, 1.0, factor])
+        kappas = self._kappa * np.array([[1.0 / factor], [1.0], [factor]])
         self.sweep(kappas, best.colour, window_q or best.window_q, window_r or best.window_r)
 
 

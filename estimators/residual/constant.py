@@ -45,7 +45,7 @@ class ConstantResidual:
 
     def run(self, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, Array]:
         """The same for each row of a run."""
-        mean = np.where(np.isfinite(q + qd + tau).all(axis=1)[:, None], 0.0, math.nan) * np.ones(self.n)
+        mean = np.where(np.isfinite(q + qd + tau).all(axis=1, keepdims=True), 0.0, math.nan) * np.ones(self.n)
         return mean, mean + self._variance
 
     def pack(self) -> tuple[Mapping[str, Any], Mapping[str, Array]]:

@@ -87,8 +87,9 @@ def evaluate(
     """Fit, tune and score method ``name`` on ``family``: ``rmse`` N·m by run and ``mean`` over :data:`SCORED`.
 
     ``runs``: what :class:`estimators.kvark.scoring.Score` says of each. ``force`` N per axis on the polishing run, by
-    the wrench with its prior and by point contact, and ``moment`` N·m. With ``traces``: ``x``, ``variance``, ``tau_ext`` and ``J``
-    of each scored run. ``progress(share)`` of the tuning. Raises MissingData; ParameterError for another method.
+    the wrench with its prior and by point contact, and ``moment`` N·m. With ``traces``: ``x``, ``variance``,
+    ``tau_ext`` and ``J`` of each scored run. ``progress(share)`` of the tuning. Raises MissingData; ParameterError
+    for another method.
     """
     chosen = methods.method(name)
     model, residual = rigid_body(data), residual_of(data, family, chosen.residual, seed)

@@ -85,7 +85,7 @@ def test_a_residual_model_knows_friction_and_steps_as_it_runs(kind: methods.Resi
     assert (error < 0.3 * size).all() or kind == "constant", error / size
     for again in range(2):
         model.reset()
-        for k in range(0, 400):
+        for k in range(400):
             m, v = model.step(run.q[k], run.qd[k], run.tau[k], DT if k else math.nan)
             np.testing.assert_allclose(m, mean[k], rtol=1e-9, atol=1e-10, err_msg=f"pass {again}, sample {k}")
             np.testing.assert_allclose(v, variance[k], rtol=1e-9, atol=1e-10)
