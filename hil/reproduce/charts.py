@@ -70,7 +70,7 @@ def ellipses(axis: Axes, weights: Array, means: Array, covariances: Array) -> No
         values, vectors = np.linalg.eigh(S)
         angle = float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
         width, height = 4.0 * np.sqrt(np.maximum(values[::-1], 0.0))
-        alpha = float(np.clip(0.15 + 4.0 * w, 0.15, 0.8))
+        alpha = float(np.clip(0.3 + 4.0 * w, 0.3, 0.9))
         axis.add_patch(Ellipse((m[0], m[1]), width, height, angle=angle, fill=False, ec=COLOURS[1], lw=1, alpha=alpha,
                               zorder=3))  # fmt: skip
 

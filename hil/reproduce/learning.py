@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from estimators.kvark import methods
+from estimators.kvark.calibration import Recording
 from estimators.kvark.replay import Measured
 from estimators.residual.base import ResidualModel
 from hil.campaigns.kvark_frozen import MEMORY
 from hil.reproduce.case import TRAIN, VALIDATE, Case
+
+Array = npt.NDArray[np.float64]
 
 KINDS: tuple[methods.ResidualKind, ...] = ("gmr", "gmr_gp", "kmp", "sparse_gp", "network", "semiparametric")
 """Residual models that are compared."""
@@ -31,6 +35,7 @@ class Seer:
     def __init__(self, case: Case, residual: ResidualModel) -> None:
         self.case, self.residual = case, residual
         self._seen: dict[str, Measured] = {}
+        self._mean: dict[str, Array] = {}
 
     def __call__(self, name: str) -> Measured:
         """The run ``name`` as the filter gets it."""
@@ -47,8 +52,14 @@ class Seer:
             mean, variance = self.residual.run(run["q"], run["qd"], run["tau"], case.dt)
             # The model is asked at the beginning of the step that y is about.
             y[1:] += mean[:-1]
+            self._mean[name] = np.vstack((mean[:1], mean[:-1]))
             self._seen[name] = Measured(y, np.vstack((variance[:1], variance[:-1])), J, case.dt)
         return self._seen[name]
+
+    def recording(self, name: str) -> Recording:
+        """The same with all that the reported band is calibrated by."""
+        seen, run = self(name), self.case.runs[name]
+        return Recording(run["q"], run["qd"], seen.y, self._mean[name], seen.variance, seen.J, seen.dt)
 
 
 def seen_by(case: Case, kind: methods.ResidualKind) -> Seer:

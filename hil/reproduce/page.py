@@ -89,8 +89,7 @@ def _head(results: Results, about: Mapping[str, str]) -> str:
     return (
         f'<header><h1>K-VARK, reproduced {look}</h1><p class="facts">{text}</p></header>'
         "<aside><strong>Simulated, unless a section says otherwise.</strong> Every number and sentence under "
-        "“here” was "
-        "computed in this run; the paper's numbers are of another arm and other motions.</aside>"
+        "“here” was computed in this run; the paper's numbers are of another arm and other motions.</aside>"
         f"{quick}"
     )
 

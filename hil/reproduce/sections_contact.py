@@ -114,8 +114,7 @@ def polishing(results: Results) -> Section:
     best = min(force, key=lambda name: force[name])
     finding = (
         f"{title(best)} has the smallest force error by the point-contact form, {force[best]:.1f} N RMS an axis "
-        "in the mean "
-        f"over robots"
+        f"in the mean over robots"
         + (f"; K-VARK {force['kvark']:.1f} N" if "kvark" in force and best != "kvark" else "")
         + (f", momentum observer {force['momentum']:.1f} N" if "momentum" in force and best != "momentum" else "")
         + "."

@@ -202,8 +202,7 @@ def wide_mixture(results: Results) -> Section:
     worse = "worse" if c["unseen"] > c["velocity_unseen"] else "better"
     finding = (
         f"With {most} components over 18 inputs, {c['numbers']} numbers from {found['samples']} samples, the "
-        "error rises "
-        f"from {c['train']:.2f} N·m on what was trained to {c['unseen']:.2f} on an unseen motion "
+        f"error rises from {c['train']:.2f} N·m on what was trained to {c['unseen']:.2f} on an unseen motion "
         f"({c['unseen'] / c['train']:.1f} "
         f"times); velocity alone has {c['velocity_unseen']:.2f} there, so the wide mixture is the {worse} one."
     )
@@ -253,7 +252,7 @@ def relevance(results: Results) -> Section:
     n = len(share)
     figure, (axis,) = charts.axes(1, 1, 3.0)
     image = axis.imshow(share, aspect="auto", cmap="Blues", vmin=0.0)
-    axis.set_xticks(range(2 * n), [*(f"q{i + 1}" for i in range(n)), *(f"q̇{i + 1}" for i in range(n))], fontsize=8)
+    axis.set_xticks(range(2 * n), [*(f"q{i + 1}" for i in range(n)), *(f"qd{i + 1}" for i in range(n))], fontsize=8)
     axis.set_yticks(range(n), [f"A{i + 1}" for i in range(n)], fontsize=8)
     axis.grid(visible=False)
     figure.colorbar(image, ax=axis, shrink=0.9).ax.tick_params(labelsize=8)

@@ -22,8 +22,7 @@ def ur10e(results: Results) -> Section:
         f"Learnt from free runs alone, the load of {found['load']} kg is estimated as {given['mass']:.2f} kg "
         f"({100 * given['mass_error']:+.0f} %) with the given drive gains and {refitted['mass']:.2f} kg "
         f"({100 * refitted['mass_error']:+.0f} %) with refitted ones; the vertical force of the held-out free "
-        "run, truly 0, "
-        f"as {given['vertical']:.1f} and {refitted['vertical']:.1f} N."
+        f"run, truly 0, as {given['vertical']:.1f} and {refitted['vertical']:.1f} N."
     )
     figure, axes = charts.axes(2, 1, 2.0, share_x=True)
     t = np.arange(len(arrays["loaded"])) * found["step"]
@@ -45,8 +44,7 @@ def ur10e(results: Results) -> Section:
             "coverage", "with contacts", "σ / N·m"]  # fmt: skip
     text = (
         "→ is the model chosen by virtual loads on held-out training runs, without a look at the scored ones. "
-        "before and "
-        "after: residual RMS of the held-out free run without and with the learnt model, mean over joints."
+        "before and after: residual RMS of the held-out free run without and with the learnt model, mean over joints."
     )
     caption = f"Loaded run, model “{found['shown']}” with refitted gains."
     return Section(key, heading, finding, (picture(figure, caption), table(head, rows), note(text)))

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators import virtual_measurement
-from estimators.kvark import methods, scoring
+from estimators.kvark import band, calibration, methods, scoring
 from estimators.kvark.methods import Tuned
+from estimators.kvark.recursion import RecursionParams
 from hil.reproduce.calibration import BAND, Calibrated, calibrate
 from hil.reproduce.case import CALIBRATE, FREE, SCORED, TUNE, VALIDATE, Case
 from hil.reproduce.detection import detect
@@ -18,6 +19,8 @@ from hil.reproduce.learning import Seer, seen_by
 
 Array = npt.NDArray[np.float64]
 
+BANDED = ("kvark", "kvark_semi")
+"""Methods whose reported band has terms for drift and load, see :mod:`estimators.kvark.band`."""
 TRACE_STEP = 20
 """Samples of a run for each one of a trace."""
 
@@ -46,10 +49,29 @@ def run_trial(case: Case, name: str) -> tuple[dict[str, Any], dict[str, Array]]:
     for test in (*FREE, *SCORED):
         result["tests"][test], trace = _score(case, tuned, seer, test, calibrated)
         traces |= {f"{test}/{key}": value for key, value in trace.items()}
+    if name in BANDED and tuned.params is not None:
+        for test, numbers in _banded(case, tuned.params, seer).items():
+            result["tests"][test]["band"] = numbers
     result["score"] = float(np.mean([np.mean(result["tests"][test]["rmse"]) for test in SCORED]))
     result["detection"] = detect(tuned, [seer(run) for run in FREE], calibrated)
     result["seconds"] = {"learnt": learnt - begun, "all": time.perf_counter() - begun}
     return result, traces
+
+
+def _banded(case: Case, params: RecursionParams, seer: Seer) -> dict[str, dict[str, float]]:
+    """What the band with terms for drift and load says of each test; calibrated on contact-free runs alone."""
+    shipped = calibration.calibrate([seer.recording(run) for run in (*TUNE, CALIBRATE)], params)
+    found = {}
+    for test in (*FREE, *SCORED):
+        r = seer.recording(test)
+        banded = band.replay(r.q, r.y, r.mean, r.variance, r.dt, params, shipped.band)
+        truth = case.runs[test]["tau_ext"]
+        score = scoring.score(banded.x, banded.variance(shipped.band), banded.nis, truth, shipped.constant, r.dt)
+        found[test] = {
+            "rmse": score.mean_rmse, "coverage": score.coverage, "sigma": score.sigma, "nees": score.nees,
+            "nll": score.nll, "nll_constant": score.nll_constant,
+        }  # fmt: skip
+    return found
 
 
 def _settings(tuned: Tuned) -> dict[str, Any]:
