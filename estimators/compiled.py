@@ -10,11 +10,15 @@ _F = TypeVar("_F", bound=Callable[..., object])
 try:
     from numba import njit
 
+    COMPILED = True
+    """Whether :func:`compiled` makes machine code."""
+
     def compiled(function: _F) -> _F:
         """Machine code where numba is installed, the function itself elsewhere; the same numbers either way."""
         return cast(_F, njit(cache=True, fastmath=False)(function))
 
 except ImportError:  # pragma: no cover - depends on what is installed
+    COMPILED = False
 
     def compiled(function: _F) -> _F:
         return function

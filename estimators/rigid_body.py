@@ -165,10 +165,8 @@ class RigidBodyModel:
         Raises ValueError for wrong shapes. NaN in gives NaN out: check a sample before, not here.
         """
         model, data, dyn = self.model, self._data, self._dyn
-        pin.crba(model, data, q)
         # Also fills the joint placements, J and J̇ that the frame queries below read.
-        pin.computeCoriolisMatrix(model, data, q, qd)
-        pin.computeGeneralizedGravity(model, data, q)
+        self.momentum(q, qd)
         pin.updateFramePlacement(model, data, self._tcp)
         dyn.q = q
         dyn.qd = qd
@@ -176,15 +174,26 @@ class RigidBodyModel:
         J.setflags(write=False)
         np.dot(pin.getFrameJacobianTimeVariation(model, data, self._tcp, _RF), qd, out=self._Jdot_qd)
         np.dot(dyn.C, qd, out=self._Cqd)
-        np.dot(dyn.M, qd, out=self._p)
-        np.dot(self._Ct, qd, out=self._beta)
-        self._beta -= dyn.g
         if self.payload is not None:
             # Height of the payload's centre of mass by joint position, times its weight.
             x, y, _ = dyn.R.dot(self._payload_at).tolist()
             weight = -self.payload.mass * float(model.gravity.linear[2])
             np.multiply(dyn.J[2] + y * dyn.J[3] - x * dyn.J[4], weight, out=self._g_payload)
         return dyn
+
+    def momentum(self, q: Array, qd: Array) -> tuple[Array, Array]:
+        """p = M qd and β = Cᵀqd − g, (n,) each: what a momentum observer needs, at half the cost of :meth:`update`.
+
+        Read-only buffers, those of the last :class:`Dynamics`: overwritten by the next call of either.
+        """
+        model, data, dyn = self.model, self._data, self._dyn
+        pin.crba(model, data, q)
+        pin.computeCoriolisMatrix(model, data, q, qd)
+        pin.computeGeneralizedGravity(model, data, q)
+        np.dot(dyn.M, qd, out=self._p)
+        np.dot(self._Ct, qd, out=self._beta)
+        self._beta -= dyn.g
+        return dyn.p, dyn.beta
 
     def inertial_regressor(self, q: Array, qd: Array, qdd: Array) -> Array:
         """∂RNEA/∂π (n, 11 n), fresh: ten parameters a link (mass, first moments, inertia about the joint), armatures.

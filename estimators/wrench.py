@@ -44,6 +44,13 @@ def point_contact_force(J: Array, tau_ext: Array, P: Array, sigma_force: float =
     return _posterior(J[:3], tau_ext, P, _prior(sigma_force, 1.0)[:3, :3])
 
 
+def point_contact_wrench(J: Array, tau_ext: Array, P: Array) -> tuple[Array, Array]:
+    """:func:`point_contact_force` in the form of :func:`contact_wrench`: moments NaN, since none was looked for."""
+    wrench, cov = np.full(6, _FAILED), np.full((6, 6), _FAILED)
+    wrench[:3], cov[:3, :3] = point_contact_force(J, tau_ext, P)
+    return wrench, cov
+
+
 def jacobian_at(J: Array, offset: Array) -> Array:
     """Jacobian (6, n) of the point that lies ``offset`` (3,) m, base axes, from the point of ``J`` (6, n), fresh.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,11 +20,13 @@ from estimators.momentum import MomentumObserver
 from estimators.observer import Observer
 from estimators.rigid_body import BodyInertia, RigidBodyModel
 from estimators.spatial import WristWrench
+from estimators.wrench import contact_wrench, point_contact_wrench
 from hil import cobot, piper, plugins
-from hil.cell import Cell
+from hil.cell import Cell, CellError, CellFault
 from hil.cell.devices import MOCK_PORT, CobotRobot, PiperRobot, Robot
 from hil.cell.parts import array
 from hil.cell.plugin import OwnMotion
+from hil.cell.source import read_source
 from hil.control.base import Controller
 from hil.control.computed_torque import ComputedTorque
 from hil.control.impedance import CartesianImpedance
@@ -116,8 +117,21 @@ def build_parts(
         wrist=wrist,
         frames_per_tick=robot.fri.receive_multiplier if isinstance(robot, Robot) else 1,
         consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
-        grip=build_grip(cell, arm, timed, model, wrist),
+        grip=build_grip(cell, arm, timed, model, wrist, getattr(observer, "model", None)),
+        contact=contact_wrench if cell.observer.contact == "wrench" else point_contact_wrench,
+        observed_by=observer_words(cell, observer),
     )
+
+
+def observer_words(cell: Cell, observer: Observer) -> str:
+    """What estimates the external torque, for log and report."""
+    described = cell.observer
+    words = described.kind
+    if words == "momentum":
+        words = f"momentum observer, {described.bandwidth:g} 1/s"
+    elif words == "kvark":
+        words = f"K-VARK, method {getattr(observer, 'method', '?')}"
+    return words + (", point contact" if described.contact == "point" else "")
 
 
 def build_traits(cell: Cell) -> ArmTraits:
@@ -163,9 +177,17 @@ def build_arm(
 
 
 def build_grip(
-    cell: Cell, arm: RobotArm, ticks: Ticks, model: RigidBodyModel, wrist: WristWrench | None
+    cell: Cell,
+    arm: RobotArm,
+    ticks: Ticks,
+    model: RigidBodyModel,
+    wrist: WristWrench | None,
+    observer_model: RigidBodyModel | None = None,
 ) -> Grip | None:
-    """The gripper of ``cell`` on the inputs and outputs of ``arm``; None where there is none."""
+    """The gripper of ``cell`` on the inputs and outputs of ``arm``; None where there is none.
+
+    ``observer_model``: another model that has to carry what the gripper holds.
+    """
     described = cell.gripper
     if described is None or not isinstance(arm, FriArm):
         return None
@@ -180,7 +202,7 @@ def build_grip(
     )
     held = described.payload
     payload = None if held is None else BodyInertia(held.mass, array(held.com), held.inertia_matrix)
-    return Grip(gripper, model, wrist, payload)
+    return Grip(gripper, model, wrist, payload, observer_model)
 
 
 def build_gate(cell: Cell) -> CommandGate:
@@ -222,6 +244,12 @@ def build_observer(cell: Cell, qd_sigma: float) -> Observer:
         return _build_kvark(cell)
     if described.kind != "momentum":
         return plugins.build_observer(described.kind, n, described.params)
+    return build_momentum(cell, qd_sigma)
+
+
+def build_momentum(cell: Cell, qd_sigma: float = 0.0) -> MomentumObserver:
+    """The momentum observer with the keys of ``cell``, whatever observer the cell runs; ``qd_sigma`` as above."""
+    described, n = cell.observer, cell.robot.joint_limits.n
     return MomentumObserver(
         n,
         described.bandwidth,
@@ -233,36 +261,32 @@ def build_observer(cell: Cell, qd_sigma: float) -> Observer:
     )
 
 
-def _build_kvark(cell: Cell) -> Observer:
-    """K-VARK with the model that the cell names, a path from the cell file's folder. Raises ModelError."""
-    # Numba takes a second to import: only the cells that use it wait for it.
-    from estimators.kvark.artefact import load, require_fit
-    from estimators.kvark.observer import KvarkObserver
+def require_observer(cell: Cell) -> None:
+    """Raises CellError where the observer's trained model is missing or made for another robot.
 
-    assert cell.observer.model is not None
-    path = cell.path.parent / cell.observer.model
+    Not a part of reading a cell: a cell whose model is yet to be trained must be readable by who trains it.
+    """
+    if cell.observer.kind != "kvark":
+        return
     try:
-        trained = load(path)
-    except OSError as error:
-        raise ModelError(
-            f"observer.model: {path} cannot be read ({error.strerror}); `hil train residual LOG --cell CELL` makes one"
+        _build_kvark(cell)
+    except ModelError as error:
+        loc = ("observer", "model")
+        source = read_source(cell.path)
+        raise CellError(
+            [CellFault(source.file, source.line(loc), "observer.model", repr(cell.observer.model), str(error))]
         ) from error
-    robot = hashlib.sha256(cell.urdf_xml.encode()).hexdigest()
-    require_fit(trained, cell.robot.joint_limits.n, robot, path)
-    if trained.lag != cell.observer.delay_ticks:
-        raise ModelError(
-            f"{path} was trained with torques that lag by {trained.lag} ticks, observer.delay_ticks says "
-            f"{cell.observer.delay_ticks}: train it anew"
-        )
-    return KvarkObserver(
-        trained.residual,
-        trained.params,
-        scale=trained.scale,
-        level=trained.level,
-        lag=trained.lag,
-        friction_scale=trained.friction_scale,
-        model=None if trained.residual.inertial_parameters is None else build_model(cell),
-    )
+
+
+def _build_kvark(cell: Cell) -> Observer:
+    """K-VARK with the model file that the cell names, or with the stored model in use. Raises ModelError."""
+    # Numba takes a second to import: only the cells that use it wait for it.
+    from hil.learning.chosen import chosen, observer_of
+
+    model = chosen(cell)
+    observer = observer_of(cell, model.trained)
+    observer.artefact = model.words
+    return observer
 
 
 def build_motion(name: str, cell: Cell) -> Motion:

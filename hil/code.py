@@ -1,4 +1,4 @@
-"""Which code of the user's own a run made use of: class, parameters, and the digest of its file."""
+"""Which code of the user's own, and which trained model, a run made use of: class, parameters, digest of the file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ _MOST = 200
 
 
 def code_of(what: str, made: object) -> str:
-    """``controller: my_lab.control:PController(kp=900.0), sha256 of control.py 3f0c…``; empty for the toolkit's own.
+    """``controller: my_lab.control:PController(kp=900.0), sha256 of control.py 3f0c…``; empty for the toolkit's
+    own, but for one that runs a trained model: then which one.
 
     ``what``: controller, observer or motion. The parameters are the plain public attributes (numbers, words,
     truth values). Reads the file of its class; raises nothing: what cannot be read is said in the text.
     """
     kind = type(made)
     if kind.__module__.partition(".")[0] in _OURS:
-        return ""
+        trained = getattr(made, "artefact", "")
+        return f"{what}: {trained}" if trained else ""
     return f"{what}: {kind.__module__}:{kind.__qualname__}({_params(made)}), {_digest(kind)}"
 
 

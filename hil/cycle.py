@@ -30,6 +30,8 @@ class Estimate:
     """The same from the F/T sensor, (6,)."""
     nis: float = math.nan
     """Normalised innovation squared of the observer's last step; NaN where it has none."""
+    known: bool = False
+    """The observer has made something of this very cycle's sample; else all of the above is old or NaN."""
 
 
 @dataclass(slots=True, eq=False)

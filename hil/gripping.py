@@ -18,9 +18,18 @@ class Grip:
     """The gripper of a supervised cell; :meth:`update` once a cycle, before the model is."""
 
     def __init__(
-        self, gripper: Gripper, model: RigidBodyModel, wrist: WristWrench | None, payload: BodyInertia | None
+        self,
+        gripper: Gripper,
+        model: RigidBodyModel,
+        wrist: WristWrench | None,
+        payload: BodyInertia | None,
+        observer_model: RigidBodyModel | None = None,
     ) -> None:
-        """``payload``: what the cell file declares, flange frame; None: the model never learns of a load."""
+        """``payload``: what the cell file declares, flange frame; None: the model never learns of a load.
+
+        ``observer_model``: of an observer that has a model of its own, which carries the payload too.
+        """
+        self._observer_model = observer_model
         self.gripper = gripper
         self.payload = payload
         self.sample: GripSample | None = None
@@ -95,5 +104,7 @@ class Grip:
 
     def _take(self, payload: BodyInertia | None) -> None:
         self._model.set_payload(payload)
+        if self._observer_model is not None:
+            self._observer_model.set_payload(payload)
         if self._wrist is not None:
             self._wrist.set_payload(payload)

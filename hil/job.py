@@ -34,6 +34,8 @@ class Job:
     """Keep the cell running and take verbs, instead of doing ``motions`` and ending."""
     realtime: bool = False
     """By the wall clock, as on a real robot, instead of in lockstep with the mock cell."""
+    plan: str = ""
+    """File of an excitation plan, whose motions are made instead of motions of the cell file."""
     recording: bool = True
     """Record from the beginning; an operated cell need not."""
 

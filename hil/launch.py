@@ -86,16 +86,19 @@ def launch(
     faults: Sequence[dict[str, Any]] = (),
     pictures: bool = True,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    plan: Path | None = None,
+    folder: Path | None = None,
 ) -> Run:
     """Run ``motions`` of a mocked ``cell`` and return when everything has ended.
 
     ``paced``: tie the lockstep to real time; otherwise it runs as fast as the machine allows. ``realtime``: no
     lockstep; the mock keeps the wall clock's time, as a robot does, and waits for nobody. ``faults``: on top of
     the cell's own, in ticks of the mock. ``pictures``: write a report, which takes seconds. ``progress`` is called with
-    what the supervisor says about ten times a second of its own time. Raises ConnectError, OSError where nothing could
-    be started.
+    what the supervisor says about ten times a second of its own time. ``plan``: ``motions`` are those of an excitation
+    plan in this file. ``folder``: where to, instead of a new one below ``base``. Raises ConnectError, OSError where
+    nothing could be started.
     """
-    folder = run_folder(base)
+    folder = folder or run_folder(base)
     (folder / CELL_NAME).write_text(cell.dump(), encoding="utf-8")
     mock = MockProcess(mock_config(cell, seed=seed, paced=paced, realtime=realtime))
     notes: list[str] = []
@@ -110,6 +113,7 @@ def launch(
             cell.digest(),
             os.getpid(),
             realtime=realtime,
+            plan="" if plan is None else str(plan.resolve()),
         )
         with _Patience() as patience:
             outcome = _follow(job, folder, progress, patience, notes)

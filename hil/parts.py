@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from drivers.contract import RobotArm, WrenchSensor
+from drivers.contract import Array, RobotArm, WrenchSensor
 from estimators.observer import Observer
 from estimators.rigid_body import RigidBodyModel
 from estimators.spatial import WristWrench
+from estimators.wrench import contact_wrench
 from hil.control.base import Controller
 from hil.gripping import Grip
 from hil.timing import TimedTicks
@@ -43,6 +44,10 @@ class Parts:
     """Compares the signals with one another; None: nothing does."""
     grip: Grip | None = None
     """The gripper, and what the model is told of its load."""
+    contact: Callable[[Array, Array, Array], tuple[Array, Array]] = contact_wrench
+    """Wrench at the TCP and its covariance from Jacobian, external torque and its covariance."""
+    observed_by: str = "momentum observer"
+    """The observer in words, for log and report."""
 
 
 def open_devices(parts: Parts) -> None:

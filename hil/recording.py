@@ -139,6 +139,8 @@ class TelemetryWriter:
                 s["tau_total"][:] = total
         s["tau_ext"][:] = estimate.tau_ext
         s["tau_ext_sd"][:] = np.sqrt(estimate.P.diagonal())
+        s["tau_ext_known"][()] = int(estimate.known)
+        s["nis"][()] = estimate.nis
         s["wrench_est"][:] = estimate.wrench
         s["wrench_est_sd"][:] = np.sqrt(estimate.wrench_cov.diagonal())
         if wrench is not None:

@@ -29,11 +29,11 @@ from drivers.contract import (
 )
 from drivers.errors import DriverError, RefusedError
 from estimators.rigid_body import Dynamics
-from estimators.wrench import contact_wrench
 from hil.blame import headline, seal, whole
 from hil.control.base import Controller
 from hil.cycle import Decision, Estimate, RowWriter
 from hil.gripping import Grip
+from hil.lapse import Lapse
 from hil.motion import JointHold, Motion, Reference
 from hil.parts import Parts
 from hil.plugins import check_estimate
@@ -78,6 +78,7 @@ class Supervisor:
         self._none = Decision(unknown, unknown, unknown, np.zeros(n, dtype=np.int64))
         self._no_wrench = nan = np.full(6, math.nan)
         self.estimate = Estimate(np.full(n, math.nan), np.full((n, n), math.nan), nan, np.full((6, 6), math.nan), nan)
+        self._lapse = Lapse()
         self._controller: Controller | None = None
         self._own: TorqueCommand | None = None
         self._touched = ""
@@ -274,8 +275,11 @@ class Supervisor:
                     self._writer.event("grip", told)
             # The checks come first: they need nothing that an estimator could break.
             self._watch(sample, now_ns)
+            self.estimate.known = False
             if sample.fresh and sample.valid:
                 self._estimate(sample)
+            if said := self._lapse.take(self.estimate.known, self._since):
+                self._writer.event("observer", said, known=self.estimate.known)
             decision = self._decide(sample, now_ns)
         except Exception as error:  # whatever a part does wrong must end in a stop, not in a traceback
             # Once for each fault: a part that is broken raises in every cycle.
@@ -295,7 +299,9 @@ class Supervisor:
         self.dyn = dyn = parts.model.update(sample.q, sample.qd)
         seen = check_estimate(parts.observer.step(sample.tau, dyn, sample.dt), parts.model.n)
         estimate.tau_ext, estimate.P, estimate.nis = seen
-        estimate.wrench, estimate.wrench_cov = contact_wrench(dyn.J, estimate.tau_ext, estimate.P)
+        estimate.wrench, estimate.wrench_cov = parts.contact(dyn.J, estimate.tau_ext, estimate.P)
+        # The force is finite where torque and covariance are, and the covariance is one.
+        estimate.known = math.isfinite(estimate.wrench[0] + estimate.wrench[1] + estimate.wrench[2])
         if wrench is not None and parts.wrist is not None:
             known = wrench.valid
             estimate.wrench_ft = parts.wrist.contact(wrench.wrench, dyn, sample.qdd) if known else self._no_wrench

@@ -40,7 +40,7 @@ from hil.operation.events import RememberingWriter  # noqa: E402
 from hil.operation.place import Claim, PlaceError  # noqa: E402
 from hil.operation.run import LogFiles, run_operated  # noqa: E402
 from hil.operation.server import OperationServer  # noqa: E402
-from hil.parts import open_devices  # noqa: E402
+from hil.parts import Parts, open_devices  # noqa: E402
 from hil.plugins import PluginError  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.realtime import Placement, describe  # noqa: E402
@@ -91,12 +91,12 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
     if cell.digest() != job.digest:
         raise DriverError(f"{job.cell} was changed while the run was being started; start it again")
     run_dir = Path(job.run_dir)
+    motions = _motions(job, cell)
     link = connect(job)
     hello = link.control.hello()
     starter = overlay_starter(link.control, cell)
     can, log = hello.get("can"), run_dir / "can"
     parts = build_parts(cell, link.ticks, starter, hello["ft_path"], can, log, stamps=job.realtime)
-    motions = [build_motion(name, cell) for name in job.motions]
     with contextlib.ExitStack() as stack:
         claim = stack.enter_context(Claim(cell.name)) if job.operated else None
         placement = Placement(cell.realtime) if job.realtime else None
@@ -106,7 +106,7 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
         publisher = Publisher(endpoint, parts.model.n, lockstep=not job.realtime)
         stack.callback(publisher.close)
         meta = Path(job.control_dir) / "meta.json"
-        _write_meta(meta, job, cell, hello, placement, parts.arm.traits.torque_side)
+        _write_meta(meta, job, cell, hello, placement, parts)
         recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta, idle=not job.recording)
         stack.callback(_end, recorder, publisher)
         if not publisher.wait_for_recorder(RECORDER_TIMEOUT):
@@ -157,6 +157,19 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
         alive = publisher.recorder_alive
         recorded = publisher.close() and alive
         return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, link.lost, placement))
+
+
+def _motions(job: Job, cell: Cell) -> list[Motion]:
+    """Those of the cell file, or of an excitation plan. Raises MotionError, PluginError; ModelError, OSError for a plan
+    that does not fit."""
+    if not job.plan:
+        return [build_motion(name, cell) for name in job.motions]
+    # Coal is loaded for plans only.
+    from hil.exciting import build_arena, load_plan, plan_motions
+
+    arena = build_arena(cell)
+    plan = load_plan(Path(job.plan), cell, arena)
+    return [motion for motion in plan_motions(plan, cell, arena) if motion.name in job.motions]
 
 
 def tell_code(
@@ -227,7 +240,7 @@ def _cycles(
 
 
 def _write_meta(
-    path: Path, job: Job, cell: Cell, hello: dict[str, Any], placement: Placement | None, torque_side: str
+    path: Path, job: Job, cell: Cell, hello: dict[str, Any], placement: Placement | None, parts: Parts
 ) -> None:
     limits = cell.robot.joint_limits
     write_meta(
@@ -240,7 +253,8 @@ def _write_meta(
                 "digest": cell.digest(),
                 "mock": cell.mocks,
                 "paced": hello["paced"],
-                "torque_side": torque_side,
+                "torque_side": parts.arm.traits.torque_side,
+                "observer": parts.observed_by,
                 "realtime": placement is not None,
                 "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
                 "motions": list(job.motions),

@@ -2,7 +2,7 @@
 
 Measured, full covariances gain nothing over diagonal ones here, and small matrices cost mostly call overhead. The
 arithmetic of one joint is written once, in :func:`advance`, as plain float64 code: numba compiles it where it is
-installed, and without numba the same loop runs in Python. Both give the same numbers.
+installed, and without numba :func:`advance_vectors` does the same with numpy. Both give the same numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from estimators.compiled import compiled
+from estimators.compiled import COMPILED, compiled
 from estimators.kvark.recursion import RecursionParams
 
 Array = npt.NDArray[np.float64]
@@ -54,7 +54,8 @@ def advance(
         innovation = y[j] - state[0, j]
         process = K * innovation
         x = state[0, j] + process
-        variance = (1.0 - K) * (1.0 - K) * predicted + K * K * R
+        # Equal to the Joseph form, eq. (45), for the K that was taken.
+        variance = K * R
         nis += innovation * innovation / S
         state[0, j] = x
         state[1, j] = variance
@@ -74,6 +75,49 @@ def advance(
             R_new = forget * state[3, j] + (1.0 - forget) * seen
             state[3, j] = min(max(R_new, r_low * start[1, j]), r_high * start[1, j])
     if known and rules[0] != 0:
+        nu = grown
+    return nu, nis
+
+
+def advance_vectors(
+    state: Array, nu: float, y: Array, sigma: Array, dt: float, start: Array, numbers: Array, rules: npt.NDArray[Any]
+) -> tuple[float, float]:
+    """:func:`advance` as numpy's vectors, for where there is no compiler."""
+    weight, rho, forget, q_low, q_high, r_low, r_high = numbers.tolist()
+    adapt_q, adapt_r = rules.tolist()
+    x, predicted, psi, r_emp = state
+    predicted += psi * (dt / nu)
+    if not math.isfinite(float(y.dot(sigma))):
+        return nu, math.nan
+    model = np.maximum(sigma, 0.0)
+    R = weight * r_emp
+    R += model
+    S = predicted + R
+    K = predicted / S
+    innovation = y - x
+    process = K * innovation
+    nis = float(innovation.dot(innovation / S))
+    x += process
+    variance = np.multiply(K, R, out=state[P])
+    if adapt_r != OFF:
+        if adapt_r == LITERAL:
+            seen = innovation * innovation
+        else:
+            residual = y - x
+            seen = residual * residual + variance - model
+        R_new = forget * r_emp + (1.0 - forget) * seen
+        state[R_EMP] = np.minimum(np.maximum(R_new, r_low * start[1]), r_high * start[1])
+    if adapt_q != OFF:
+        # ν here is ν − n − 1 of the inverse Wishart distribution, as in the loop.
+        grown = rho * nu + 1.0
+        G = process * process
+        if adapt_q == LITERAL:
+            G += variance
+        rate = psi * (rho / grown)
+        rate += G * (1.0 / (dt * grown))
+        np.maximum(rate, q_low * start[0], out=rate)
+        np.minimum(rate, q_high * start[0], out=rate)
+        np.multiply(rate, grown, out=psi)
         nu = grown
     return nu, nis
 
@@ -135,7 +179,7 @@ class DiagonalRecursion:
             self._numbers[2] = math.exp(-dt / p.window_r)
             self._colour = p.colour * p.dt_colour / dt
         sigma = self._colour * model_variance
-        self._nu, self.nis = advance(
+        self._nu, self.nis = (advance if COMPILED else advance_vectors)(
             self._state, self._nu, y, sigma, dt, self._start, self._numbers, self._rules
         )
         value: Array = self._state[X].copy()

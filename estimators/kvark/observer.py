@@ -7,18 +7,19 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from estimators.compiled import COMPILED
 from estimators.errors import ParameterError
-from estimators.kvark.diagonal import DiagonalRecursion
+from estimators.kvark import kernel
+from estimators.kvark.diagonal import X, prepare
 from estimators.kvark.recursion import RecursionParams
 from estimators.observer import Estimate
 from estimators.residual.base import ResidualModel
 from estimators.rigid_body import Dynamics, RigidBodyModel
-from estimators.virtual_measurement import VirtualMeasurement
 
 Array = npt.NDArray[np.float64]
 
-STUCK = 50
-"""Samples in which a moving arm repeats itself to the last bit before its estimate counts as unknown."""
+LONGEST = 5.0
+"""Steps longer than so many usual ones are gaps: the torque between two samples is not known there."""
 
 
 class KvarkObserver:
@@ -29,12 +30,15 @@ class KvarkObserver:
     standard deviation that is reported (conformal: the 95 % quantile of |error|/σ on calibration runs, by 1.96).
     ``level`` δ: part by which friction may have drifted since the model was learnt. ``friction_scale`` (n,): by how
     much it is known to have drifted, a factor on the mean. ``lag``: of the measured torque, see
-    :class:`estimators.virtual_measurement.VirtualMeasurement`. Raises ParameterError; ModelError for parameters of no
-    real body.
+    :class:`estimators.virtual_measurement.VirtualMeasurement`. ``use_compiled``: by machine code, where there is numba.
+    Raises ParameterError; ModelError for parameters of no real body.
 
     What is reported is scale² (P + Σ + (δ mean)² + (δ x / 2)²): that of the filter *and* of the residual model, since
     the filter's own knows nothing of a model that is wrong for a second, and covered 5 to 50 % instead of 95 %.
     """
+
+    artefact = ""
+    """Which trained model this is, in words for the log; set by whoever built it from one."""
 
     def __init__(
         self,
@@ -46,7 +50,11 @@ class KvarkObserver:
         lag: int = 0,
         friction_scale: Array | None = None,
         model: RigidBodyModel | None = None,
+        method: str = "kvark",
+        use_compiled: bool = COMPILED,
     ) -> None:
+        if lag not in (0, 1):
+            raise ParameterError(f"measured torque lags by {lag} ticks; this observer takes 0 or 1")
         if not (math.isfinite(scale) and scale > 0.0 and math.isfinite(level) and level >= 0.0):
             raise ParameterError(f"scale {scale}, level {level}: expected finite, scale above 0, level 0 or more")
         self.n = n = params.q_rate.size
@@ -63,59 +71,87 @@ class KvarkObserver:
                 raise ParameterError("this residual model corrects the inertial parameters: give a rigid-body model")
             model.adjust(parameters)
             self.model = model
+        self.method = method
+        """What its residual model was made by, in words."""
         self._residual = residual
-        self._friction = friction
-        self._filter = DiagonalRecursion(params)
-        self._measure = VirtualMeasurement(n, lag)
-        self._scale2, self._level2 = scale * scale, level * level
-        self._nothing = (np.full(n, math.nan), np.full((n, n), math.nan))
+        self._params = params
+        self._observe = kernel.observe if use_compiled else kernel.observe_vectors
+        longest = LONGEST * params.dt_colour
+        self._settings = np.array([scale * scale, level * level, float(lag), longest])
+        self._fixed = np.vstack((np.zeros(n), friction))
+        self._dyn: Dynamics | None = None
+        self._now, self._qd, self._out = np.empty((6, n)), np.empty(n), np.empty((2, n))
+        self._warm_up()
         self.reset()
+
+    def _warm_up(self) -> None:
+        """Let machine code be made, and a model of another size be noticed, before the first cycle."""
+        n, zeros = self.n, np.zeros(self.n)
+        self.reset()
+        seen = self._residual.step(zeros, zeros, zeros, math.nan)
+        if any(np.shape(part) != (n,) for part in seen):
+            shapes = [np.shape(part) for part in seen]
+            raise ParameterError(f"the residual model gives shapes {shapes}; expected ({n},) twice")
+        self._now.fill(0.0)
+        self._advance(1e-3)
 
     def reset(self, dyn: Dynamics | None = None) -> None:
         """Start anew at ``tau_ext = 0`` and forget the tare."""
-        self._filter.reset()
-        self._measure.reset()
+        self._state, self._nu, self._start, self._numbers, self._rules = prepare(self._params)
+        self._past = kernel.start_past(self.n)
+        self._fixed[kernel.OFFSET] = 0.0
         self._residual.reset()
-        self._mean = self._variance = np.full(self.n, math.nan)
-        self._offset = np.zeros(self.n)
-        self._last: Array | None = None
-        self._repeated = 0
+        self._dt, self._colour = math.nan, self._params.colour
 
     def step(self, tau: Array, dyn: Dynamics, dt: float) -> Estimate:
         """``tau_ext`` (n,) N·m and its covariance (n, n), fresh; NaN while nothing is known of this sample.
 
-        ``tau`` (n,) N·m measured and ``dyn`` of the same sample; ``dt`` s since the sample before.
+        ``tau`` (n,) N·m measured and ``dyn`` of the same sample; ``dt`` s since the sample before. Nothing is known
+        where anything is not finite, time does not go on or leaps, or an encoder stands where its joint cannot.
         """
-        own = dyn if self.model is None else self.model.update(dyn.q, dyn.qd)
-        y = self._measure.step(tau, own, dt)
-        # The residual model is asked at the sample before: at the beginning of the step that y is about.
-        mean, variance = self._mean, self._variance
-        mean_now, self._variance = self._residual.step(dyn.q, dyn.qd, tau, dt)
-        self._mean = self._friction * mean_now
-        if not self._alive(dyn) or not (
-            dt > 0.0 and math.isfinite(float(y.sum() + mean.sum() + variance.sum() + tau.sum()))
-        ):
-            return Estimate(self._nothing[0].copy(), self._nothing[1].copy())
-        x = self._filter.step(y + mean, variance, dt) - self._offset
-        slow = self._level2 * (mean * mean + 0.25 * x * x)
-        reported = self._scale2 * (self._filter.P + variance + slow)
-        return Estimate(x, np.diag(reported), self._filter.nis)
+        now, qd, self._dyn = self._now, self._qd, dyn
+        # Into arrays of our own: machine code is made for one kind of array, and some of these are read-only.
+        now[kernel.POSITION], now[kernel.TORQUE], qd[:] = dyn.q, tau, dyn.qd
+        if self.model is None:
+            now[kernel.MOMENTUM], now[kernel.BETA] = dyn.p, dyn.beta
+        else:
+            now[kernel.MOMENTUM], now[kernel.BETA] = self.model.momentum(dyn.q, dyn.qd)
+        now[kernel.MEAN], now[kernel.VARIANCE] = self._residual.step(
+            now[kernel.POSITION], qd, now[kernel.TORQUE], dt
+        )
+        nis = self._advance(dt)
+        n = self.n
+        covariance = np.zeros((n, n))
+        covariance.flat[:: n + 1] = self._out[1]
+        return Estimate(self._out[0].copy(), covariance, nis)
 
-    def _alive(self, dyn: Dynamics) -> bool:
-        """An encoder that repeats itself to the last bit while its joint should move is stuck, and y means nothing."""
-        same = self._last is not None and bool((dyn.q == self._last).all()) and bool(np.abs(dyn.qd).max() > 1e-2)
-        self._repeated = self._repeated + 1 if same else 0
-        if not same:
-            self._last = dyn.q.copy()
-        return self._repeated < STUCK
+    def _advance(self, dt: float) -> float:
+        """The filter's step from what is in ``now``; its NIS."""
+        p = self._params
+        if dt != self._dt and dt > 0.0:
+            self._dt = dt
+            self._numbers[1], self._numbers[2] = math.exp(-dt / p.window_q), math.exp(-dt / p.window_r)
+            self._colour = p.colour * p.dt_colour / dt
+        self._nu, nis = self._observe(
+            self._now, dt, self._colour, self._past, self._fixed, self._settings, self._state, self._nu, self._start,
+            self._numbers, self._rules, self._out,
+        )  # fmt: skip
+        return nis
 
     def tare(self, offset: Array | None = None, sigma: Array | None = None) -> Array:
-        """Take ``offset`` (n,) N·m, or the present estimate, as zero from now on; returns it.
+        """Take ``offset`` (n,) N·m, or the present estimate, as zero from now on; returns what is subtracted.
 
-        Raises ParameterError for what is not finite. Σ covers what is left, so ``sigma`` is not needed here.
+        ``offset`` is a mean of g(q) − tau by the cycle's model, taken where the arm stands now: what the observer's own
+        parameters and the residual model add to it there is added here. Raises ParameterError for what is not finite.
+        Σ covers what is left, so ``sigma`` is not needed.
         """
-        value = self._filter.x if offset is None else np.asarray(offset, dtype=np.float64) + self._offset
+        past = self._past
+        if offset is None:
+            value: Array = self._state[X].copy()
+        else:
+            added = np.zeros(self.n) if self._dyn is None else past[kernel.MEAN] - past[kernel.BETA] - self._dyn.g
+            value = np.asarray(offset, dtype=np.float64) + added
         if value.shape != (self.n,) or not np.isfinite(value).all():
             raise ParameterError(f"tare offset is {value}; expected {self.n} finite values in N·m")
-        self._offset = value.copy()
-        return value.copy()
+        self._fixed[kernel.OFFSET] = value
+        return value

@@ -19,13 +19,16 @@ letter of the paper, each because it failed when measured:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy.integrate import quad
 from scipy.linalg import cho_factor, cho_solve
 
+from estimators.compiled import COMPILED, compiled
 from estimators.errors import ParameterError
 
 Array = npt.NDArray[np.float64]
@@ -134,7 +137,7 @@ def dense_variance(length: float, spacing: float, n: int, variance: float, param
     return float(params.alpha * n / params.lambda_variance * scale**2 * integral / np.pi)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Tables:
     """Mean and variance of ``n`` joints on uniform velocity grids: what the cycle needs of them.
 
@@ -148,18 +151,29 @@ class Tables:
     mean: Array
     variance: Array
 
-    def at(self, qd: Array) -> tuple[Array, Array]:
+    def at(self, qd: Array, use_compiled: bool = COMPILED) -> tuple[Array, Array]:
         """Mean and variance (n,) at joint velocities ``qd`` (n,) rad/s, interpolated; NaN where ``qd`` is NaN."""
+        if use_compiled:
+            mean, variance = np.empty(self.low.size), np.empty(self.low.size)
+            _interpolate(self.low, self.step, self.mean, self.variance, qd, mean, variance)
+            return mean, variance
+        pairs, first, last = self._pairs
+        place = (qd - self.low) / self.step
+        # fmin and fmax take a NaN for a number that is left out; it comes back through 0 · place.
+        inside = np.fmin(np.fmax(place, 0.0), last)
+        index = np.minimum(inside.astype(np.intp), int(last) - 1)
+        part = inside - index + 0.0 * place
+        index += first
+        left = pairs.take(index, axis=0)
+        index += 1
+        found = left + part[:, None] * (pairs.take(index, axis=0) - left)
+        return found[:, 0], found[:, 1]
+
+    @cached_property
+    def _pairs(self) -> tuple[Array, npt.NDArray[np.intp], float]:
+        """Mean and variance side by side (n m, 2), where each joint's begin (n,), and the last place of a grid."""
         n, m = self.mean.shape
-        place = np.minimum(np.maximum((qd - self.low) / self.step, 0.0), m - 1.0)
-        known = place == place
-        index = np.minimum(np.where(known, place, 0.0).astype(np.intp), m - 2)
-        part = place - index
-        rows = np.arange(n)
-        mean, variance = self.mean, self.variance
-        left, right = mean[rows, index], mean[rows, index + 1]
-        v_left, v_right = variance[rows, index], variance[rows, index + 1]
-        return left + part * (right - left), v_left + part * (v_right - v_left)
+        return np.stack((self.mean, self.variance), axis=2).reshape(n * m, 2), np.arange(n) * m, m - 1.0
 
     def along(self, qd: Array) -> tuple[Array, Array]:
         """The same for a whole run: mean and variance (m, n) at velocities ``qd`` (m, n) rad/s."""
@@ -172,6 +186,25 @@ class Tables:
             left + part * (self.mean[rows, index + 1] - left),
             v_left + part * (self.variance[rows, index + 1] - v_left),
         )
+
+
+@compiled
+def _interpolate(
+    low: Array, step: Array, means: Array, variances: Array, qd: Array, mean: Array, variance: Array
+) -> int:
+    """:meth:`Tables.at` as a loop, into ``mean`` and ``variance`` (n,)."""
+    m = means.shape[1]
+    for j in range(qd.size):
+        place = (qd[j] - low[j]) / step[j]
+        if math.isnan(place):
+            mean[j] = variance[j] = math.nan
+            continue
+        place = min(max(place, 0.0), m - 1.0)
+        i = min(int(place), m - 2)
+        part = place - i
+        mean[j] = means[j, i] + part * (means[j, i + 1] - means[j, i])
+        variance[j] = variances[j, i] + part * (variances[j, i + 1] - variances[j, i])
+    return 0
 
 
 def tabulate(models: list[Kmp], points: int = 2001) -> Tables:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from estimators.compiled import compiled
+from estimators.compiled import COMPILED, compiled
 from estimators.errors import ParameterError
 
 Array = npt.NDArray[np.float64]
@@ -86,16 +86,17 @@ def _fill(
 ) -> int:
     """The features of one joint into ``row`` (F,)."""
     fall = math.exp(-((qd / stribeck) ** 2))
-    at = 0
+    each = 3 + 2 * harmonics
+    for k in range(harmonics):
+        cos, sin = math.cos((k + 1) * q), math.sin((k + 1) * q)
+        for i in range(z.size):
+            row[each * i + 3 + 2 * k] = z[i] * cos
+            row[each * i + 4 + 2 * k] = z[i] * sin
     for i in range(z.size):
-        row[at] = z[i]
-        row[at + 1] = z[i] * load
-        row[at + 2] = z[i] * fall
-        at += 3
-        for k in range(1, harmonics + 1):
-            row[at] = z[i] * math.cos(k * q)
-            row[at + 1] = z[i] * math.sin(k * q)
-            at += 2
+        row[each * i] = z[i]
+        row[each * i + 1] = z[i] * load
+        row[each * i + 2] = z[i] * fall
+    at = each * z.size
     for i in range(smooth.size):
         tanh = math.tanh(qd / smooth[i])
         row[at] = tanh
@@ -111,6 +112,35 @@ def _fill(
         row[at + 1] = math.sin(ripple[i] * q)
         at += 2
     row[at] = 1.0
+    return 0
+
+
+@compiled
+def _weigh(
+    q: Array, qd: Array, tau: Array, dt: float, last: Array, z: Array, load: Array, load_time: float, travel: Array,
+    smooth: Array, ripple: Array, stribeck: float, saturation: float, harmonics: int, weights: Array, row: Array,
+    out: Array,
+) -> int:  # fmt: skip
+    """One sample's features times ``weights`` (n, F), added to ``out`` (n,). ``last`` (n,): q before."""
+    n = q.size
+    for j in range(n):
+        if not math.isfinite(q[j] + qd[j] + tau[j]):
+            for i in range(n):
+                out[i] = math.nan
+            return 0
+    onwards = dt > 0.0 and math.isfinite(last[0])
+    dq = row[1]
+    for j in range(n):
+        dq[j] = q[j] - last[j] if onwards else 0.0
+        last[j] = q[j]
+    _advance(z, load, dq, tau, travel, 1.0 - math.exp(-dt / load_time) if onwards else 1.0)
+    features = row[0]
+    for j in range(n):
+        _fill(features, q[j], qd[j], load[j], z[j], smooth, ripple, stribeck, saturation, harmonics)
+        total = 0.0
+        for i in range(weights.shape[1]):
+            total += weights[j, i] * features[i]
+        out[j] += total
     return 0
 
 
@@ -136,38 +166,100 @@ class MemoryFeatures:
         p = self.params
         self._travel, self._smooth = np.array(p.travel), np.array(p.smooth)
         self._ripple = np.array(p.ripple, dtype=np.float64)
-        self._no_load = np.zeros(n)
+        self._rate, self._orders = -1.0 / self._travel, np.arange(1.0, p.harmonics + 1.0)
+        self._row = np.empty((2, max(n, p.count)))
         self.reset()
 
     def reset(self) -> None:
         """Forget how the joints came to be where they are."""
         self._z = np.zeros((self.n, self._travel.size))
         self._load = np.zeros(self.n)
-        self._q: Array | None = None
+        self._q = np.full(self.n, math.nan)
 
-    def step(self, q: Array, qd: Array, tau: Array, dt: float) -> Array:
+    def step(self, q: Array, qd: Array, tau: Array, dt: float, use_compiled: bool = COMPILED) -> Array:
         """Features (n, F), a fresh array, at ``q`` rad, ``qd`` rad/s and measured ``tau`` N·m, all (n,).
 
         A sample that is not finite, or a step back in time, gives NaN and is not remembered.
         """
         p = self.params
         row = np.empty((self.n, p.count))
-        if not math.isfinite(float(q.sum() + qd.sum() + tau.sum())):
+        moved = self._moved(q, qd, tau, dt)
+        if moved is None:
             row.fill(math.nan)
             return row
         if not p.load:
-            tau = self._no_load
-        if self._q is None or not dt > 0.0:
-            self._load[:] = np.abs(tau)
-        else:
-            _advance(self._z, self._load, q - self._q, tau, self._travel, 1.0 - math.exp(-dt / p.load_time))
-        self._q = q.copy()
+            tau = tau * 0.0
+        if not use_compiled:
+            self._advance_vectors(moved[0], tau, moved[1])
+            self._fill_vectors(row, q, qd)
+            return row
+        _advance(self._z, self._load, moved[0], tau, self._travel, moved[1])
         for j in range(self.n):
             _fill(
                 row[j], q[j], qd[j], self._load[j], self._z[j], self._smooth, self._ripple, p.stribeck, p.saturation,
                 p.harmonics,
             )  # fmt: skip
         return row
+
+    def weighted(
+        self, q: Array, qd: Array, tau: Array, dt: float, weights: Array, out: Array, use_compiled: bool = COMPILED
+    ) -> None:
+        """Add ``(weights * step(q, qd, tau, dt)).sum(axis=1)`` to ``out`` (n,); ``weights`` (n, F)."""
+        if not use_compiled:
+            out += np.einsum("jf,jf->j", weights, self.step(q, qd, tau, dt, use_compiled=False))
+            return
+        p = self.params
+        if not p.load:
+            tau = tau * 0.0  # what is not finite stays so
+        _weigh(
+            q, qd, tau, dt, self._q, self._z, self._load, p.load_time, self._travel, self._smooth, self._ripple,
+            p.stribeck, p.saturation, p.harmonics, weights, self._row, out,
+        )  # fmt: skip
+
+    def _moved(self, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, float] | None:
+        """How far each joint moved since the sample before, and the low-pass's share of this one; None: unusable."""
+        if not math.isfinite(float(q.sum() + qd.sum() + tau.sum())):
+            return None
+        if dt > 0.0 and math.isfinite(self._q[0]):
+            moved, share = q - self._q, 1.0 - math.exp(-dt / self.params.load_time)
+        else:
+            moved, share = np.zeros(self.n), 1.0
+        self._q[:] = q
+        return moved, share
+
+    def _advance_vectors(self, dq: Array, tau: Array, share: float) -> None:
+        """:func:`_advance` by numpy."""
+        self._load += share * (np.abs(tau) - self._load)
+        sign = np.sign(dq)[:, None]
+        away = np.exp(np.abs(dq)[:, None] * self._rate)
+        self._z[:] = np.where(sign == 0.0, self._z, sign - (sign - self._z) * away)
+
+    def _fill_vectors(self, rows: Array, q: Array, qd: Array) -> None:
+        """:func:`_fill` of all joints by numpy, into ``rows`` (n, F)."""
+        p, z, load = self.params, self._z, self._load
+        d, w, h = z.shape[1], self._smooth.size, p.harmonics
+        fall = np.exp(-((qd / p.stribeck) ** 2))
+        scales = np.empty((self.n, 3 + 2 * h))
+        scales[:, 0], scales[:, 1], scales[:, 2] = 1.0, load, fall
+        if h:
+            angle = q[:, None] * self._orders
+            scales[:, 3::2], scales[:, 4::2] = np.cos(angle), np.sin(angle)
+        at = d * (3 + 2 * h)
+        np.multiply(z[:, :, None], scales[:, None, :], out=rows[:, :at].reshape(self.n, d, 3 + 2 * h))
+        tanh = np.tanh(qd[:, None] / self._smooth)
+        rows[:, at : at + 2 * w : 2] = tanh
+        rows[:, at + 1 : at + 2 * w : 2] = tanh * load[:, None]
+        at += 2 * w
+        speed = np.abs(qd)
+        rows[:, at] = qd
+        rows[:, at + 1] = qd / (1.0 + speed / p.saturation)
+        rows[:, at + 2] = qd * speed
+        rows[:, at + 3] = tanh[:, 0] * fall if w else 0.0
+        at += 4
+        if self._ripple.size:
+            angle = q[:, None] * self._ripple
+            rows[:, at:-1:2], rows[:, at + 1 : -1 : 2] = np.cos(angle), np.sin(angle)
+        rows[:, -1] = 1.0
 
     def run(self, q: Array, qd: Array, tau: Array, dt: float) -> Array:
         """Features (m, n, F) of a whole run from rest, as :meth:`step` gives them; ``q``, ``qd``, ``tau``: (m, n)."""
@@ -183,5 +275,5 @@ class MemoryFeatures:
             q, qd, tau, self._z, self._load, share, self._travel, self._smooth, self._ripple,
             p.stribeck, p.saturation, p.harmonics, out,
         )  # fmt: skip
-        self._q = q[-1].copy()
+        self._q[:] = q[-1]
         return out

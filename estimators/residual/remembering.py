@@ -6,7 +6,7 @@ the remainder, variance that of the remainder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators import virtual_measurement
+from estimators.compiled import COMPILED
 from estimators.errors import ModelError
 from estimators.residual import semiparametric, train
 from estimators.residual.kmp import Tables, tabulate
@@ -34,7 +35,14 @@ class MemoryResidual:
 
     kind = "semiparametric"
 
-    def __init__(self, memory: MemoryParams, weights: Array, parameters: Array, remainder: Tables) -> None:
+    def __init__(
+        self,
+        memory: MemoryParams,
+        weights: Array,
+        parameters: Array,
+        remainder: Tables,
+        use_compiled: bool = COMPILED,
+    ) -> None:
         check_tables(remainder)
         n = remainder.low.size
         if weights.shape != (n, memory.count) or parameters.shape != (11 * n,):
@@ -46,6 +54,7 @@ class MemoryResidual:
             raise ModelError("weights or inertial parameters are not finite: train the model anew")
         self.memory, self.weights, self.remainder = memory, np.ascontiguousarray(weights), remainder
         self._parameters = parameters
+        self._compiled = use_compiled
         self._features = MemoryFeatures(n, memory)
 
     @property
@@ -64,9 +73,8 @@ class MemoryResidual:
 
     def step(self, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, Array]:
         """Mean N·m and variance (N·m)², both (n,), at one sample; NaN where the inputs are not finite."""
-        row = self._features.step(q, qd, tau, dt)
-        mean, variance = self.remainder.at(qd)
-        mean += np.einsum("jf,jf->j", row, self.weights)
+        mean, variance = self.remainder.at(qd, self._compiled)
+        self._features.weighted(q, qd, tau, dt, self.weights, mean, self._compiled)
         return mean, variance
 
     def run(self, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, Array]:
@@ -97,24 +105,32 @@ def fit(
     memory: MemoryParams | None = None,
     lag: int = 0,
     seed: int = 0,
+    progress: Callable[[float], None] | None = None,
 ) -> MemoryResidual:
     """Features and parameters from ``runs``, the remainder's primitives judged by ``held_out``; contact-free all.
 
     ``model`` is the nominal one: it has other parameters afterwards, those of the result. ``lag``: of the measured
-    torque, see :class:`estimators.virtual_measurement.VirtualMeasurement`. Raises ParameterError.
+    torque, see :class:`estimators.virtual_measurement.VirtualMeasurement`. ``progress(share)`` is told how far it is.
+    Raises ParameterError.
     """
+    tell = progress or (lambda share: None)
     fitted = semiparametric.fit(model, runs, memory, lag=lag)
     model.adjust(fitted.parameters)
 
     def left(parts: Sequence[Run]) -> tuple[Array, Array]:
         pairs = []
         for run in parts:
-            y, _ = virtual_measurement.replay(model, run.q, run.qd, run.tau, run.dt, lag)
-            mean = semiparametric.predict(fitted, run)
+            mean = semiparametric.predict(fitted, run)[run.lead :]
+            q, qd, tau = run.q[run.lead :], run.qd[run.lead :], run.tau[run.lead :]
+            y, _ = virtual_measurement.replay(model, q, qd, tau, run.dt, lag)
             y[1:] += mean[:-1]
-            pairs.append(virtual_measurement.labels(run.qd, y, run.dt))
+            pairs.append(virtual_measurement.labels(qd, y, run.dt))
         return np.concatenate([s for s, _ in pairs]), np.concatenate([tau for _, tau in pairs])
 
-    fits = train.fit_arm(*left(runs), *left(held_out), seed=seed)
+    tell(0.3)
+    n = model.n
+    fits = train.fit_arm(
+        *left(runs), *left(held_out), seed=seed, progress=lambda j: tell(0.3 + 0.7 * (j + 1) / n)
+    )
     tables = tabulate([each.kmp for each in fits])
     return MemoryResidual(fitted.memory, fitted.weights, fitted.parameters, tables)

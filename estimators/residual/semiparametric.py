@@ -38,6 +38,9 @@ class Run:
     qd: Array
     tau: Array
     dt: float
+    lead: int = 0
+    """Samples at the beginning that only tell how the joints came to be where they are: nothing is learnt from them,
+    and there may be contact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +139,13 @@ def predict(fitted: SemiParametric, run: Run) -> Array:
 
 def _equations(model: RigidBodyModel, run: Run, memory: MemoryParams, lag: int) -> tuple[Array, Array, Array]:
     """Regressor, features and labels of one run, all through the same low-pass, at the rate of labels."""
-    y, _ = virtual_measurement.replay(model, run.q, run.qd, run.tau, run.dt, lag)
+    features = MemoryFeatures(model.n, memory).run(run.q, run.qd, run.tau, run.dt)[run.lead : -1]
+    q, qd, tau = run.q[run.lead :], run.qd[run.lead :], run.tau[run.lead :]
+    y, _ = virtual_measurement.replay(model, q, qd, tau, run.dt, lag)
     every = max(1, round(1.0 / (virtual_measurement.LABEL_RATE * run.dt)))
-    features = MemoryFeatures(model.n, memory).run(run.q, run.qd, run.tau, run.dt)[:-1]
     shape = features.shape
     features = virtual_measurement.smooth(features.reshape(shape[0], -1), run.dt).reshape(shape)[::every]
-    q, qd = run.q[:-1], virtual_measurement.smooth(run.qd, run.dt)
+    q, qd = q[:-1], virtual_measurement.smooth(qd, run.dt)
     qdd = (np.diff(qd, axis=0) / run.dt)[::every]
     q, qd = np.ascontiguousarray(q[::every]), np.ascontiguousarray(qd[:-1][::every])
     Y = np.array([model.inertial_regressor(*row) for row in zip(q, qd, qdd, strict=True)])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from estimators.compiled import COMPILED
 from estimators.errors import ModelError
 from estimators.residual.kmp import Kmp, Tables, tabulate
 
@@ -23,9 +24,10 @@ class VelocityResidual:
     kind = "velocity"
     inertial_parameters = None
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, use_compiled: bool = COMPILED) -> None:
         check_tables(tables)
         self.tables = tables
+        self._compiled = use_compiled
 
     @classmethod
     def of(cls, models: Sequence[Kmp]) -> VelocityResidual:
@@ -42,7 +44,7 @@ class VelocityResidual:
 
     def step(self, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, Array]:
         """Mean N·m and variance (N·m)², both (n,), at velocities ``qd`` (n,) rad/s; NaN where one is."""
-        return self.tables.at(qd)
+        return self.tables.at(qd, self._compiled)
 
     def run(self, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, Array]:
         """Mean and variance (m, n) along a run."""

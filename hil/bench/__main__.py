@@ -28,8 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--can", action="store_true", help="measure the cobot's process data and slcan instead")
+    parser.add_argument("--observers", action="store_true", help="measure the step of each observer instead")
     given = parser.parse_args(arguments)
     try:
+        if given.observers:
+            from hil.bench import observers
+
+            print(observers.render(observers.bench_observers()))
+            return 0
         if given.can:
             from hil.bench import can
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import hil.supervisor
 from hil.parts import Parts
 
 STAGES = (
@@ -40,7 +39,7 @@ class StageClock:
         self.watch("wrench sensor", parts.sensor, "poll")
         self.watch(observer, parts.model, "update")
         self.watch(observer, parts.observer, "step")
-        self.watch(observer, hil.supervisor, "contact_wrench")
+        self.watch(observer, parts, "contact")
         self.watch(observer, parts.wrist, "contact")
         self.watch("monitor", parts.monitor, "check")
         for controller in parts.controllers.values():

@@ -176,7 +176,7 @@ def evaluate(
         for i, run in enumerate(runs):
             tell(f"{method.name}: {run.name}", (k + i / len(runs)) / len(methods))
             others = [j for j in range(len(runs)) if j != i]
-            choice = choose(method, *([part[j] for j in others] for part in (runs, taught, bases)))
+            choice = choose(method, [runs[j] for j in others], [taught[j] for j in others], [bases[j] for j in others])
             learnt = learn(method, [taught[j] for j in others], choice)
             found.append(_scored(run, choice, learnt, *forces(run, choice, learnt)))
         scores[method.name] = tuple(found)

@@ -18,7 +18,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import butter, filtfilt
 
 from estimators import virtual_measurement
 from estimators.kvark import injection
@@ -33,38 +32,30 @@ from estimators.residual.semiparametric import Run
 from estimators.residual.velocity import VelocityResidual
 from estimators.rigid_body import RigidBodyModel
 from estimators.wrench import contact_wrench
+from hil.campaigns.kvark_ur10e_data import (
+    HELD_OUT,
+    gain_ratio,
+    load_columns,
+    load_of,
+    load_torque,
+    read,
+    rotor_inertia,
+    split,
+)
 
 Array = npt.NDArray[np.float64]
 Gains = Literal["given", "refitted"]
 
-HELD_OUT = "ur-20_02_19_14harm50sec.csv"
-"""The free run that is scored: nothing is learnt from it."""
-LOAD = 2.805
-"""Mass that the loaded run carries, kg, by its authors."""
 LAG = 1
 """The torque that fits a step best is that at its end: less residual on the training runs than with that before."""
-LOADS = (1.0, 2.0, 4.0)
-"""Virtual loads, kg, ``LOAD_AT`` m beyond the flange."""
-LOAD_AT = 0.08
+LOADS = ((2.0, (0.0, 0.0, 0.08)), (4.0, (0.0, 0.0, 0.08)), (2.0, (0.15, 0.0, 0.08)), (4.0, (-0.15, 0.0, 0.08)))
+"""Virtual loads: kg, and their centre of mass in the flange frame, m."""
 _EVERY = 4
-_GRAVITY = 9.81
 _COVERED = 1.959963984540054
 _SETTLE = 50
-_REPEATS = 300.0
 _KAPPA = 10.0 ** np.arange(-4.0, 3.1, 0.5)
 _COLOUR = (1.0, 10.0, 100.0)
 _WINDOW = (0.3, 1.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Recording:
-    """One run; ``run.tau`` with the drive gains of its authors, ``tau_ctrl`` what the controller wanted, both N·m."""
-
-    name: str
-    kind: str
-    run: Run
-    qdd: Array
-    tau_ctrl: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +80,7 @@ class Score:
     vertical_mean: float
     """Time mean of the vertical force by the per-sample wrench, N."""
     mass: float
-    """Of the loaded run, kg; truth :data:`LOAD`."""
+    """Of the loaded run, kg; truth :data:`hil.campaigns.kvark_ur10e_data.LOAD`."""
     push: Array
     """Estimated external torque (m, 6) N·m of the hand-push run, the mean of its first second as zero."""
     push_sigma: Array
@@ -115,65 +106,6 @@ class Ur10eResult:
     def chosen(self, gains: Gains) -> Score:
         """The model of least error under virtual loads on training runs."""
         return min((s for s in self.scores if s.gains == gains), key=lambda s: float(np.mean(np.abs(s.virtual))))
-
-
-def read(data: Path) -> list[Recording]:
-    """All runs of the recording, in order. Raises OSError, KeyError and ValueError for files that are not it."""
-    with np.load(data / "ur10e_real.npz", allow_pickle=False) as file:
-        q, qd, qdd, tau, ctrl = (file[key].astype(np.float64) for key in ("q", "qd", "qdd", "tau", "tau_ctrl"))
-        traj, dt = file["traj"], float(file["dt"])
-        names, kinds = [str(x) for x in file["run_name"]], [str(x) for x in file["run_kind"]]
-    found = []
-    for k, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-        at = traj == k
-        found.append(Recording(name, kind, Run(q[at], qd[at], tau[at], dt), qdd[at], ctrl[at]))
-    return found
-
-
-def split(recordings: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:
-    """Free runs to learn from, and every fourth of them to judge by; never the one that is scored."""
-    free = [r for r in recordings if r.kind == "free" and r.name != HELD_OUT]
-    return [r for k, r in enumerate(free) if k % 4 != 3], [r for k, r in enumerate(free) if k % 4 == 3]
-
-
-def gain_ratio(recordings: Sequence[Recording]) -> Array:
-    """Factors (6,) on the given drive gains for which the torque is the controller's target torque plus friction."""
-    ratio = np.empty(6)
-    for j in range(6):
-        rows, values = [], []
-        for r in recordings:
-            b, a = butter(4, 10.0 * r.run.dt)
-            # The target torque has the bandwidth of the controller, the measured one that of its low-pass: match them.
-            target = filtfilt(b, a, r.tau_ctrl[:, j])
-            rows.append(np.column_stack((target, _friction(r.run.qd[:, j], target)))[20:-20])
-            values.append(r.run.tau[20:-20, j])
-        ratio[j] = 1.0 / np.linalg.lstsq(np.concatenate(rows), np.concatenate(values), rcond=None)[0][0]
-    return ratio
-
-
-def rotor_inertia(urdf: str, recordings: Sequence[Recording], gains: Array) -> Array:
-    """Rotor inertias (6,) kg m² at the joints, which the URDF lacks: share of the residual that goes with ``qdd``."""
-    model = RigidBodyModel(urdf, flange="tool0")
-    found = np.empty(6)
-    parts = []
-    for r in recordings:
-        q, qd, qdd = (np.ascontiguousarray(x[::_EVERY]) for x in (r.run.q, r.run.qd, r.qdd))
-        nominal = np.array([model.rnea(*row) for row in zip(q, qd, qdd, strict=True)])
-        gravity = np.array([model.gravity(row) for row in q])
-        parts.append((r.run.tau[::_EVERY] * gains - nominal, qd, qdd, gravity))
-    residual, qd, qdd, gravity = (np.concatenate([part[k] for part in parts]) for k in range(4))
-    for j in range(6):
-        A = np.column_stack((qdd[:, j], gravity[:, j], _friction(qd[:, j], gravity[:, j])))
-        found[j] = np.linalg.lstsq(A, residual[:, j], rcond=None)[0][0]
-    return np.maximum(found, 0.01)
-
-
-def _friction(qd: Array, load: Array) -> Array:
-    """Columns for the friction of one joint in a regression on something else."""
-    sign = np.tanh(qd / 0.02)
-    parts = (np.tanh(qd / 0.01), np.tanh(qd / 0.05), qd, qd * np.abs(qd), qd / (1.0 + np.abs(qd) / 0.3),
-             np.ones_like(qd), np.abs(load) * sign, load * sign)  # fmt: skip
-    return np.column_stack(parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,7 +167,8 @@ def evaluate(
     recordings = read(data)
     learn, judge = split(recordings)
     ratio = gain_ratio(learn)
-    scores, armature = [], {}
+    scores: list[Score] = []
+    armature: dict[Gains, Array] = {}
     for kind in gains:
         factor = ratio if kind == "refitted" else np.ones(6)
         armature[kind] = rotor_inertia(urdf, learn, factor)
@@ -316,10 +249,10 @@ def _score(
     dt = free.dt
     virtual = []
     for run in held_out:
-        for mass in LOADS:
-            columns = load_columns(nominal, run)
-            tau_ext = columns @ np.array([mass, 0.0, 0.0, mass * LOAD_AT])
-            virtual.append(load_of(*tuned.estimate(arm.see(run, tau_ext), dt), columns[1:])[0][0] / mass - 1.0)
+        columns = load_columns(nominal, run)[1:]
+        for mass, com in LOADS:
+            seen = arm.see(run, load_torque(nominal, run, mass, com))
+            virtual.append(load_of(*tuned.estimate(seen, dt), columns)[0][0] / mass - 1.0)
     y, _ = virtual_measurement.replay(nominal, free.q, free.qd, free.tau, dt, LAG)
     seen = arm.see(free)
     x, sd = tuned.estimate(seen, dt)
@@ -341,29 +274,6 @@ def _score(
         float((weighted * x).sum() / (weighted * seen.J[:, 2]).sum()), float(np.mean(forces)),
         float(load[0]), pushed - pushed[start // 2 : start].mean(axis=0), pushed_sd, x, carried, fit,
     )  # fmt: skip
-
-
-def load_columns(model: RigidBodyModel, run: Run) -> Array:
-    """∂tau_ext/∂(m, m c) (m, 6, 4) of a load at the flange, by the last link's share of the regressor."""
-    qdd = np.gradient(run.qd, run.dt, axis=0)
-    last = 10 * (model.n - 1)
-    rows = [
-        -model.inertial_regressor(*row)[:, last : last + 4]
-        for row in zip(*(np.ascontiguousarray(x) for x in (run.q, run.qd, qdd)), strict=True)
-    ]
-    return np.array(rows)
-
-
-def load_of(x: Array, sd: Array, columns: Array) -> tuple[Array, Array]:
-    """Mass and first moments (4,) kg, kg·m that explain ``x`` (m, 6) N·m best, and what they cause (m, 6).
-
-    Weighted by ``sd``; a prior of 5 kg and 0.25 kg·m, so that a direction which the motion does not show stays small.
-    """
-    A, b = columns / sd[..., None], x / sd
-    prior = np.diag([5.0**-2] + [0.25**-2] * 3)
-    normal = np.einsum("kji,kjl->il", A, A) / _REPEATS + prior
-    load = np.linalg.solve(normal, np.einsum("kji,kj->i", A, b) / _REPEATS)
-    return load, columns @ load
 
 
 def _rms(values: Array) -> Array:

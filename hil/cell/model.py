@@ -17,7 +17,8 @@ from hil.cell.guiding import FreeDrive
 from hil.cell.motions import Motion
 from hil.cell.parts import Section, Tool
 from hil.cell.realtime import RealTime
-from hil.cell.work import Observer, Recording, Safety
+from hil.cell.work import Artefacts, Observer, Recording, Safety
+from hil.cell.workspace import Workspace
 
 MotionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
@@ -35,8 +36,10 @@ class Cell(Section):
     controller: Controller = Field(default_factory=Controller, description="controller gains")
     observer: Observer = Field(description="the observer of external torque")
     safety: Safety = Field(default=Safety(), description="how old data may be, how the arm brakes")
+    workspace: Workspace = Field(default=Workspace(), description="what planned motions keep clear of")
     free_drive: FreeDrive = Field(default=FreeDrive(), description="guiding by hand")
     recording: Recording = Field(default=Recording(), description="where runs are written")
+    artefacts: Artefacts = Field(default=Artefacts(), description="where models and calibrations are kept")
     realtime: RealTime = Field(default=RealTime(), description="what a run with --realtime asks of the computer")
     motions: dict[MotionName, Motion] = Field(min_length=1, description="reference motions by name")
     mock: Mock | None = Field(default=None, description="the simulated world; only with mocks: true")

@@ -127,6 +127,9 @@ class Tool(Section):
         description="[ixx, ixy, iyy, ixz, iyz, izz] about the centre of mass, flange axes, kg·m²"
     )
     tcp: Pose = Field(description="tool centre point in the flange frame")
+    radius: float = Field(
+        default=0.05, ge=0.0, le=0.5, description="of a cylinder around it from flange to TCP, m; 0: it touches nothing"
+    )
 
     _near = field_validator("com")(near_flange)
     _physical = field_validator("inertia")(checked_inertia)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -18,14 +18,25 @@ BUILT_IN = ("momentum", "kvark")
 
 
 class Observer(Section):
-    """External torque from the generalised momentum; by K-VARK with a residual model trained on this arm
-    (docs/kvark.md); or by an observer of your own (docs/research.md), which takes `params`. Of the keys below only
-    `tau_sigma` (the tare judges its noise by it) and `delay_ticks` concern the latter two."""
+    """External torque from the generalised momentum; by K-VARK with a residual model trained on this arm, of
+    whichever method its file holds (docs/kvark.md); or by an observer of your own (docs/research.md), which takes
+    `params`. Of the keys below only `contact`, `tau_sigma` (the tare judges its noise by it) and `delay_ticks` concern
+    the latter two."""
 
     kind: Annotated[str, plugin_name("observer", *BUILT_IN)] = Field(
         description="`momentum`, `kvark`; your own: `module:Class`, or an entry point `hil.observers`"
     )
-    model: str | None = Field(default=None, min_length=1, description="for `kvark`: what `hil train residual` wrote")
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="for `kvark`: a file that `hil train residual --out` wrote; without it the version that is in use "
+        "(`hil models CELL`)",
+    )
+    contact: Literal["wrench", "point"] = Field(
+        default="wrench",
+        description="what touches the tool: `wrench`, force and moment; `point`, a force at the TCP alone, which makes "
+        "it more accurate where a rounded tip presses",
+    )
     params: Params = Field(default={}, description="keyword arguments of your class; none for the others")
     bandwidth: Positive = Field(default=30.0, le=500.0, description="1/s: a step is seen to 63 % after its inverse")
     tau_sigma: PositiveJoints = Field(description="white noise of the measured torque per sample, N·m")
@@ -43,8 +54,8 @@ class Observer(Section):
 
     @model_validator(mode="after")
     def _model(self) -> Observer:
-        if (self.kind == "kvark") != (self.model is not None):
-            raise ValueError("allowed: model with kind: kvark and with no other; `hil train residual` makes one")
+        if self.kind != "kvark" and self.model is not None:
+            raise ValueError("allowed: model with kind: kvark and with no other")
         return self
 
 
@@ -107,3 +118,13 @@ class Recording(Section):
     """Where runs are written."""
 
     dir: str = Field(default="runs", min_length=1, description="folder of the runs, from where the command is started")
+
+
+class Artefacts(Section):
+    """Where models and calibrations of this cell are kept, in versions (docs/models.md)."""
+
+    dir: str = Field(
+        default="artefacts",
+        min_length=1,
+        description="folder, from this file's folder (of a shipped cell: from where the command is started)",
+    )

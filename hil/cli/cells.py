@@ -10,10 +10,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from hil.build import require_observer
 from hil.cell import Cell, CellError, load_cell, shipped_cells
 from hil.cell.devices import CobotRobot, PiperRobot, Robot
 from hil.cell.limits import PRESETS
 from hil.cli.console import console, pipe_width
+from hil.store import StoreError, store_of
 
 
 def cells() -> None:
@@ -38,6 +40,7 @@ def check(
     """Check a cell file and say what it describes; every mistake is told at once."""
     try:
         checked = load_cell(cell)
+        require_observer(checked)
     except CellError as error:
         show_faults(error)
         raise typer.Exit(1) from error
@@ -72,7 +75,7 @@ def describe(cell: Cell) -> Panel:
     for sensor in cell.sensors:
         facts.add_row("sensor", f"{sensor.name}: {sensor.driver} on {sensor.port}, {sensor.rate:g} Hz")
     facts.add_row("tool", f"{tool.mass:g} kg, centre of mass {_list(tool.com)} m, TCP {_list(tool.tcp.xyz)} m")
-    facts.add_row("observer", f"{cell.observer.kind}, {cell.observer.bandwidth:g} 1/s")
+    facts.add_row("observer", _observer(cell))
     for name, motion in cell.motions.items():
         facts.add_row("motion", f"{name}: {motion.kind}")
     if cell.mock is not None:
@@ -87,6 +90,19 @@ def describe(cell: Cell) -> Panel:
 def on_purpose(cell: Cell) -> str:
     """The faults that the cell's mock commits, in words; empty where there are none."""
     return "" if cell.mock is None else "; ".join(fault.sentence for fault in cell.mock.faults)
+
+
+def _observer(cell: Cell) -> str:
+    """The observer, and which trained model it runs."""
+    described = cell.observer
+    if described.kind != "kvark":
+        return f"{described.kind}, {described.bandwidth:g} 1/s"
+    if described.model is not None:
+        return f"kvark, {described.model}"
+    try:
+        return f"kvark, {store_of(cell).load('residual')}"
+    except StoreError as error:
+        return f"kvark, but it cannot run: {error}"
 
 
 def _link(robot: Robot | CobotRobot | PiperRobot) -> str:

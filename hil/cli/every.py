@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hil.cli import can, cells, guide, log, mock, monitor, new_app, operate, reproduce, run, train
+from hil.cli import can, cells, evaluate, excite, guide, log, mock, models, monitor, new_app, operate, reproduce, run, train
 
 app = new_app()
 app.command("demo")(run.demo)
@@ -13,7 +13,10 @@ app.command("check")(cells.check)
 operate.add_to(app)
 app.command("monitor")(monitor.monitor)
 app.command("guide")(guide.guide)
+app.command("excite")(excite.excite)
 app.add_typer(log.app, name="log")
 app.add_typer(can.app, name="can")
 app.add_typer(train.app, name="train")
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(models.app, name="models")
 app.add_typer(reproduce.app, name="reproduce")

@@ -52,18 +52,18 @@ def run(
     ] = True,
 ) -> None:
     """Run motions of a cell, then report; or, without --motion, keep the cell in operation and take verbs."""
-    loaded = _load(cell, real)
+    loaded = load_or_exit(cell, real)
     _check_clock(fast, realtime)
     if not motion:
         _operate(loaded, seed, fast, realtime, record)
         return
     unknown = [name for name in motion if name not in loaded.motions]
     if unknown:
-        _fail(f"cell {loaded.name} has no motion {', '.join(unknown)}; it has: {', '.join(loaded.motions)}")
+        fail(f"cell {loaded.name} has no motion {', '.join(unknown)}; it has: {', '.join(loaded.motions)}")
     try:
         check_plugins(loaded, motion)
     except (PluginError, MotionError, EstimatorError) as error:
-        _fail(str(error))
+        fail(str(error))
     _drive(loaded, motion, seed, fast, realtime)
 
 
@@ -74,17 +74,18 @@ def demo(
     realtime: RealTimeOption = False,
 ) -> None:
     """Show a whole supervised run on simulated devices: every motion of the cell, in the order of its file."""
-    loaded = _load(cell, real=False)
+    loaded = load_or_exit(cell, real=False)
     _check_clock(fast, realtime)
     _drive(loaded, list(loaded.motions), seed, fast, realtime)
 
 
 def _check_clock(fast: bool, realtime: bool) -> None:
     if fast and realtime:
-        _fail("--fast and --realtime exclude each other: as fast as the machine allows, or by the wall clock")
+        fail("--fast and --realtime exclude each other: as fast as the machine allows, or by the wall clock")
 
 
-def _load(cell: str, real: bool) -> Cell:
+def load_or_exit(cell: str, real: bool) -> Cell:
+    """A cell that may be run; mistakes are printed, and the program ends with 2."""
     try:
         loaded = load_cell(cell)
         require_permission(loaded, real)
@@ -92,16 +93,18 @@ def _load(cell: str, real: bool) -> Cell:
         show_faults(error)
         raise typer.Exit(2) from error
     except CellRefused as error:
-        _fail(str(error))
+        fail(str(error))
     return loaded
 
 
-def _fail(message: str) -> NoReturn:
+def fail(message: str) -> NoReturn:
+    """Say why on standard error and end with 2."""
     Console(stderr=True).print(message, style="red", markup=False, highlight=False)
     raise typer.Exit(2)
 
 
-def _announce(out: Console, cell: Cell) -> None:
+def announce(out: Console, cell: Cell) -> None:
+    """What the cell's mock does wrong on purpose."""
     if planned := on_purpose(cell):
         out.print(f"On purpose: {planned}.", style="yellow", markup=False, highlight=False)
 
@@ -109,8 +112,8 @@ def _announce(out: Console, cell: Cell) -> None:
 def _drive(cell: Cell, motions: list[str], seed: int | None, fast: bool, realtime: bool) -> None:
     out = console()
     out.print(f"[bold]{cell.name}[/]: {cell.description or 'no description'}. Simulated devices, no hardware moves.")
-    _announce(out, cell)
-    with _Bars(out, motions) as bars:
+    announce(out, cell)
+    with RunBars(out, motions) as bars:
         try:
             ended = launch(
                 cell,
@@ -123,12 +126,12 @@ def _drive(cell: Cell, motions: list[str], seed: int | None, fast: bool, realtim
             )
         except ConnectError as error:
             bars.stop()
-            _fail(str(error))
+            fail(str(error))
         except OSError as error:
             bars.stop()
-            _fail(f"the run's folder cannot be made below recording.dir ({cell.recording.dir}): {error}")
+            fail(f"the run's folder cannot be made below recording.dir ({cell.recording.dir}): {error}")
         bars.finish(ended.outcome is not None and ended.outcome.finished)
-    _tell(out, ended, build_traits(cell).brakes)
+    tell_run(out, ended, build_traits(cell).brakes)
     if not ended.ok:
         raise typer.Exit(1)
 
@@ -137,9 +140,9 @@ def _operate(cell: Cell, seed: int | None, fast: bool, realtime: bool, record: b
     out = console()
     try:
         if any(other.name == cell.name for other in running()):
-            _fail(f"cell {cell.name!r} runs already; `hil status` shows it, `hil down` ends it")
+            fail(f"cell {cell.name!r} runs already; `hil status` shows it, `hil down` ends it")
         out.print(f"[bold]{cell.name}[/]: in operation on simulated devices, no hardware moves.")
-        _announce(out, cell)
+        announce(out, cell)
         out.print("In another terminal: hil status, hil enable, hil start MOTION, hil stop. Ctrl-C or hil down ends.")
         with _Sentence(out) as sentence:
             ended = operate(
@@ -152,8 +155,8 @@ def _operate(cell: Cell, seed: int | None, fast: bool, realtime: bool, record: b
                 progress=lambda said: sentence.update(str(said["sentence"])),
             )
     except (ConnectError, PlaceError, OSError) as error:
-        _fail(str(error))
-    _tell(out, ended, build_traits(cell).brakes)
+        fail(str(error))
+    tell_run(out, ended, build_traits(cell).brakes)
     if not ended.ok:
         raise typer.Exit(1)
 
@@ -183,7 +186,8 @@ class _Sentence:
             self._out.print(sentence, markup=False, highlight=False)
 
 
-def _tell(out: Console, ended: Run, brakes: bool) -> None:
+def tell_run(out: Console, ended: Run, brakes: bool) -> None:
+    """How a run ended: verdict, explanation, notes, where its files are."""
     out.print()
     out.print(verdict_table(ended.verdict))
     outcome = ended.outcome
@@ -200,7 +204,7 @@ def _tell(out: Console, ended: Run, brakes: bool) -> None:
         out.print(f"report: {ended.report}", markup=False)
 
 
-class _Bars:
+class RunBars:
     """One bar for each step of the run."""
 
     def __init__(self, out: Console, motions: list[str]) -> None:
@@ -216,7 +220,7 @@ class _Bars:
         self._tasks = [self._progress.add_task(name, total=1.0, start=False, note="") for name in self._names]
         self._at = -1
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> RunBars:
         self._progress.start()
         self._go_to(0)
         return self

@@ -1,1 +1,1 @@
-"""What is learnt from recorded runs: residual torque models for the K-VARK observer."""
+"""What is learnt from recorded runs: residual torque models for the K-VARK observer, and how good they are."""

@@ -22,6 +22,8 @@ SHORTEST = 2.0
 """Pieces shorter than this are left out, s: filters need their time."""
 SETTLE = 0.3
 """Beginning of each piece that is left out, s: torque is being taken over from the brakes."""
+LEAD = 10.0
+"""How far back, s, a model with memory is told how the joints came to be where a piece begins."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,10 +35,26 @@ class Segment:
     qd: Array
     tau: Array
     dt: float
+    before: tuple[Array, Array, Array] | None = None
+    """q, qd, tau (k, n) of the samples right before the piece, whatever happened then; None: nothing is known."""
 
     @property
     def seconds(self) -> float:
         return len(self.q) * self.dt
+
+    @property
+    def lead(self) -> int:
+        """Samples before the piece."""
+        return 0 if self.before is None else len(self.before[0])
+
+    def with_lead(self) -> tuple[Array, Array, Array]:
+        """q, qd, tau of what came before and of the piece, (k + m, n) each: for models with memory."""
+        if self.before is None:
+            return self.q, self.qd, self.tau
+        q, qd, tau = (
+            np.concatenate(pair) for pair in zip(self.before, (self.q, self.qd, self.tau), strict=True)
+        )
+        return q, qd, tau
 
 
 def segments_of(log: Log) -> list[Segment]:
@@ -48,22 +66,27 @@ def segments_of(log: Log) -> list[Segment]:
     good = (rows["arm_state"] == int(ArmState.COMMANDED)) & (rows["arm_fresh"] == 1) & (rows["arm_valid"] == 1)
     # The brakes are open and the torque is ours only where one was sent.
     good &= np.isfinite(rows["tau_cmd"]).all(axis=1)
+    known = (rows["arm_fresh"] == 1) & (rows["arm_valid"] == 1)
     for name in ("q", "qd", "tau"):
-        good &= np.isfinite(rows[name]).all(axis=1)
-    good &= ~_touched(rows["wrench_ft"], dt)
+        known &= np.isfinite(rows[name]).all(axis=1)
+    good &= known
+    good &= ~touched(rows["wrench_ft"], dt)
     steady = np.abs(np.diff(rows["t_ns"]) * 1e-9 - dt) < 0.1 * dt
+    # Where the samples that hang together without a gap begin, for each row.
+    breaks = np.flatnonzero(np.concatenate(([True], ~steady)) | ~known)
     begins = np.flatnonzero(~steady) + 1
     motions = _motion_rows(log)
     cuts = np.unique(np.concatenate(([0, len(rows)], begins, motions))).astype(int)
     found = []
     for first, last in itertools.pairwise(cuts):
-        for a, b in _runs(good[first:last]):
+        for a, b in runs(good[first:last]):
             start, end = first + a + round(SETTLE / dt), first + b
             if (end - start) * dt >= SHORTEST:
-                part = rows[start:end]
                 name = f"{log.path.name}, {(start * dt):.1f} to {(end * dt):.1f} s"
-                q, qd, tau = (np.array(part[key], dtype=np.float64) for key in ("q", "qd", "tau"))
-                found.append(Segment(name, q, qd, tau, dt))
+                last_break = int(breaks[np.searchsorted(breaks, start, side="right") - 1])
+                unknown = not known[last_break]
+                earlier = slice(max(last_break + unknown, start - round(LEAD / dt)), start)
+                found.append(Segment(name, *_signals(rows[start:end]), dt, _signals(rows[earlier])))
     return found
 
 
@@ -82,7 +105,12 @@ def split(segments: Sequence[Segment], held_out: float = 0.25) -> tuple[list[Seg
     return train, judge
 
 
-def _touched(wrench: Array, dt: float) -> npt.NDArray[np.bool_]:
+def _signals(part: npt.NDArray[np.void]) -> tuple[Array, Array, Array]:
+    q, qd, tau = (np.array(part[key], dtype=np.float64) for key in ("q", "qd", "tau"))
+    return q, qd, tau
+
+
+def touched(wrench: Array, dt: float) -> npt.NDArray[np.bool_]:
     """Rows near which the sensor felt a contact; nowhere in a cell without a sensor."""
     force = np.linalg.norm(wrench[:, :3], axis=1)
     touched = np.nan_to_num(force) > FREE_FORCE
@@ -98,7 +126,7 @@ def _motion_rows(log: Log) -> Array:
     return rows
 
 
-def _runs(good: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs(good: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Stretches of True as (first, last + 1)."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], good.astype(np.int8), [0]))))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

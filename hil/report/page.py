@@ -27,7 +27,8 @@ CAPTIONS = {
     "torque": "Total motor torque is what our model predicts the motors to give: the command, gravity and the "
     "robot's own spring; the dashed lines are the limits in force.",
     "force": "Along the commanded force, positive where the tool pushes on the surface.",
-    "wrench": "Contact wrench of the environment on the robot at the TCP, base axes. Tool weight and inertia are taken "
+    "wrench": "Contact wrench of the environment on the robot at the TCP, base axes, by the observer that the verdict "
+    "names. Tool weight and inertia are taken "
     "off the sensor's reading; nothing is drawn before the tare. Each panel is scaled to its values and to the band; "
     "a band far wider than the values runs out of the panel, whose corner then states its width.",
     "timing": "Wall-clock durations, logarithmic on both axes; vertical marks belong to read-to-write.",

@@ -64,13 +64,21 @@ class WrenchAgreement:
 
     rms_force: tuple[float, float, float]
     """N, per axis."""
-    rms_moment: tuple[float, float, float]
-    """N·m, per axis."""
+    rms_moment: tuple[float, float, float] | None
+    """N·m, per axis; None for an observer of point contacts, which knows no moments."""
     in_band: float
     """Share of force values in which the sensor's value lies inside the observer's 95 % band."""
     seconds: float
     rms_pressing: float | None
     """N, of the worst axis while a force is commanded; None where none is."""
+    observer: str = ""
+    """Which observer ran, in words; empty where the log does not say."""
+    in_band_pressing: float | None = None
+    """As ``in_band`` while a force is commanded."""
+    nis: float | None = None
+    """Mean normalised innovation squared for each joint, 1 where the filter's noise is right; None without one."""
+    known: float = 1.0
+    """Share of rows, from the tare on, in which the observer knew the external torque."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,12 +349,33 @@ def _wrench(log: Log, period: float) -> WrenchAgreement | None:
     estimate, measured = contact_wrenches(log)
     difference = estimate - measured
     spread = log.cycle["wrench_est_sd"]
-    both = np.isfinite(difference).all(axis=1) & np.isfinite(spread).all(axis=1)
+    both = np.isfinite(difference[:, :3]).all(axis=1) & np.isfinite(spread[:, :3]).all(axis=1)
     if not both.any():
         return None
     rms = np.sqrt(np.mean(difference[both] ** 2, axis=0)).tolist()
-    inside = np.abs(difference[both][:, :3]) <= BAND * spread[both][:, :3]
+    moments = (rms[3], rms[4], rms[5]) if np.isfinite(rms[3:]).all() else None
+    inside = np.abs(difference[:, :3]) <= BAND * spread[:, :3]
     pressing = both & force_direction(log).any(axis=1) if has(log, "force_ref") else np.zeros_like(both)
     worst = float(np.sqrt(np.mean(difference[pressing, :3] ** 2, axis=0)).max()) if pressing.any() else None
-    seconds = float(both.sum() * period)
-    return WrenchAgreement((rms[0], rms[1], rms[2]), (rms[3], rms[4], rms[5]), float(np.mean(inside)), seconds, worst)
+    after = tared(log)
+    observer = log.meta("run", "observer")
+    return WrenchAgreement(
+        (rms[0], rms[1], rms[2]),
+        moments,
+        float(np.mean(inside[both])),
+        float(both.sum() * period),
+        worst,
+        observer if isinstance(observer, str) else "",
+        float(np.mean(inside[pressing])) if pressing.any() else None,
+        _nis(log, after),
+        float(np.mean(log.cycle["tau_ext_known"][after])) if has(log, "tau_ext_known") else 1.0,
+    )
+
+
+def _nis(log: Log, after: npt.NDArray[np.bool_]) -> float | None:
+    """Mean NIS for each joint from the tare on."""
+    if not has(log, "nis", "q"):
+        return None
+    values = log.cycle["nis"][after]
+    values = values[np.isfinite(values)]
+    return float(np.mean(values)) / log.cycle["q"].shape[1] if len(values) else None

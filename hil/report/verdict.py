@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.markup import escape
 from rich.table import Table
 
-from hil.report.summary import Summary, Tracking
+from hil.report.summary import Summary, Tracking, WrenchAgreement
 from hil.report.timing import NOT_JUDGED, TimingSummary
 
 FORCE_TOLERANCE = 0.15
@@ -56,22 +56,32 @@ def verdict_rows(summary: Summary) -> list[VerdictRow]:
         near = abs(force.mean - force.reference) <= FORCE_TOLERANCE * force.reference
         rows.append(VerdictRow("pressing force", value, f"{force.reference:.0f} N ± {FORCE_TOLERANCE:.0%}", near))
     if summary.wrench is not None:
-        inside = f"{summary.wrench.in_band * 100:.0f} % inside the 95 % band"
-        pressing = summary.wrench.rms_pressing
-        if pressing is None:
-            value = f"{max(summary.wrench.rms_force):.1f} N rms, {inside}"
-            rows.append(VerdictRow("observer against F/T", value))
-        else:
-            value = f"{pressing:.1f} N rms while pressing, {inside}"
-            expected = f"at most {OBSERVER_TOLERANCE:.0f} N rms"
-            if summary.motor_side:  # friction of the gears is in the motors' torque: the observer cannot know better
-                rows.append(VerdictRow("observer against F/T", value))
-            else:
-                rows.append(VerdictRow("observer against F/T", value, expected, pressing <= OBSERVER_TOLERANCE))
+        rows += _observer(summary.wrench, summary.motor_side)
     if summary.timing is not None:
         rows.append(_timing(summary.timing))
     rows += _clock(summary)
     rows.append(_frames(summary))
+    return rows
+
+
+def _observer(wrench: WrenchAgreement, motor_side: bool) -> list[VerdictRow]:
+    """The observer against the F/T sensor, both at the TCP in base axes, environment on robot."""
+    rows = [VerdictRow("observer", wrench.observer)] if wrench.observer else []
+    inside = f"{wrench.in_band * 100:.0f} % inside the 95 % band"
+    if wrench.rms_pressing is None:
+        rows.append(VerdictRow("observer against F/T", f"{max(wrench.rms_force):.1f} N rms, {inside}"))
+    else:
+        if wrench.in_band_pressing is not None:
+            inside += f", {wrench.in_band_pressing * 100:.0f} % while pressing"
+        value = f"{wrench.rms_pressing:.1f} N rms while pressing, {inside}"
+        expected = f"at most {OBSERVER_TOLERANCE:.0f} N rms"
+        # Friction of the gears is in the motors' torque, and how much of it an observer knows is its own affair.
+        ok = None if motor_side else wrench.rms_pressing <= OBSERVER_TOLERANCE
+        rows.append(VerdictRow("observer against F/T", value, "" if motor_side else expected, ok))
+    if wrench.nis is not None:
+        rows.append(VerdictRow("observer's innovations", f"NIS {wrench.nis:.2f} for each joint (1: noise is right)"))
+    if wrench.known < 1.0:
+        rows.append(VerdictRow("observer knew nothing", f"in {(1.0 - wrench.known) * 100:.2f} % of the cycles"))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from estimators.kvark.artefact import load
 from hil.build import build_model, build_observer
 from hil.cell import Cell, CellError, load_cell
 from hil.cli import app
-from hil.learning.residual import TrainingError, train_residual
-from hil.learning.segments import FREE_FORCE, SETTLE, Segment, segments_of, split
+from hil.learning.residual import Trained, TrainingError, train_residual
+from hil.learning.segments import FREE_FORCE, LEAD, SETTLE, Segment, segments_of, split
 from hil.telemetry.log import Log
 from hil.telemetry.row import row_layout
 from hil.telemetry.schema import Event
@@ -78,12 +79,36 @@ def test_whole_pieces_are_held_out() -> None:
     assert not {piece.name for piece in train} & {piece.name for piece in judge}
     assert 2 <= len(judge) <= 3
 
+def test_a_piece_knows_what_came_before_it_up_to_the_last_gap(cell: Cell) -> None:
+    rows = table(cell, 16.0, 1)
+    rows["t_ns"][1000:] += 50_000_000  # a gap at 2 s
+    rows["tau"][1500, 0] = np.nan  # not known at 3 s
+    rows["wrench_ft"][4000:4500, 2] = 2.0 * FREE_FORCE  # touched from 8 to 9 s
+    found = segments_of(log(rows, [motion(6000)]))  # and a motion at 12 s
+    for piece in found:
+        start = int(np.flatnonzero((rows["q"] == piece.q[0]).all(axis=1))[0])
+        first = start - piece.lead
+        q, qd, tau = piece.with_lead()
+        assert (q == rows["q"][first : start + len(piece.q)]).all()
+        assert (qd == rows["qd"][first : start + len(piece.q)]).all()
+        assert np.isfinite(tau).all()
+        assert piece.lead <= round(LEAD / DT)
+    leads = [round(piece.lead * DT, 1) for piece in found]
+    # From 3 s on all hangs together, contact or not; before the gap there is too little for a piece.
+    assert leads == pytest.approx([SETTLE, 9.25 + SETTLE - 3.0, 9.0 + SETTLE], abs=0.11), leads
 
 
-
-def train_on(monkeypatch: pytest.MonkeyPatch, logs: dict[str, Log], cell: Cell):
+def serve(monkeypatch: pytest.MonkeyPatch, folder: Path, logs: dict[str, Log]) -> list[Path]:
+    """Files of these names in ``folder``, which is the working folder now; what is read from them is ``logs``."""
+    monkeypatch.chdir(folder)
+    for name in logs:
+        Path(name).write_bytes(name.encode())
     monkeypatch.setattr("hil.learning.residual.read_log", lambda path: logs[path.name])
-    return train_residual(cell, [Path(name) for name in logs])
+    return [Path(name) for name in logs]
+
+
+def train_on(monkeypatch: pytest.MonkeyPatch, folder: Path, logs: dict[str, Log], cell: Cell) -> Trained:
+    return train_residual(cell, serve(monkeypatch, folder, logs))
 
 
 def test_the_learnt_friction_is_the_true_one_and_the_file_makes_an_observer(
@@ -91,9 +116,11 @@ def test_the_learnt_friction_is_the_true_one_and_the_file_makes_an_observer(
 ) -> None:
     logs = {f"run{k}.mcap": log(table(cell, 12.0, k), name=f"run{k}.mcap") for k in range(5)}
     told: list[tuple[str, float]] = []
-    monkeypatch.setattr("hil.learning.residual.read_log", lambda path: logs[path.name])
-    trained = train_residual(cell, [Path(name) for name in logs], lambda what, share: told.append((what, share)))
-    assert {what for what, _ in told} >= {"reading", "momentum", "residual models", "filter"}
+    paths = serve(monkeypatch, tmp_path, logs)
+    trained = train_residual(
+        cell, paths, lambda what, share: told.append((what, share)), methods=("kvark",)
+    )
+    assert {what for what, _ in told} >= {"reading", "kvark: residual", "kvark: filter"}
     assert all(0.0 <= share <= 1.0 for _, share in told)
     assert (trained.after < 0.25 * trained.before).all(), f"{trained.before} {trained.after}"
     for speed in (-0.3, -0.1, 0.1, 0.3):
@@ -101,6 +128,9 @@ def test_the_learnt_friction_is_the_true_one_and_the_file_makes_an_observer(
         expected = COULOMB * np.tanh(speed / 0.02) + VISCOUS * speed
         np.testing.assert_allclose(mean, expected, rtol=0.15)
     assert trained.coverage == pytest.approx(0.95, abs=0.01)
+    expected = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    assert [each["sha256"] for each in trained.model.provenance["data"]] == expected
+    assert trained.model.provenance["versions"]["numpy"] == np.__version__
     assert set(trained.model.provenance["held_out"]).isdisjoint(trained.model.provenance["pieces"])
 
     from estimators.kvark.artefact import save
@@ -129,25 +159,27 @@ def test_the_learnt_friction_is_the_true_one_and_the_file_makes_an_observer(
         build_observer(load_cell(path), 0.0)
 
 
-def test_too_little_motion_is_refused_in_words(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_motion_is_refused_in_words(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with pytest.raises(TrainingError, match="at least 20 s and two pieces"):
-        train_on(monkeypatch, {"run.mcap": log(table(cell, 6.0, 1))}, cell)
+        train_on(monkeypatch, tmp_path, {"run.mcap": log(table(cell, 6.0, 1))}, cell)
     still = [table(cell, 12.0, k) for k in range(4)]
     for rows in still:
         rows["qd"][:, 2] = 0.0
         rows["q"][:, 2] = 0.3
+    logs = {f"run{k}.mcap": log(rows, name=f"run{k}.mcap") for k, rows in enumerate(still)}
     with pytest.raises(TrainingError, match="every joint in both directions"):
-        train_on(monkeypatch, {f"run{k}.mcap": log(rows, name=f"run{k}.mcap") for k, rows in enumerate(still)}, cell)
+        train_on(monkeypatch, tmp_path, logs, cell)
 
 
-def test_a_cell_names_a_model_with_kvark_and_only_then(tmp_path: Path, cell: Cell) -> None:
+def test_a_cell_names_a_model_with_kvark_only(tmp_path: Path, cell: Cell) -> None:
     path = tmp_path / "cell.yaml"
-    for observer in ({"kind": "kvark"}, {"kind": "momentum", "model": "kvark.npz"}):
-        content = yaml.safe_load(cell.dump())
-        content["observer"] = {**observer, "tau_sigma": [0.2] * N}
-        path.write_text(yaml.safe_dump(content), encoding="utf-8")
-        with pytest.raises(CellError, match="model with kind: kvark"):
-            load_cell(path)
+    content = yaml.safe_load(cell.dump())
+    content["observer"] = {"kind": "momentum", "model": "kvark.npz", "tau_sigma": [0.2] * N}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(CellError, match="model with kind: kvark"):
+        load_cell(path)
 
 
 def test_the_command_says_what_is_wrong_and_leaves_no_file(tmp_path: Path) -> None:
