@@ -1,9 +1,9 @@
 """How sure an estimate is, sample by sample, and how far friction's level is known to be off.
 
-A filter's own variance P knows the noise that it was told of and no model that is wrong for a second. Five things that
+A filter's own variance P knows the noise that it was told of and no model that is wrong for a second. Six things that
 are known online tell when K-VARK errs, and the reported variance is a weighted sum of them::
 
-    σ² = s² (w_P P + w_Σ Σ + w_i ī² + w_g g F² + w_l Λ m²) + η² x²
+    σ² = s² (w_P P + w_Σ Σ + w_i ī² + w_g g F² + w_l Λ m² + w_e o² F²) + η² x²
 
 - Σ: variance of the residual model at this velocity;
 - ī: innovation through a low-pass (:data:`INNOVATION_TIME`), as far as it is the estimate's fault: where an estimate's
@@ -12,6 +12,7 @@ are known online tell when K-VARK errs, and the reported variance is a weighted 
 - g: doubt about friction's memory, 1 at standstill for long, 0 after a few milliradians of travel. While a joint
   sticks, its friction may lie anywhere within ± F;
 - Λ: variance of the friction's level, m: the residual model's mean, see below;
+- o: by how much the joint is faster than it ever was in training, as a part of that;
 - x: external torque. Friction grows with load in a way that contact-free motion cannot show; η is a stated prior.
 
 The friction's level drifts with temperature and age by several per cent, a slow error that no filter averages away.
@@ -56,7 +57,7 @@ WITNESS = 1.0
 """Time within which errors of the residual model are copies of each other, s: one witness each."""
 _REDESCEND = 3.0
 """Squared normalised error at which a sample's weight has fallen to a quarter."""
-FILTER, MODEL, INNOVATION, DOUBT, LEVEL = range(5)
+FILTER, MODEL, INNOVATION, DOUBT, LEVEL, BEYOND = range(6)
 """Terms of the variance, in the order of their weights."""
 LAMBDA, PRECISION, PULL, SEEN, MEAN, SLOW_INNOVATION, DOUBTED, ANCHOR = 0, 1, 2, 3, 6, 9, 10, 11
 """Rows of the state (12, n): λ; precision and pull of its regression; three low-passes each of the measurement and of
@@ -69,8 +70,10 @@ class BandParams:
 
     friction: Array
     """F: root mean square of the residual model's mean in motion, (n,) N·m."""
-    weights: tuple[float, float, float, float, float] = (1.0, 1.0, 0.0, 0.0, 1.0)
-    """Of P, Σ, innovation, doubt and level."""
+    speed: Array
+    """Highest speed of each joint in training, (n,) rad/s; infinite: unknown."""
+    weights: tuple[float, float, float, float, float, float] = (1.0, 1.0, 0.0, 0.0, 1.0, 0.1)
+    """Of P, Σ, innovation, doubt, level, and speed beyond training."""
     scale: float = 1.0
     """s."""
     load: float = 0.0
@@ -83,10 +86,14 @@ class BandParams:
         if friction.ndim != 1 or not np.isfinite(friction).all() or (friction < 0.0).any():
             raise ParameterError(f"friction is {self.friction}; expected one finite value of 0 or more for each joint")
         object.__setattr__(self, "friction", friction)
+        speed = np.asarray(self.speed, dtype=np.float64)
+        if speed.shape != friction.shape or not (speed > 0.0).all():
+            raise ParameterError(f"speed is {self.speed}; expected one value above 0 for each joint")
+        object.__setattr__(self, "speed", speed)
         numbers = (*self.weights, self.scale, self.load, self.drift)
-        if len(self.weights) != 5 or not all(math.isfinite(v) and v >= 0.0 for v in numbers) or not self.scale > 0.0:
+        if len(self.weights) != 6 or not all(math.isfinite(v) and v >= 0.0 for v in numbers) or not self.scale > 0.0:
             raise ParameterError(
-                f"weights {self.weights}, scale {self.scale}, load {self.load}, drift {self.drift}: expected five "
+                f"weights {self.weights}, scale {self.scale}, load {self.load}, drift {self.drift}: expected six "
                 "weights, all finite and 0 or more, scale above 0"
             )
 
@@ -101,19 +108,20 @@ def start(n: int) -> Array:
 
 @compiled
 def advance(
-    state: Array, q: Array, y: Array, mean: Array, variance: Array, x: Array, dt: float, prior: float, friction: Array,
-    terms: Array,
+    state: Array, q: Array, qd: Array, y: Array, mean: Array, variance: Array, x: Array, dt: float, prior: float,
+    friction: Array, speed: Array, terms: Array,
 ) -> int:  # fmt: skip
     """One step in place, after the filter's; 0 where the sample said nothing of level and innovation.
 
-    ``q`` (n,) rad; ``y`` (n,) N·m measured with the residual model's ``mean`` (n,) N·m times 1 + λ (the state's before
-    this step) in it; ``variance`` (n,) of the model; ``x`` (n,) the filter's new estimate; ``prior``: variance of λ;
-    ``friction`` (n,): F. ``terms`` (3, n): after the step, innovation, doubt and level, (N·m)².
+    ``q`` (n,) rad, ``qd`` (n,) rad/s; ``y`` (n,) N·m measured, with the residual model's ``mean`` (n,) N·m times 1 + λ
+    (the state's before this step) in it; ``variance`` (n,) of the model; ``x`` (n,) the filter's new estimate;
+    ``prior``: variance of λ; ``friction``, ``speed`` (n,): F and the highest trained one. ``terms`` (4, n): after the
+    step, innovation, doubt, level and speed beyond training, (N·m)².
     """
     n = state.shape[1]
     known = dt > 0.0
     for j in range(n):
-        known = known and math.isfinite(y[j]) and math.isfinite(mean[j]) and math.isfinite(variance[j] + x[j])
+        known = known and math.isfinite(y[j]) and math.isfinite(mean[j]) and math.isfinite(variance[j] + x[j] + qd[j])
     step = dt if dt > 0.0 and dt < 1.0 else 0.0
     low = 1.0 - math.exp(-2.0 * math.pi * LOW * step)
     high = 1.0 - math.exp(-2.0 * math.pi * HIGH * step)
@@ -159,11 +167,13 @@ def advance(
         size = friction[j] * friction[j]
         suspect = SUSPECT * SUSPECT * size
         terms[1, j] = state[10, j] * size
-        terms[0, j] = terms[2, j] = math.nan
+        terms[0, j] = terms[2, j] = terms[3, j] = math.nan
         if known:
             share = suspect / (suspect + variance[j]) if variance[j] > 0.0 else 1.0
             terms[0, j] = (share * state[9, j]) ** 2
             terms[2, j] = mean[j] * mean[j] / (1.0 / prior + state[1, j]) if prior > 0.0 else 0.0
+            over = max(0.0, abs(qd[j]) / speed[j] - 1.0)
+            terms[3, j] = over * over * size
     return 1 if known else 0
 
 
@@ -174,7 +184,7 @@ class Band:
         self.params = params
         self.n = params.friction.size
         self._prior = params.drift * params.drift
-        self._terms = np.zeros((3, self.n))
+        self._terms = np.zeros((4, self.n))
         self._weights = params.scale**2 * np.array(params.weights)
         self._load2 = params.load * params.load
         self.reset()
@@ -196,13 +206,16 @@ class Band:
         value: Array = prior / (1.0 + prior * self._state[PRECISION])
         return value
 
-    def step(self, q: Array, y: Array, mean: Array, variance: Array, x: Array, P: Array, dt: float) -> Array:
+    def step(
+        self, q: Array, qd: Array, y: Array, mean: Array, variance: Array, x: Array, P: Array, dt: float
+    ) -> Array:
         """Variance (n,) (N·m)² of ``x``; arguments as :func:`advance`, ``P`` (n,) the filter's variance.
 
         Fresh array. NaN where what the sample says is not known.
         """
         terms = self._terms
-        if not advance(self._state, q, y, mean, variance, x, dt, self._prior, self.params.friction, terms):
+        p = self.params
+        if not advance(self._state, q, qd, y, mean, variance, x, dt, self._prior, p.friction, p.speed, terms):
             return np.full(self.n, math.nan)
         w = self._weights
         reported: Array = w[FILTER] * P
@@ -210,6 +223,7 @@ class Band:
         reported += w[INNOVATION] * terms[0]
         reported += w[DOUBT] * terms[1]
         reported += w[LEVEL] * terms[2]
+        reported += w[BEYOND] * terms[3]
         reported += self._load2 * (x * x)
         return reported
 
@@ -220,7 +234,7 @@ class Banded(NamedTuple):
     x: Array
     """External torque (m, n) N·m."""
     terms: Array
-    """(5, m, n) (N·m)², before weights and scale: P, Σ, innovation, doubt, level."""
+    """(6, m, n) (N·m)², before weights and scale: P, Σ, innovation, doubt, level, speed beyond training."""
     nis: Array
     """(m,)."""
     level: Array
@@ -234,41 +248,45 @@ class Banded(NamedTuple):
 
 @compiled
 def _run(
-    q: Array, y: Array, mean: Array, variance: Array, colour: float, dt: float, state: Array, nu: float, begin: Array,
-    numbers: Array, rules: npt.NDArray[Any], band: Array, prior: float, friction: Array, out: Array, nis: Array,
+    q: Array, qd: Array, y: Array, mean: Array, variance: Array, colour: float, dt: float, state: Array,
+    nu: float, begin: Array, numbers: Array, rules: npt.NDArray[Any], band: Array, prior: float, friction: Array,
+    speed: Array, out: Array, nis: Array,
 ) -> int:  # fmt: skip
-    """Rows of ``out`` (7, m, n): x, then the five terms, then λ."""
+    """Rows of ``out`` (8, m, n): x, then the six terms, then λ."""
     m, n = y.shape
-    terms, corrected = np.zeros((3, n)), np.zeros(n)
+    terms, corrected = np.zeros((4, n)), np.zeros(n)
     for k in range(m):
         for j in range(n):
             corrected[j] = y[k, j] + band[0, j] * mean[k, j]
         nu, nis[k] = diagonal.advance(state, nu, corrected, colour * variance[k], dt, begin, numbers, rules)
-        known = advance(band, q[k], corrected, mean[k], variance[k], state[0], dt, prior, friction, terms)
+        known = advance(
+            band, q[k], qd[k], corrected, mean[k], variance[k], state[0], dt, prior, friction, speed, terms
+        )
         for j in range(n):
-            out[0, k, j], out[6, k, j] = state[0, j], band[0, j]
+            out[0, k, j], out[7, k, j] = state[0, j], band[0, j]
             out[1, k, j] = state[1, j] if known else math.nan
             out[2, k, j], out[3, k, j] = variance[k, j], terms[0, j]
-            out[4, k, j], out[5, k, j] = terms[1, j], terms[2, j]
+            out[4, k, j], out[5, k, j], out[6, k, j] = terms[1, j], terms[2, j], terms[3, j]
     return 0
 
 
 def replay(
-    q: Array, y: Array, mean: Array, variance: Array, dt: float, filter_params: RecursionParams, params: BandParams
-) -> Banded:
+    q: Array, qd: Array, y: Array, mean: Array, variance: Array, dt: float, filter_params: RecursionParams,
+    params: BandParams,
+) -> Banded:  # fmt: skip
     """A recording of (m, n) arrays through filter and band, as :class:`Band` sample by sample.
 
-    ``q`` rad at each sample; of the step that ended with it: ``y`` N·m measured with the residual model's ``mean``
-    N·m in it, and ``variance`` (N·m)².
+    ``q`` rad and ``qd`` rad/s at each sample; of the step that ended with it: ``y`` N·m measured with the residual
+    model's ``mean`` N·m in it, and ``variance`` (N·m)².
     """
     state, nu, begin, numbers, rules = diagonal.prepare(filter_params)
     numbers[1], numbers[2] = math.exp(-dt / filter_params.window_q), math.exp(-dt / filter_params.window_r)
     n = y.shape[1]
-    out, nis = np.empty((7, *y.shape)), np.empty(len(y))
+    out, nis = np.empty((8, *y.shape)), np.empty(len(y))
     colour = filter_params.colour * filter_params.dt_colour / dt
-    q, y, mean, variance = (np.ascontiguousarray(part, dtype=np.float64) for part in (q, y, mean, variance))
+    q, qd, y, mean, variance = (np.ascontiguousarray(part, dtype=np.float64) for part in (q, qd, y, mean, variance))
     _run(
-        q, y, mean, variance, colour, dt, state, nu, begin, numbers, rules, start(n), params.drift**2,
-        params.friction, out, nis,
+        q, qd, y, mean, variance, colour, dt, state, nu, begin, numbers, rules, start(n), params.drift**2,
+        params.friction, params.speed, out, nis,
     )  # fmt: skip
-    return Banded(out[0], out[1:6], nis, out[6])
+    return Banded(out[0], out[1:7], nis, out[7])

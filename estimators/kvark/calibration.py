@@ -6,9 +6,9 @@ are added to them, on purpose and as stated: wrenches of :mod:`estimators.kvark.
 N(0, drift²) on each joint; and N(0, load²) of each joint's external torque as further friction. Half of the cases stay
 without contact: an estimator mostly rests.
 
-On these cases the weights of :mod:`estimators.kvark.band` are those of largest Gaussian likelihood, each one for the
-whole arm, and the scale is the conformal one: 95 % of the errors lie within 1.96 σ. The promise that goes with it is that of
-split conformal prediction: as good as the cases are like what comes.
+On these cases the weights of :mod:`estimators.kvark.band` are those of largest Gaussian likelihood, each one for
+the whole arm, and the scale is the conformal one: 95 % of the errors lie within 1.96 σ. The promise that goes with it
+is that of split conformal prediction: as good as the cases are like what comes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 
 from estimators.errors import ParameterError
 from estimators.kvark import injection
-from estimators.kvark.band import BandParams, replay
+from estimators.kvark.band import BEYOND, BandParams, replay
 from estimators.kvark.recursion import RecursionParams
 
 Array = npt.NDArray[np.float64]
@@ -31,6 +31,8 @@ DRIFT = 0.08
 """Stated prior: how far the friction's level may be off later, standard deviation, as a part of it."""
 LOAD = 0.08
 """Stated prior: friction that an external torque causes beside itself, standard deviation, as a part of it."""
+UNTRAINED = 0.4
+"""Stated prior: error at twice the highest trained speed, standard deviation, as a part of F, at least."""
 BAND = 1.959963984540054
 COVERAGE = 0.95
 SETTLE = 0.5
@@ -108,20 +110,21 @@ def cases(recordings: Sequence[Recording], seed: int = 0, drift: float = DRIFT, 
 
 
 def calibrate(
-    recordings: Sequence[Recording], filter_params: RecursionParams, seed: int = 0, drift: float = DRIFT,
-    load: float = LOAD,
+    recordings: Sequence[Recording], filter_params: RecursionParams, speed: Array, seed: int = 0,
+    drift: float = DRIFT, load: float = LOAD,
 ) -> Calibrated:  # fmt: skip
     """Weights and scale of the band for the filter ``filter_params``; one configuration serves every arm.
 
-    Raises ParameterError for no recordings, and for recordings with no finite error.
+    ``speed`` (n,) rad/s: the highest of each joint in training. Raises ParameterError for no recordings, and for
+    recordings with no finite error.
     """
     if not recordings:
         raise ParameterError("no recordings to calibrate by")
-    first = BandParams(friction_size(recordings), drift=drift, load=load)
+    first = BandParams(friction_size(recordings), speed, drift=drift, load=load)
     errors, terms, loads = [], [], []
     for case in cases(recordings, seed, drift, load):
         r = case.recording
-        banded = replay(r.q, case.y, r.mean, r.variance, r.dt, filter_params, first)
+        banded = replay(r.q, r.qd, case.y, r.mean, r.variance, r.dt, filter_params, first)
         rows = slice(round(SETTLE / r.dt), None, max(1, round(1.0 / (_RATE * r.dt))))
         errors.append((banded.x - case.tau_ext)[rows])
         terms.append(banded.terms[:, rows])
@@ -132,9 +135,10 @@ def calibrate(
         raise ParameterError("no error is finite: the recordings hold samples that are not")
     e, T, stated = e[known], T[:, known], stated[known]
     weights = likeliest(e, T, stated)
+    weights[BEYOND] = max(weights[BEYOND], UNTRAINED**2)
     scale = conformal(e, np.tensordot(weights, T, 1), stated)
-    p, model, innovation, doubt, level = weights.tolist()
-    band = replace(first, weights=(p, model, innovation, doubt, level), scale=scale)
+    p, model, innovation, doubt, level, beyond = weights.tolist()
+    band = replace(first, weights=(p, model, innovation, doubt, level, beyond), scale=scale)
     return Calibrated(band, np.mean(e**2, axis=0))
 
 

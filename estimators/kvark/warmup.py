@@ -5,10 +5,10 @@ each joint by robust least squares::
 
     −y_j = c_j mean_j + offset_j + error_j
 
-both sides through the low-pass of labels, weighted by the residual model's own variance, which is largest where a joint
-sticks. Errors of a residual model are slow, so the standard error counts one witness per :data:`WITNESS` seconds and not
-one per sample. A factor is refused, in words, where the joint has hardly moved, where something touched the arm, and
-where it is not believable.
+both sides through the low-pass of labels, weighted by the residual model's own variance, which is largest where a
+joint sticks. Errors of a residual model are slow, so the standard error counts one witness per :data:`WITNESS` seconds
+and not one per sample. A factor is refused, in words, where the joint has hardly moved, where something touched the
+arm, and where it is not believable.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ BELIEVABLE = (0.5, 2.0)
 """Factors beyond which something else has changed than a level."""
 TOUCHED = 6.0
 """Error, in standard deviations of the residual model, that free motion hardly shows..."""
-TOUCHED_SHARE = 0.05
+TOUCHED_SHARE = 0.1
 """... for more than this part of the time."""
+WANDER = 0.02
+"""What friction's level wanders by within minutes: a standard error below it says nothing about later."""
 _SETTLE = 0.5
 _HUBER = 1.5
 _ROUNDS = 8
@@ -68,7 +70,7 @@ def friction_scale(y: Array, mean: Array, variance: Array, dt: float) -> WarmUp:
     if not y.shape == mean.shape == variance.shape or y.ndim != 2:
         shapes = y.shape, mean.shape, variance.shape
         raise ParameterError(f"y, mean, variance have shapes {shapes}; expected the same (m, n) three times")
-    finite: npt.NDArray[np.bool_] = np.isfinite(np.hstack((y, mean, variance))).all(axis=1)
+    finite = np.all(np.isfinite(np.hstack((y, mean, variance))), axis=1)
     first = int(np.argmax(finite)) if finite.any() else len(y)
     y, mean = y[first:], mean[first:]
     seconds = len(y) * dt - _SETTLE
@@ -120,7 +122,7 @@ def _joint(target: Array, model: Array, known: Array, seconds: float) -> tuple[f
     # The sandwich of M-estimation, with as many witnesses as there are independent errors.
     middle = (W * error[:, None]).T @ (W * error[:, None])
     copies = len(b) / (seconds / WITNESS)
-    sigma = math.sqrt(float((normal @ middle @ normal)[0, 0]) * copies)
+    sigma = math.hypot(math.sqrt(float((normal @ middle @ normal)[0, 0]) * copies), WANDER)
     odd = float(np.mean(np.abs(error) > TOUCHED))
     if odd > TOUCHED_SHARE:
         why = f"{100.0 * odd:.0f} % of the time something acted that friction is not: let nothing touch the arm"
