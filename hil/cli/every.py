@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from hil.cli import can, cells, evaluate, excite, guide, log, mock, models, monitor, new_app, operate, reproduce, run, train
+from hil.cli import (
+    can,
+    cells,
+    evaluate,
+    excite,
+    guide,
+    log,
+    mock,
+    models,
+    monitor,
+    new_app,
+    operate,
+    reproduce,
+    run,
+    train,
+)
 
 app = new_app()
 app.command("demo")(run.demo)
