@@ -13,7 +13,7 @@ from estimators.kvark import band, calibration, methods, scoring
 from estimators.kvark.methods import Tuned
 from estimators.kvark.recursion import RecursionParams
 from hil.reproduce.calibration import BAND, Calibrated, calibrate
-from hil.reproduce.case import CALIBRATE, FREE, SCORED, TUNE, VALIDATE, Case
+from hil.reproduce.case import CALIBRATE, FREE, SCORED, TRAIN, TUNE, VALIDATE, Case
 from hil.reproduce.detection import detect
 from hil.reproduce.learning import Seer, seen_by
 
@@ -60,11 +60,12 @@ def run_trial(case: Case, name: str) -> tuple[dict[str, Any], dict[str, Array]]:
 
 def _banded(case: Case, params: RecursionParams, seer: Seer) -> dict[str, dict[str, float]]:
     """What the band with terms for drift and load says of each test; calibrated on contact-free runs alone."""
-    shipped = calibration.calibrate([seer.recording(run) for run in (*TUNE, CALIBRATE)], params)
+    speed = np.max([np.abs(case.runs[run]["qd"]).max(axis=0) for run in TRAIN], axis=0)
+    shipped = calibration.calibrate([seer.recording(run) for run in (*TUNE, CALIBRATE)], params, speed)
     found = {}
     for test in (*FREE, *SCORED):
         r = seer.recording(test)
-        banded = band.replay(r.q, r.y, r.mean, r.variance, r.dt, params, shipped.band)
+        banded = band.replay(r.q, r.qd, r.y, r.mean, r.variance, r.dt, params, shipped.band)
         truth = case.runs[test]["tau_ext"]
         score = scoring.score(banded.x, banded.variance(shipped.band), banded.nis, truth, shipped.constant, r.dt)
         found[test] = {
