@@ -100,7 +100,8 @@ class Results:
         """Everything as plain JSON types: the content of report.json."""
         return {
             "settings": self.settings.to_mapping(), "findings": self.findings, "trials": self.trials,
-            "figures": self.figures, "mocked": self.mocked, "real": self.real, "failed": self.failed,
+            "figures": self.figures, "mocked": self.mocked, "failed": self.failed,
+            "real": {name: {k: v for k, v in found.items() if k != "pictures"} for name, found in self.real.items()},
         }  # fmt: skip
 
 

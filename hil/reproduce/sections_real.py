@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from html import escape
+from typing import Any
+
 import numpy as np
 
 from hil.report.figures import COLOURS
@@ -47,7 +50,7 @@ def ur10e(results: Results) -> Section:
         "before and after: residual RMS of the held-out free run without and with the learnt model, mean over joints."
     )
     caption = f"Loaded run, model “{found['shown']}” with refitted gains."
-    return Section(key, heading, finding, (picture(figure, caption), table(head, rows), note(text)))
+    return Section(key, heading, finding, (picture(figure, caption), table(head, rows), note(text), *_more(found)))
 
 
 def panda(results: Results) -> Section:
@@ -76,4 +79,13 @@ def panda(results: Results) -> Section:
                      number(float(np.mean(each["nll"])))])  # fmt: skip
     head = ["force-vector RMSE / N", *found["runs"], "mean", "worst run", "coverage", "NLL"]
     caption = f"Run “{found['runs'][-1]}”, method “{found['shown']}”."
-    return Section(key, heading, finding, (picture(figure, caption), table(head, rows)))
+    return Section(key, heading, finding, (picture(figure, caption), table(head, rows), *_more(found)))
+
+
+def _more(found: dict[str, Any]) -> list[str]:
+    """Pictures that were made with the results."""
+    return [
+        f'<h3>{escape(each["title"])}</h3><p>{escape(each["text"])}</p>'
+        f'<figure><img alt="{escape(each["title"])}" src="data:image/png;base64,{each["png"]}"></figure>'
+        for each in found.get("pictures", [])
+    ]
