@@ -75,11 +75,22 @@ def panda(results: Results) -> Section:
     rows = [["pseudo-inverse", *(number(v) for v in found["pseudo_inverse"]), number(plain), "–", "–", "–"]]
     for name, each in found["methods"].items():
         rows.append([name, *(number(v) for v in each["rmse"]), number(each["mean"]),
-                     f"{100 * (each['worst'] - 1):+.0f} %", f"{100 * float(np.mean(each['coverage'])):.0f} %",
-                     number(float(np.mean(each["nll"])))])  # fmt: skip
+                     f"{100 * (each['worst'] - 1):+.0f} %", _share(each["coverage"]),
+                     number(_mean(each["nll"]))])  # fmt: skip
     head = ["force-vector RMSE / N", *found["runs"], "mean", "worst run", "coverage", "NLL"]
     caption = f"Run “{found['runs'][-1]}”, method “{found['shown']}”."
     return Section(key, heading, finding, (picture(figure, caption), table(head, rows), *_more(found)))
+
+
+def _mean(values: list[float | None]) -> float:
+    """Of what is known: a method without a band has neither coverage nor likelihood."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _share(values: list[float | None]) -> str:
+    mean = _mean(values)
+    return f"{100 * mean:.0f} %" if np.isfinite(mean) else "–"
 
 
 def _more(found: dict[str, Any]) -> list[str]:

@@ -114,13 +114,14 @@ def real() -> dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]]:
         for gains in ("given", "refitted")
     ]  # fmt: skip
     way = {"rmse": [0.5, 0.6], "coverage": [0.9, 0.9], "nll": [1.0, 1.0], "mean": 0.55, "worst": 1.02}
+    plain = way | {"coverage": [None, None], "nll": [None, None], "mean": 0.75}
     return {
         "ur10e": (
             {"load": 2.805, "scores": rows, "step": 0.1, "shown": "velocity"},
             curves("loaded fit free push push_sd", M, N),
         ),
         "panda": (
-            {"runs": ["a", "b"], "pseudo_inverse": [0.7, 0.8], "methods": {"weighted": way}, "shown": "weighted"},
+            {"runs": ["a", "b"], "pseudo_inverse": [0.7, 0.8], "methods": {"weighted": way, "plain": plain}, "shown": "weighted"},
             curves("sensor force sd", M, 3) | {"t": np.arange(M)},
         ),
     }  # fmt: skip
