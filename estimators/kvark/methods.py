@@ -130,7 +130,7 @@ def fit_residual(
         fits = train.fit_arm(qd, tau, qd_held, tau_held, seed=seed, progress=told)
         return VelocityResidual.of([each.kmp for each in fits])
     if kind == "sparse_gp":
-        return sparse_gp.fit(q, qd, tau, (q_held, qd_held, tau_held), seed=seed, progress=told)
+        return sparse_gp.fit(q, qd, tau, seed=seed, progress=told)
     return network.fit(q, qd, tau, (q_held, qd_held, tau_held), seed=seed, progress=told)
 
 

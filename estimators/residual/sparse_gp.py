@@ -10,7 +10,7 @@ predicts is plain arrays::
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,6 @@ Array = npt.NDArray[np.float64]
 
 INDUCING = 50
 ITERATIONS = 300
-EVERY = 75
-"""Iterations after which held-out data are asked, if there are any: too many fit the trajectories, not the friction."""
 RATE = 0.1
 """Of Adam, in the space of the parameters' softplus."""
 MOST = 2500
@@ -103,10 +101,10 @@ class SparseGpResidual:
         x = np.where(np.isfinite(x).all(axis=1, keepdims=True), x, math.nan)
         mean, variance = np.empty(q.shape), np.empty(q.shape)
         for j in range(self.n):
-            hyper = Hyper(self.lengths[j], float(self.amplitude[j]), float(self.noise[j]), self.points[j])
-            mean[:, j], variance[:, j] = _predict(
-                x * self._inverse[j], self._scaled[j], hyper, self.weights[j], self.explained[j]
-            )
+            k = _kernel(x * self._inverse[j], self._scaled[j], float(self.amplitude[j]))
+            mean[:, j] = k @ self.weights[j]
+            left = self.amplitude[j] - np.einsum("km,km->k", k @ self.explained[j], k)
+            variance[:, j] = np.maximum(left, 0.0) + self.noise[j]
         return mean, variance
 
     def pack(self) -> tuple[Mapping[str, Any], Mapping[str, Array]]:
@@ -150,7 +148,6 @@ def fit(
     q: Array,
     qd: Array,
     tau: Array,
-    held_out: tuple[Array, Array, Array] | None = None,
     inducing: int = INDUCING,
     iterations: int = ITERATIONS,
     seed: int = 0,
@@ -158,8 +155,7 @@ def fit(
 ) -> SparseGpResidual:
     """One process for each joint from ``q`` rad, ``qd`` rad/s and residual torques ``tau`` N·m, (k, n) each.
 
-    ``held_out``: the same of other trajectories, whose likelihood chooses among the states of the optimisation, every
-    :data:`EVERY` iterations; without it the last one counts. ``progress(joint)`` is called after each joint. Raises ParameterError for data that nothing can be learnt from.
+    ``progress(joint)`` is called after each joint. Raises ParameterError for data that nothing can be learnt from.
     """
     from sklearn.cluster import KMeans  # for training only
 
@@ -172,27 +168,20 @@ def fit(
     inside = x / scale
     thin = slice(None, None, max(1, math.ceil(len(x) / MOST)))
     start = KMeans(inducing, n_init=1, random_state=seed).fit(inside[thin]).cluster_centers_
-    judge = None if held_out is None else np.concatenate(held_out[:2], axis=1)
     found: list[Hyper] = []
-    solved: list[tuple[Array, Array]] = []
     for j in range(tau.shape[1]):
-        best: tuple[float, Hyper, tuple[Array, Array]] | None = None
-        power = float(spread[j]) ** 2
-        for each in _optimise(inside[thin], tau[thin, j] / spread[j], start, iterations):
-            hyper = Hyper(each.lengths * scale, each.amplitude * power, each.noise * power, each.points * scale)
-            conditioned = condition(x, tau[:, j], hyper)
-            # Later ones are preferred where nothing judges.
-            nll = -math.inf
-            if judge is not None and held_out is not None:
-                mean, variance = _predict(judge / hyper.lengths, hyper.points / hyper.lengths, hyper, *conditioned)
-                nll = float(np.mean(np.log(variance) + (held_out[2][:, j] - mean) ** 2 / variance))
-            if best is None or nll <= best[0]:
-                best = nll, hyper, conditioned
-        assert best is not None
-        found.append(best[1])
-        solved.append(best[2])
+        hyper = _optimise(inside[thin], tau[thin, j] / spread[j], start, iterations)
+        found.append(
+            Hyper(
+                hyper.lengths * scale,
+                hyper.amplitude * float(spread[j]) ** 2,
+                hyper.noise * float(spread[j]) ** 2,
+                hyper.points * scale,
+            )
+        )
         if progress is not None:
             progress(j)
+    solved = [condition(x, tau[:, j], hyper) for j, hyper in enumerate(found)]
     return SparseGpResidual(
         np.array([each.points for each in found]),
         np.array([each.lengths for each in found]),
@@ -203,18 +192,8 @@ def fit(
     )
 
 
-def _predict(x: Array, z: Array, hyper: Hyper, weights: Array, explained: Array) -> tuple[Array, Array]:
-    """Mean and variance (k,) at scaled inputs ``x`` (k, d) of one joint."""
-    k = _kernel(x, z, hyper.amplitude)
-    left = hyper.amplitude - np.einsum("km,km->k", k @ explained, k)
-    return k @ weights, np.maximum(left, 0.0) + hyper.noise
-
-
-def _optimise(x: Array, tau: Array, start: Array, iterations: int) -> Iterator[Hyper]:
-    """Towards the largest evidence lower bound from ``start`` (m, d) on, for standardised data, in float64.
-
-    By GPyTorch's SGPR; gives what it has come to every :data:`EVERY` iterations and at the end.
-    """
+def _optimise(x: Array, tau: Array, start: Array, iterations: int) -> Hyper:
+    """Largest evidence lower bound from ``start`` (m, d) on, for standardised data; GPyTorch's SGPR in float64."""
     import gpytorch
     import torch
 
@@ -241,15 +220,14 @@ def _optimise(x: Array, tau: Array, start: Array, iterations: int) -> Iterator[H
     likelihood.train()
     bound = gpytorch.mlls.ExactMarginalLogLikelihood(likelihood, process)
     optimiser = torch.optim.Adam(process.parameters(), lr=RATE)
-    for i in range(1, iterations + 1):
+    for _ in range(iterations):
         optimiser.zero_grad()
         loss = -bound(process(inputs), targets)
         loss.backward()
         optimiser.step()
-        if i % EVERY == 0 or i == iterations:
-            yield Hyper(
-                process.scaled.base_kernel.lengthscale.detach().numpy().ravel().copy(),
-                float(process.scaled.outputscale.detach()),
-                float(likelihood.noise.detach()),
-                process.covar_module.inducing_points.detach().numpy().copy(),
-            )
+    return Hyper(
+        process.scaled.base_kernel.lengthscale.detach().numpy().ravel().astype(np.float64),
+        float(process.scaled.outputscale.detach()),
+        float(likelihood.noise.detach()),
+        process.covar_module.inducing_points.detach().numpy().astype(np.float64),
+    )
