@@ -121,7 +121,8 @@ def real() -> dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]]:
             curves("loaded fit free push push_sd", M, N),
         ),
         "panda": (
-            {"runs": ["a", "b"], "pseudo_inverse": [0.7, 0.8], "methods": {"weighted": way, "plain": plain}, "shown": "weighted"},
+            {"runs": ["a", "b"], "pseudo_inverse": [0.7, 0.8], "methods": {"weighted": way, "plain": plain},
+             "shown": "weighted"},
             curves("sensor force sd", M, 3) | {"t": np.arange(M)},
         ),
     }  # fmt: skip
