@@ -15,6 +15,7 @@ from hil.cli import (
     monitor,
     new_app,
     operate,
+    reproduce,
     run,
     train,
 )
@@ -36,3 +37,4 @@ app.add_typer(train.app, name="train")
 evaluate.app.command("dynamics")(dynamics.evaluate)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
+app.add_typer(reproduce.app, name="reproduce")
