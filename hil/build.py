@@ -273,9 +273,10 @@ def require_observer(cell: Cell) -> None:
     except ModelError as error:
         loc = ("observer", "model")
         source = read_source(cell.path)
-        raise CellError(
-            [CellFault(source.file, source.line(loc), "observer.model", repr(cell.observer.model), str(error))]
-        ) from error
+        named = cell.observer.model
+        read = "no file: the stored version in use is asked for" if named is None else repr(named)
+        said = str(error).removeprefix("observer.model: ")
+        raise CellError([CellFault(source.file, source.line(loc), "observer.model", read, said)]) from error
 
 
 def _build_kvark(cell: Cell) -> Observer:

@@ -237,7 +237,10 @@ class RunBars:
         if phase in _BRINGUP:
             self._progress.update(self._tasks[0], completed=(1 + _BRINGUP.index(phase)) / 5, note=phase)
         elif phase == "stop":
-            self._go_to(len(self._names) - 1)
+            # Only the end of the run tells whether the motions were made: a stop may come in the middle of one.
+            if self._at >= 0:
+                self._progress.stop_task(self._tasks[self._at])
+            self._progress.start_task(self._tasks[-1])
             self._progress.update(self._tasks[-1], note=said["state"])
         elif motion in self._names[1:-1] and said["duration"] > 0:
             # A motion may be asked for twice: the bars only ever go forward.

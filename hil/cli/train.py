@@ -84,7 +84,9 @@ def residual(
             save(trained.model, out)
         except OSError as error:
             _fail(f"{out} cannot be written: {error.strerror}; name another place with --out")
-    table = Table(title=f"residual torque, N·m RMS on {len(trained.held_out)} pieces that were not trained on")
+    judges = len(trained.held_out)
+    pieces = "one piece that was" if judges == 1 else f"{judges} pieces that were"
+    table = Table(title=f"residual torque, N·m RMS on {pieces} not trained on")
     for title in ("joint", "rigid-body model alone", "with the learnt mean", "error under virtual contacts"):
         table.add_column(title, justify="right")
     for j, row in enumerate(zip(trained.before, trained.after, trained.injected, strict=True)):

@@ -54,7 +54,10 @@ def chosen(cell: Cell, model: str | None = None) -> Chosen:
             path, words = stored.folder / FILE, str(stored)
     except StoreError as error:
         raise ModelError(f"observer.model: {error}" if model is None else str(error)) from error
-    trained = fitting(cell, path)
+    try:
+        trained = fitting(cell, path)
+    except ModelError as error:
+        raise ModelError(f"observer.model: {error}" if model is None else str(error)) from error
     return Chosen(trained, path, f"{words}, sha256 of {path.name} {sha256(path)}")
 
 
@@ -64,7 +67,7 @@ def fitting(cell: Cell, path: Path) -> TrainedKvark:
         trained = load(path)
     except OSError as error:
         raise ModelError(
-            f"observer.model: {path} cannot be read ({error.strerror}); `hil train residual LOG --cell CELL` makes one"
+            f"{path} cannot be read ({error.strerror}); `hil train residual LOG --cell CELL` makes one"
         ) from error
     robot = hashlib.sha256(cell.urdf_xml.encode()).hexdigest()
     require_fit(trained, cell.robot.joint_limits.n, robot, path)

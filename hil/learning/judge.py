@@ -74,7 +74,7 @@ def verdict(evaluation: Evaluation) -> tuple[bool, str]:
         )
     if force is not None:
         parts.append(
-            f"in contact the force is off by {_norm(force.wrench):.1f} N rms (momentum observer: "
+            f"in contact the force is off by {_norm(force.wrench):.1f} N rms, its axes together (momentum observer: "
             f"{_norm(force.momentum):.1f} N)"
         )
     parts += [f"but {each}" for each in reservations(evaluation)]

@@ -115,7 +115,8 @@ def touched(wrench: Array, dt: float) -> npt.NDArray[np.bool_]:
     force = np.linalg.norm(wrench[:, :3], axis=1)
     touched = np.nan_to_num(force) > FREE_FORCE
     reach = max(1, round(AROUND / dt))
-    near: npt.NDArray[np.bool_] = np.convolve(touched, np.ones(2 * reach + 1), mode="same") > 0.5
+    # Not mode="same": that is as long as the kernel where a run is shorter, e.g. one whose log was cut.
+    near: npt.NDArray[np.bool_] = np.convolve(touched, np.ones(2 * reach + 1))[reach : reach + len(touched)] > 0.5
     return near
 
 

@@ -69,11 +69,12 @@ def _observer(wrench: WrenchAgreement, motor_side: bool) -> list[VerdictRow]:
     rows = [VerdictRow("observer", wrench.observer)] if wrench.observer else []
     inside = f"{wrench.in_band * 100:.0f} % inside the 95 % band"
     if wrench.rms_pressing is None:
-        rows.append(VerdictRow("observer against F/T", f"{max(wrench.rms_force):.1f} N rms, {inside}"))
+        value = f"{max(wrench.rms_force):.1f} N rms on the worst axis, {inside}"
+        rows.append(VerdictRow("observer against F/T", value))
     else:
         if wrench.in_band_pressing is not None:
             inside += f", {wrench.in_band_pressing * 100:.0f} % while pressing"
-        value = f"{wrench.rms_pressing:.1f} N rms while pressing, {inside}"
+        value = f"{wrench.rms_pressing:.1f} N rms on the worst axis while pressing, {inside}"
         expected = f"at most {OBSERVER_TOLERANCE:.0f} N rms"
         # Friction of the gears is in the motors' torque, and how much of it an observer knows is its own affair.
         ok = None if motor_side else wrench.rms_pressing <= OBSERVER_TOLERANCE

@@ -231,3 +231,4 @@ def test_the_command_scores_file_and_version_and_says_so_by_its_exit_code(
         code, out, err = run("good.mcap", *arguments)
         assert code == 2
         assert reason in err
+        assert ("observer.model" in err) is (arguments == ())  # where --model names it, the cell file has no part in it

@@ -168,6 +168,7 @@ def test_hil_check_tells_of_a_model_that_is_missing_or_does_not_fit(tmp_path: Pa
         assert result.exit_code == 1, result.output
         assert f"cell.yaml:{line}" in result.stderr
         assert "observer.model" in result.stderr
+        assert "observer.model: " not in result.stderr  # the place is told once
         assert "1 mistake" in result.stderr
         return result.stderr
 

@@ -17,7 +17,7 @@ from hil.build import build_model, build_observer
 from hil.cell import Cell, CellError, load_cell
 from hil.cli import app
 from hil.learning.residual import Trained, TrainingError, train_residual
-from hil.learning.segments import FREE_FORCE, LEAD, SETTLE, Segment, segments_of, split
+from hil.learning.segments import AROUND, FREE_FORCE, LEAD, SETTLE, Segment, segments_of, split, touched
 from hil.telemetry.log import Log
 from hil.telemetry.row import row_layout
 from hil.telemetry.schema import Event
@@ -70,6 +70,19 @@ def test_pieces_are_free_commanded_and_without_gaps(cell: Cell) -> None:
     assert bounds == pytest.approx([8 - 0.25 - SETTLE, 4 - 0.25 - SETTLE, 5 - SETTLE, 4 - SETTLE, 6 - SETTLE], abs=0.11)
     assert all(np.isfinite(piece.tau).all() for piece in found)
     assert segments_of(log(rows[:1])) == []
+
+
+@pytest.mark.parametrize("length", [2, 100, 251, 252])
+def test_a_log_cut_short_has_no_pieces_instead_of_an_error(cell: Cell, length: int) -> None:
+    # Shorter than twice the time around a contact: what is left of a run whose first second was cut.
+    assert segments_of(log(table(cell, 3.0, 1)[:length])) == []
+
+
+def test_what_surrounds_a_contact_is_left_out_on_both_sides_of_a_short_run() -> None:
+    wrench = np.zeros((200, 6))
+    wrench[150, 2] = 2.0 * FREE_FORCE
+    expected = np.abs(np.arange(200) - 150) <= round(AROUND / DT)
+    assert np.array_equal(touched(wrench, DT), expected)
 
 
 def test_whole_pieces_are_held_out() -> None:
