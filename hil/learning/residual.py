@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from estimators.errors import ParameterError
 from estimators.kvark import injection
-from estimators.kvark.artefact import TrainedKvark
+from estimators.kvark.artefact import CONTACT, TrainedKvark
+from estimators.kvark.calibration import Case
 from estimators.kvark.recursion import RecursionParams
 from estimators.kvark.replay import replay
 from hil.build import build_model
@@ -27,6 +28,7 @@ from hil.cell import Cell
 from hil.cell.devices import CobotRobot
 from hil.learning.candidates import METHODS, Recordings, left_over
 from hil.learning.segments import segments_of, split
+from hil.learning.sureness import Sureness, sureness, through
 from hil.store.page import fingerprints, package_versions
 from hil.telemetry.log import read_log
 
@@ -64,7 +66,12 @@ class Trained:
     injected: Array
     """RMS error of the estimate under virtual contacts on the held-out pieces, (n,) N·m."""
     coverage: float
-    """Share of those errors within the 95 % band, after calibration."""
+    """Share of errors under virtual contacts within the 95 % band: with a band on pieces that did not calibrate it, NaN
+    where there are too few; with the plain scale on those that did."""
+    sure: Sureness | None
+    """None where the band is the plain scale."""
+    why_plain: str
+    """Why it is; empty where it is not."""
     tried: Mapping[str, float]
     """Mean over the joints of ``injected`` of each method that was tried."""
 
@@ -97,17 +104,20 @@ def train_residual(
         "seed": seed,
     }
     found = [_candidate(cell, recordings, method, tell, seed, provenance) for method in methods]
-    best = min(found, key=lambda each: float(each[2].mean()))
-    model, after, injected, coverage = best
+    best = min(found, key=lambda each: float(each.injected.mean()))
+    tell("band", 0.0)
+    best, sure, why_plain = _sure(best, recordings, seed)
     return Trained(
-        model,
+        best.model,
         sum(each.seconds for each in recordings.train),
         tuple(each.name for each in judge),
         _rms(before),
-        after,
-        injected,
-        coverage,
-        {each[0].method: float(each[2].mean()) for each in found},
+        best.after,
+        best.injected,
+        best.coverage if sure is None else sure.coverage,
+        sure,
+        why_plain,
+        {each.model.method: float(each.injected.mean()) for each in found},
     )
 
 
@@ -135,28 +145,54 @@ def _recordings(cell: Cell, logs: Sequence[Path], tell: Tell) -> Recordings:
     return Recordings(train, judge, lag, tuple(sorted(2.0 * gear for gear in gears)))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    model: TrainedKvark
+    after: Array
+    """RMS of what the learnt mean leaves."""
+    injected: Array
+    """RMS error under virtual contacts."""
+    coverage: float
+    """Of the plain scale."""
+    cases: Sequence[Case]
+    """Held-out pieces under virtual contacts."""
+
+
 def _candidate(
     cell: Cell, recordings: Recordings, method: str, tell: Tell, seed: int, provenance: Mapping[str, Any]
-) -> tuple[TrainedKvark, Array, Array, float]:
-    """One method's model, RMS of what it leaves, RMS error under virtual contacts, and coverage of its band."""
+) -> _Candidate:
     model = build_model(cell)
     try:
         residual = METHODS[method](model, recordings, seed, lambda share: tell(f"{method}: residual", share))
     except ParameterError as error:
         raise TrainingError(f"{error}; record motions that use every joint in both directions") from error
     after = _rms(left_over(recordings.judge, model, residual, recordings.lag)[1])
-    cases, rng = [], np.random.default_rng(seed)
-    for y, J, variance, dt in recordings.measured(model, residual):
-        tau_ext = injection.torques(J, injection.contacts(len(y), dt, rng))
-        cases.append((y + tau_ext, variance, tau_ext, dt))
-    params, errors, sigma = _tune(cases, lambda what, share: tell(f"{method}: {what}", share))
+    pieces, rng = [], np.random.default_rng(seed)
+    for each in recordings.measured(model, residual):
+        tau_ext = injection.torques(each.J, injection.contacts(len(each.y), each.dt, rng))
+        pieces.append(Case(each, each.y + tau_ext, tau_ext))
+    params, errors, sigma = _tune(pieces, lambda what, share: tell(f"{method}: {what}", share))
     scale = float(np.quantile(np.abs(errors) / sigma, 0.95)) / _COVERED
     coverage = float(np.mean(np.abs(errors) < _COVERED * scale * sigma))
     robot = hashlib.sha256(cell.urdf_xml.encode()).hexdigest()
     trained = TrainedKvark(
         residual, params, robot, method, scale=scale, level=_LEVEL, lag=recordings.lag, provenance=provenance
     )
-    return trained, after, _rms(errors), coverage
+    return _Candidate(trained, after, _rms(errors), coverage, pieces)
+
+
+def _sure(best: _Candidate, recordings: Recordings, seed: int) -> tuple[_Candidate, Sureness | None, str]:
+    """``best`` with band and threshold where the data are enough for them, and why not where they are not."""
+    try:
+        found = sureness([each.recording for each in best.cases], best.model.params, recordings.speed, seed)
+    except ParameterError as error:
+        return best, None, str(error)
+    errors = []
+    for case in best.cases:
+        x = through(case, best.model.params, found.band).x
+        errors.append((x - case.tau_ext)[round(_SETTLE / case.recording.dt) :])
+    model = replace(best.model, band=found.band, thresholds={CONTACT: found.limit})
+    return replace(best, model=model, injected=_rms(np.concatenate(errors))), found, ""
 
 
 def _rms(values: Array) -> Array:
@@ -165,16 +201,16 @@ def _rms(values: Array) -> Array:
 
 
 def _tune(
-    cases: Sequence[tuple[Array, Array, Array, float]], tell: Tell
+    cases: Sequence[Case], tell: Tell
 ) -> tuple[RecursionParams, Array, Array]:
     """The filter of least error under virtual contacts; its errors and reported standard deviations, (k, n)."""
-    changes = [np.diff((y - tau_ext)[1:], axis=0) for y, _, tau_ext, _ in cases]
+    changes = [np.diff(each.recording.y[1:], axis=0) for each in cases]
     r = 0.5 * np.concatenate(changes).var(axis=0)
     if not (np.isfinite(r).all() and (r > 0.0).all()):
         raise TrainingError("the virtual measurement does not vary on a joint: its encoder or torque is stuck")
     best: tuple[float, RecursionParams] | None = None
     grid = [(kappa, colour, window) for kappa in _KAPPA for colour in _COLOUR for window in _WINDOW]
-    dt = cases[0][3]
+    dt = cases[0].recording.dt
     for k, (kappa, colour, window) in enumerate(grid):
         if k % 20 == 0:
             tell("filter", k / len(grid))
@@ -189,8 +225,8 @@ def _tune(
     return best[1], np.concatenate([e for e, _ in found]), np.concatenate([s for _, s in found])
 
 
-def _errors(case: tuple[Array, Array, Array, float], params: RecursionParams) -> tuple[Array, Array]:
-    y, variance, tau_ext, dt = case
-    x, P, _ = replay(y, variance, dt, params)
-    skip = round(_SETTLE / dt)
-    return (x - tau_ext)[skip:], np.sqrt(P + variance)[skip:]
+def _errors(case: Case, params: RecursionParams) -> tuple[Array, Array]:
+    r = case.recording
+    x, P, _ = replay(case.y, r.variance, r.dt, params)
+    skip = round(_SETTLE / r.dt)
+    return (x - case.tau_ext)[skip:], np.sqrt(P + r.variance)[skip:]

@@ -164,5 +164,5 @@ def test_parts_of_a_residual_model_that_do_not_fit_are_refused_in_words(tmp_path
 def test_a_file_of_the_format_before_is_refused_in_words(tmp_path: Path) -> None:
     about = json.dumps({"format": 1, "kind": "kvark"}).encode()
     np.savez(tmp_path / "m.npz", about=np.frombuffer(about, dtype=np.uint8))
-    with pytest.raises(ModelError, match="format 1 of kind 'kvark'; expected 2"):
+    with pytest.raises(ModelError, match="format 1 of kind 'kvark'; expected 3"):
         load(tmp_path / "m.npz")
