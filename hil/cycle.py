@@ -30,6 +30,10 @@ class Estimate:
     """The same from the F/T sensor, (6,)."""
     nis: float = math.nan
     """Normalised innovation squared of the observer's last step; NaN where it has none."""
+    contact: int = -1
+    """1 for contact, 0 for none, -1 unknown, by the observer's own detector (:mod:`estimators.kvark.detection`)."""
+    contact_level: float = math.nan
+    """The detector's statistic by its threshold; NaN unknown."""
     known: bool = False
     """The observer has made something of this very cycle's sample; else all of the above is old or NaN."""
 

@@ -141,6 +141,8 @@ class TelemetryWriter:
         s["tau_ext_sd"][:] = np.sqrt(estimate.P.diagonal())
         s["tau_ext_known"][()] = int(estimate.known)
         s["nis"][()] = estimate.nis
+        s["contact"][()] = estimate.contact
+        s["contact_level"][()] = estimate.contact_level
         s["wrench_est"][:] = estimate.wrench
         s["wrench_est_sd"][:] = np.sqrt(estimate.wrench_cov.diagonal())
         if wrench is not None:

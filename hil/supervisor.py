@@ -29,6 +29,7 @@ from drivers.contract import (
 )
 from drivers.errors import DriverError, RefusedError
 from estimators.rigid_body import Dynamics
+from estimators.sensed import Sensed
 from hil.blame import headline, seal, whole
 from hil.control.base import Controller
 from hil.cycle import Decision, Estimate, RowWriter
@@ -275,7 +276,7 @@ class Supervisor:
                     self._writer.event("grip", told)
             # The checks come first: they need nothing that an estimator could break.
             self._watch(sample, now_ns)
-            self.estimate.known = False
+            self.estimate.known, self.estimate.contact, self.estimate.contact_level = False, -1, math.nan
             if sample.fresh and sample.valid:
                 self._estimate(sample)
             if said := self._lapse.take(self.estimate.known, self._since):
@@ -299,6 +300,10 @@ class Supervisor:
         self.dyn = dyn = parts.model.update(sample.q, sample.qd)
         seen = check_estimate(parts.observer.step(sample.tau, dyn, sample.dt), parts.model.n)
         estimate.tau_ext, estimate.P, estimate.nis = seen
+        # It informs: nothing stops or is held back by it.
+        sensed = getattr(parts.observer, "sensed", None)
+        if isinstance(sensed, Sensed):
+            estimate.contact, estimate.contact_level = int(sensed.contact), sensed.level
         estimate.wrench, estimate.wrench_cov = parts.contact(dyn.J, estimate.tau_ext, estimate.P)
         # The force is finite where torque and covariance are, and the covariance is one.
         estimate.known = math.isfinite(estimate.wrench[0] + estimate.wrench[1] + estimate.wrench[2])

@@ -189,7 +189,7 @@ class Band:
         self._advance = advance if use_compiled else getattr(advance, "py_func", advance)
         self._prior = params.drift * params.drift
         self.terms: Array = np.zeros((6, self.n))
-        """After each step P, Σ, innovation, doubt, level, and speed beyond training, (N·m)²; overwritten by the next."""
+        """After each step P, Σ, innovation, doubt, level, and speed beyond training, (N·m)²; the next overwrites."""
         self._own = self.terms[INNOVATION:]
         self._weights = params.scale**2 * np.array(params.weights)
         self._load2 = params.load * params.load

@@ -11,10 +11,8 @@ follow a Gumbel distribution, of which :func:`threshold` gives the value that is
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +21,7 @@ from estimators.compiled import COMPILED, compiled
 from estimators.errors import ParameterError
 from estimators.kvark.band import BEYOND, DOUBT, LEVEL, MODEL, Banded, BandParams
 from estimators.kvark.calibration import Recording
+from estimators.sensed import UNKNOWN, Contact, Sensed
 
 Array = npt.NDArray[np.float64]
 
@@ -39,24 +38,6 @@ RELEASE = 0.6
 HOLD = 0.1
 """... for this long, s."""
 _EULER = 0.5772156649015329
-
-
-class Contact(enum.IntEnum):
-    """What the detector says."""
-
-    UNKNOWN = -1
-    """The sample said nothing."""
-    FREE = 0
-    TOUCHED = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Sensed:
-    """Of one sample."""
-
-    contact: Contact
-    level: float
-    """The statistic by its threshold: 1 and more is contact; NaN: unknown."""
 
 
 class Detector:
@@ -85,7 +66,7 @@ class Detector:
         """
         level = self._sense(self._slow, y, variance, dt) / self.limit
         if not math.isfinite(level):
-            return Sensed(Contact.UNKNOWN, math.nan)
+            return UNKNOWN
         if level >= 1.0:
             self._touched, self._quiet = True, 0.0
         elif self._touched:

@@ -23,7 +23,7 @@ SPEED, FROZEN = 6, 7
 """Further rows of ``past`` (8, n), the sample before: |Δq|/dt rad/s of the step that ended with it, and 0, or NaN for
 an encoder that counts as stuck. The friction scale is in its MEAN."""
 OFFSET, FRICTION, ABOVE = range(3)
-"""Rows of ``fixed`` (3, n): the tare, the factor on the residual's mean, and λ, by how much more friction is above it."""
+"""Rows of ``fixed`` (3, n): the tare, the factor on the residual's mean, and λ, the part above that."""
 SEEN, SEEN_MEAN, SEEN_VARIANCE = 2, 3, 4
 """Rows of ``out`` beside the estimate and its variance: what the step's measurement was, tared and corrected by λ, and
 mean and variance of the residual model in it."""

@@ -11,17 +11,16 @@ from estimators.compiled import COMPILED
 from estimators.errors import ParameterError
 from estimators.kvark import kernel
 from estimators.kvark.band import Band, BandParams
-from estimators.kvark.detection import Contact, Detector, Sensed, judged_by
+from estimators.kvark.detection import Detector, judged_by
 from estimators.kvark.diagonal import P, X, prepare
 from estimators.kvark.recursion import RecursionParams
 from estimators.observer import Estimate
 from estimators.residual.base import ResidualModel
 from estimators.rigid_body import Dynamics, RigidBodyModel
+from estimators.sensed import UNKNOWN, Sensed
 
 Array = npt.NDArray[np.float64]
 
-UNKNOWN = Sensed(Contact.UNKNOWN, math.nan)
-"""Of samples that said nothing, and of observers without a threshold."""
 LONGEST = 5.0
 """Steps longer than so many usual ones are gaps: the torque between two samples is not known there."""
 
@@ -74,7 +73,7 @@ class KvarkObserver:
         if band is not None and band.friction.size != n:
             raise ParameterError(f"band of {band.friction.size} joints, filter of {n}")
         if detect is not None and band is None:
-            raise ParameterError("contact is detected by the terms of a band, and there is none: give one, or no threshold")
+            raise ParameterError("contact is detected by the terms of a band: give one, or no threshold")
         parameters = residual.inertial_parameters
         self.model: RigidBodyModel | None = None
         """With the residual model's inertial parameters; None: the cycle's own model is right."""
@@ -96,7 +95,7 @@ class KvarkObserver:
         self._band = None if band is None else Band(band, use_compiled)
         self._detector = None if detect is None else Detector(n, detect, use_compiled)
         self._judged = None if band is None else judged_by(band)
-        self.sensed = UNKNOWN
+        self.sensed: Sensed = UNKNOWN
         """Contact or not, as of the last step."""
         self._warm_up()
         self.reset()

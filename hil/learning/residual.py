@@ -66,14 +66,14 @@ class Trained:
     injected: Array
     """RMS error of the estimate under virtual contacts on the held-out pieces, (n,) N·m."""
     coverage: float
-    """Share of errors under virtual contacts within the 95 % band: with a band on pieces that did not calibrate it, NaN
-    where there are too few; with the plain scale on those that did."""
-    sure: Sureness | None
-    """None where the band is the plain scale."""
-    why_plain: str
-    """Why it is; empty where it is not."""
+    """Share of errors under virtual contacts within the 95 % band: with a band on pieces that did not calibrate it,
+    with the plain scale on those that did."""
     tried: Mapping[str, float]
-    """Mean over the joints of ``injected`` of each method that was tried."""
+    """Mean over the joints of ``injected`` of each method that was tried, by the filter alone."""
+    sure: Sureness | None = None
+    """None where the band is the plain scale."""
+    why_plain: str = ""
+    """Why it is; empty where it is not."""
 
 
 def train_residual(
@@ -115,9 +115,9 @@ def train_residual(
         best.after,
         best.injected,
         best.coverage if sure is None else sure.coverage,
+        {each.model.method: float(each.injected.mean()) for each in found},
         sure,
         why_plain,
-        {each.model.method: float(each.injected.mean()) for each in found},
     )
 
 

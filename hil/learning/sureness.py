@@ -17,8 +17,8 @@ from estimators.kvark.recursion import RecursionParams
 
 Array = npt.NDArray[np.float64]
 
-LEAST = 10.0
-"""Seconds held out below which no band is calibrated."""
+PIECES = 2
+"""Pieces held out below which no band is calibrated: what one half made is tried on the other."""
 MOST = 240.0
 """Seconds held out of which more would only cost time: whole pieces beyond it are left out."""
 
@@ -31,9 +31,9 @@ class Sureness:
     limit: float
     """Threshold of contact detection."""
     coverage: float
-    """Share of errors within the 95 % band of the half that did not calibrate it; NaN: too few pieces."""
+    """Share of errors within the 95 % band of the half that did not calibrate it."""
     alarms: float
-    """False alarms per minute on the half that did not set the threshold; NaN: too few pieces."""
+    """False alarms per minute on the half that did not set the threshold."""
     minutes: float
     """Contact-free time in which they were counted."""
 
@@ -45,19 +45,15 @@ def sureness(recordings: Sequence[Recording], params: RecursionParams, speed: Ar
     other, with virtual contacts and drift of another seed. Raises ParameterError where there is too little.
     """
     recordings = _most(recordings)
-    seconds = sum(len(each.y) * each.dt for each in recordings)
-    if seconds < LEAST:
-        raise ParameterError(f"{seconds:.0f} s held out, a band needs {LEAST:.0f} s")
+    if len(recordings) < PIECES:
+        raise ParameterError(
+            f"{len(recordings)} piece held out, a band needs {PIECES}: what one half made is tried on the other"
+        )
     band, limit = _made(recordings, params, speed, seed)
-    inside: list[Array] = []
+    inside: list[npt.NDArray[np.bool_]] = []
     alarms, minutes = 0, 0.0
     for mine, others in ((recordings[::2], recordings[1::2]), (recordings[1::2], recordings[::2])):
-        try:
-            half, its_limit = _made(mine, params, speed, seed)
-        except ParameterError:
-            inside.clear()
-            minutes = 0.0
-            break
+        half, its_limit = _made(mine, params, speed, seed)
         for case in cases(others, seed + 1):
             found = through(case, params, half)
             skip = round(SETTLE / case.recording.dt)
@@ -66,8 +62,7 @@ def sureness(recordings: Sequence[Recording], params: RecursionParams, speed: Ar
             if not case.tau_ext.any():
                 alarms += _alarms(statistics(case.recording, case.y, found, half)[skip:], its_limit, case.recording.dt)
                 minutes += len(error) * case.recording.dt / 60.0
-    coverage = float(np.concatenate(inside).mean()) if inside else math.nan
-    return Sureness(band, limit, coverage, alarms / minutes if minutes else math.nan, minutes)
+    return Sureness(band, limit, float(np.concatenate(inside).mean()), alarms / minutes, minutes)
 
 
 def through(case: Case, params: RecursionParams, band: BandParams) -> Banded:

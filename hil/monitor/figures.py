@@ -74,7 +74,13 @@ def wrench(frame: Frame, width: int, full: bool) -> Lines:
         lines.append(Text(f"{'measured':<{_NAME}}no force/torque sensor", SOFT, no_wrap=True))
     else:
         lines.append(_axes("measured", told.measured, column, ink))
+    if math.isfinite(told.level):
+        said = f"{_SENSED.get(told.contact, 'unknown')}, at {told.level:.2f} of the detector's threshold"
+        lines.append(Text.assemble((f"{'detected':<{_NAME}}", SOFT), (said, ink), no_wrap=True))
     return lines
+
+
+_SENSED = {1: "contact", 0: "none"}
 
 
 def _axes(name: str, values: tuple[float, ...], column: int, style: str, total: bool = True) -> Text:

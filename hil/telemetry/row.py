@@ -71,6 +71,8 @@ FIELDS: tuple[Field, ...] = (
     Field("tau_ext_sd", "n", "f8", "N·m", "standard deviation of tau_ext, error of the model included"),
     Field("tau_ext_known", None, "i8", "", "1 if tau_ext is of this tick's sample; else it is old or unknown"),
     Field("nis", None, "f8", "", "normalised innovation squared of the observer, n on average if its noise is right"),
+    Field("contact", None, "i8", "", "1 if the observer's detector sees a contact, 0 if none, -1 if it does not know"),
+    Field("contact_level", None, "f8", "", "the detector's statistic by its threshold, 1 and more is contact"),
     Field("wrench_est", 6, "f8", _WRENCH, "contact wrench from tau_ext, at the TCP, base axes, on the robot"),
     Field("wrench_est_sd", 6, "f8", _WRENCH, "standard deviation of wrench_est"),
     Field("wrench_ft", 6, "f8", _WRENCH, "contact wrench from the F/T sensor, at the TCP, base axes, on the robot"),
@@ -112,7 +114,7 @@ _TIMING_FIELDS = (*_CYCLE_FIELDS[:2], *(f for f in FIELDS if f.channel == TIMING
 
 CHANNEL_FIELDS: dict[str, tuple[Field, ...]] = {CYCLE: _CYCLE_FIELDS, TIMING: _TIMING_FIELDS}
 
-_MINUS_ONE = {"arm_seq", "arm_age_ns", "ft_seq", "ft_age_ns", "stop_category", "grip"}
+_MINUS_ONE = {"arm_seq", "arm_age_ns", "ft_seq", "ft_age_ns", "stop_category", "grip", "contact"}
 """Integers whose "nothing yet" is -1, as in the drivers' samples."""
 
 
