@@ -29,7 +29,7 @@ class Observer(Protocol):
 
     :class:`estimators.momentum.MomentumObserver` needs no model of friction,
     :class:`estimators.kvark.observer.KvarkObserver` has learnt one. One that also tells contact from none has an
-    attribute ``sensed``, an :class:`estimators.sensed.Sensed` of its last step: telemetry records it, nothing acts on it.
+    attribute ``sensed``, an :class:`estimators.sensed.Sensed` of its last step: recorded, never acted on.
     """
 
     def reset(self, dyn: Dynamics | None = None) -> None:

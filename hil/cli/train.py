@@ -124,13 +124,13 @@ def _how_sure(trained: Trained) -> str:
     if sure is None:
         return (
             f"{trained.coverage:.0%} of errors lie in the 95 % band, on the pieces that set its factor "
-            f"{trained.model.scale:.2f} on the standard deviation. That is the plain band, without detection of contact: "
+            f"{trained.model.scale:.2f} on the standard deviation. The plain band, without detection of contact: "
             f"{trained.why_plain}; record more motions"
         )
     return (
         f"{sure.coverage:.0%} of errors lie in the 95 % band and contact detection has {sure.alarms:.1f} false alarms "
-        f"a minute ({sure.alarms * sure.minutes:.0f} in {sure.minutes:.1f} min), each half of the held-out pieces tried "
-        f"with what the other made, under virtual contacts and drift"
+        f"a minute ({sure.alarms * sure.minutes:.0f} in {sure.minutes:.1f} min), each half of what was held out tried "
+        f"by what the other made, under virtual contacts and drift"
     )
 
 
