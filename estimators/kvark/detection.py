@@ -64,7 +64,11 @@ class Detector:
 
         Unknown, and no word of an earlier contact, where anything is not finite.
         """
-        level = self._sense(self._slow, y, variance, dt) / self.limit
+        return self.take(self._sense(self._slow, y, variance, dt), dt)
+
+    def take(self, statistic: float, dt: float) -> Sensed:
+        """What a sample's ``statistic`` of :func:`sense` means after those before."""
+        level = statistic / self.limit
         if not math.isfinite(level):
             return UNKNOWN
         if level >= 1.0:

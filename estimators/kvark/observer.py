@@ -10,9 +10,10 @@ import numpy.typing as npt
 from estimators.compiled import COMPILED
 from estimators.errors import ParameterError
 from estimators.kvark import kernel
-from estimators.kvark.band import Band, BandParams
+from estimators.kvark.band import LAMBDA, Band, BandParams
 from estimators.kvark.detection import Detector, judged_by
 from estimators.kvark.diagonal import P, X, prepare
+from estimators.kvark.judge import Judge
 from estimators.kvark.recursion import RecursionParams
 from estimators.observer import Estimate
 from estimators.residual.base import ResidualModel
@@ -92,7 +93,8 @@ class KvarkObserver:
         self._fixed = np.vstack((np.zeros(n), friction, np.zeros(n)))
         self._dyn: Dynamics | None = None
         self._now, self._qd, self._out = np.empty((6, n)), np.empty(n), np.empty((5, n))
-        self._band = None if band is None else Band(band, use_compiled)
+        self._fast = Judge(band) if band is not None and use_compiled else None
+        self._band = Band(band, use_compiled) if band is not None and not use_compiled else None
         self._detector = None if detect is None else Detector(n, detect, use_compiled)
         self._judged = None if band is None else judged_by(band)
         self.sensed: Sensed = UNKNOWN
@@ -119,8 +121,9 @@ class KvarkObserver:
         self._state, self._nu, self._start, self._numbers, self._rules = prepare(self._params)
         self._past = kernel.start_past(self.n)
         self._fixed[kernel.OFFSET] = self._fixed[kernel.ABOVE] = 0.0
-        if self._band is not None:
-            self._band.reset()
+        for part in (self._fast, self._band):
+            if part is not None:
+                part.reset()
         if self._detector is not None:
             self._detector.reset()
         self.sensed = UNKNOWN
@@ -172,7 +175,12 @@ class KvarkObserver:
 
     def _judge(self, dt: float) -> None:
         """The band's variance instead of the plain one, its level for the sample to come, and contact or not."""
-        band, out = self._band, self._out
+        band, out, detector = self._band, self._out, self._detector
+        if self._fast is not None:
+            statistic = self._fast.step(self._now[kernel.POSITION], self._qd, out, self._state[P], dt)
+            self._fixed[kernel.ABOVE] = self._fast.state[LAMBDA]
+            if detector is not None:
+                self.sensed = detector.take(statistic, dt)
         if band is None:
             return
         measured, variance = out[kernel.SEEN], out[kernel.SEEN_VARIANCE]
@@ -180,9 +188,9 @@ class KvarkObserver:
             self._now[kernel.POSITION], self._qd, measured, out[kernel.SEEN_MEAN], variance, out[0], self._state[P], dt
         )
         self._fixed[kernel.ABOVE] = band.level
-        if self._detector is not None and self._judged is not None:
+        if detector is not None and self._judged is not None:
             weights, floor = self._judged
-            self.sensed = self._detector.step(measured, weights @ band.terms + floor, dt)
+            self.sensed = detector.step(measured, weights @ band.terms + floor, dt)
 
     def tare(self, offset: Array | None = None, sigma: Array | None = None) -> Array:
         """Take ``offset`` (n,) N·m, or the present estimate, as zero from now on; returns what is subtracted.
