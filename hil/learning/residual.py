@@ -7,7 +7,6 @@ contact needs to be recorded and nothing is set by hand. So is the method, where
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.errors import ParameterError
-from estimators.kvark import injection
+from estimators.kvark import tuning
 from estimators.kvark.artefact import CONTACT, TrainedKvark
 from estimators.kvark.calibration import Case
-from estimators.kvark.recursion import RecursionParams
-from estimators.kvark.replay import replay
+from estimators.kvark.replay import Measured
 from hil.build import build_model
 from hil.cell import Cell
 from hil.cell.devices import CobotRobot
@@ -37,10 +35,6 @@ Tell = Callable[[str, float], None]
 
 LEAST = 20.0
 """Seconds of free motion below which nothing is trained."""
-_KAPPA = 10.0 ** np.arange(-4.0, 3.1, 0.5)
-_COLOUR = (1.0, 10.0, 100.0, 1000.0)
-_WINDOW = (0.1, 0.3, 1.0)
-_SETTLE = 0.5
 _LEVEL = 0.1
 """Part by which friction may have drifted since: between the 8 and 12 % at which simulated drift was covered."""
 _COVERED = 1.959963984540054
@@ -167,18 +161,21 @@ def _candidate(
     except ParameterError as error:
         raise TrainingError(f"{error}; record motions that use every joint in both directions") from error
     after = _rms(left_over(recordings.judge, model, residual, recordings.lag)[1])
-    pieces, rng = [], np.random.default_rng(seed)
-    for each in recordings.measured(model, residual):
-        tau_ext = injection.torques(each.J, injection.contacts(len(each.y), each.dt, rng))
-        pieces.append(Case(each, each.y + tau_ext, tau_ext))
-    params, errors, sigma = _tune(pieces, lambda what, share: tell(f"{method}: {what}", share))
+    pieces = list(recordings.measured(model, residual))
+    tests = tuning.cases([Measured(each.y, each.variance, each.J, each.dt) for each in pieces], seed)
+    try:
+        tuned = tuning.tune(tests, progress=lambda share: tell(f"{method}: filter", share))
+    except ParameterError as error:
+        raise TrainingError(str(error)) from error
+    errors, sigma = tuned.errors, tuned.sigma
     scale = float(np.quantile(np.abs(errors) / sigma, 0.95)) / _COVERED
     coverage = float(np.mean(np.abs(errors) < _COVERED * scale * sigma))
     robot = hashlib.sha256(cell.urdf_xml.encode()).hexdigest()
     trained = TrainedKvark(
-        residual, params, robot, method, scale=scale, level=_LEVEL, lag=recordings.lag, provenance=provenance
+        residual, tuned.params, robot, method, scale=scale, level=_LEVEL, lag=recordings.lag, provenance=provenance
     )
-    return _Candidate(trained, after, _rms(errors), coverage, pieces)
+    cases = [Case(piece, test.y, test.tau_ext) for piece, test in zip(pieces, tests, strict=True)]
+    return _Candidate(trained, after, _rms(errors), coverage, cases)
 
 
 def _sure(best: _Candidate, recordings: Recordings, seed: int) -> tuple[_Candidate, Sureness | None, str]:
@@ -190,7 +187,7 @@ def _sure(best: _Candidate, recordings: Recordings, seed: int) -> tuple[_Candida
     errors = []
     for case in best.cases:
         x = through(case, best.model.params, found.band).x
-        errors.append((x - case.tau_ext)[round(_SETTLE / case.recording.dt) :])
+        errors.append((x - case.tau_ext)[round(tuning.SETTLE / case.recording.dt) :])
     model = replace(best.model, band=found.band, thresholds={CONTACT: found.limit})
     return replace(best, model=model, injected=_rms(np.concatenate(errors))), found, ""
 
@@ -198,35 +195,3 @@ def _sure(best: _Candidate, recordings: Recordings, seed: int) -> tuple[_Candida
 def _rms(values: Array) -> Array:
     rms: Array = np.sqrt(np.mean(values**2, axis=0))
     return rms
-
-
-def _tune(
-    cases: Sequence[Case], tell: Tell
-) -> tuple[RecursionParams, Array, Array]:
-    """The filter of least error under virtual contacts; its errors and reported standard deviations, (k, n)."""
-    changes = [np.diff(each.recording.y[1:], axis=0) for each in cases]
-    r = 0.5 * np.concatenate(changes).var(axis=0)
-    if not (np.isfinite(r).all() and (r > 0.0).all()):
-        raise TrainingError("the virtual measurement does not vary on a joint: its encoder or torque is stuck")
-    best: tuple[float, RecursionParams] | None = None
-    grid = [(kappa, colour, window) for kappa in _KAPPA for colour in _COLOUR for window in _WINDOW]
-    dt = cases[0].recording.dt
-    for k, (kappa, colour, window) in enumerate(grid):
-        if k % 20 == 0:
-            tell("filter", k / len(grid))
-        params = RecursionParams(
-            kappa * r * (1e-3 / dt), r, colour=colour, dt_colour=dt, adapt_r="off", window_q=window
-        )
-        error = math.sqrt(float(np.mean([np.mean(_errors(case, params)[0] ** 2) for case in cases])))
-        if best is None or error < best[0]:
-            best = (error, params)
-    assert best is not None
-    found = [_errors(case, best[1]) for case in cases]
-    return best[1], np.concatenate([e for e, _ in found]), np.concatenate([s for _, s in found])
-
-
-def _errors(case: Case, params: RecursionParams) -> tuple[Array, Array]:
-    r = case.recording
-    x, P, _ = replay(case.y, r.variance, r.dt, params)
-    skip = round(_SETTLE / r.dt)
-    return (x - case.tau_ext)[skip:], np.sqrt(P + r.variance)[skip:]
