@@ -2,7 +2,7 @@
 
 Measured, full covariances gain nothing over diagonal ones here, and small matrices cost mostly call overhead. The
 arithmetic of one joint is written once, in :func:`advance`, as plain float64 code: numba compiles it where it is
-installed, and without numba :func:`advance_vectors` does the same with numpy. Both give the same numbers.
+installed, and without numba :func:`advance_plain` does the same. Both give the same numbers.
 """
 
 from __future__ import annotations
@@ -79,47 +79,53 @@ def advance(
     return nu, nis
 
 
-def advance_vectors(
-    state: Array, nu: float, y: Array, sigma: Array, dt: float, start: Array, numbers: Array, rules: npt.NDArray[Any]
-) -> tuple[float, float]:
-    """:func:`advance` as numpy's vectors, for where there is no compiler."""
+def advance_plain(
+    state: Array, nu: float, y: list[float], sigma: list[float], dt: float, start: Array, numbers: Array,
+    rules: npt.NDArray[Any],
+) -> tuple[float, float]:  # fmt: skip
+    """:func:`advance` on Python's own floats, for where there is no compiler.
+
+    For six joints that takes half as long as numpy's calls on vectors of six.
+    """
     weight, rho, forget, q_low, q_high, r_low, r_high = numbers.tolist()
     adapt_q, adapt_r = rules.tolist()
-    x, predicted, psi, r_emp = state
-    predicted += psi * (dt / nu)
-    if not math.isfinite(float(y.dot(sigma))):
+    xs, Ps, psis, r_emps = state.tolist()
+    q_start, r_start = start.tolist()
+    share, nis, known = dt / nu, 0.0, math.isfinite(sum(y) + sum(sigma))
+    grown = rho * nu + 1.0
+    for j, (x, P_before, psi, r_emp) in enumerate(zip(xs, Ps, psis, r_emps, strict=True)):
+        predicted = P_before + psi * share
+        if not known:
+            Ps[j] = predicted
+            continue
+        model = max(sigma[j], 0.0)
+        R = weight * r_emp + model
+        S = predicted + R
+        K = predicted / S
+        innovation = y[j] - x
+        process = K * innovation
+        variance = K * R
+        nis += innovation * innovation / S
+        xs[j] = x + process
+        Ps[j] = variance
+        if adapt_q != OFF:
+            G = process * process
+            if adapt_q == LITERAL:
+                G += variance
+            rate = (rho * psi + G / dt) / grown
+            psis[j] = min(max(rate, q_low * q_start[j]), q_high * q_start[j]) * grown
+        if adapt_r != OFF:
+            if adapt_r == LITERAL:
+                seen = innovation * innovation
+            else:
+                residual = y[j] - xs[j]
+                seen = residual * residual + variance - model
+            R_new = forget * r_emp + (1.0 - forget) * seen
+            r_emps[j] = min(max(R_new, r_low * r_start[j]), r_high * r_start[j])
+    state[:] = (xs, Ps, psis, r_emps)
+    if not known:
         return nu, math.nan
-    model = np.maximum(sigma, 0.0)
-    R = weight * r_emp
-    R += model
-    S = predicted + R
-    K = predicted / S
-    innovation = y - x
-    process = K * innovation
-    nis = float(innovation.dot(innovation / S))
-    x += process
-    variance = np.multiply(K, R, out=state[P])
-    if adapt_r != OFF:
-        if adapt_r == LITERAL:
-            seen = innovation * innovation
-        else:
-            residual = y - x
-            seen = residual * residual + variance - model
-        R_new = forget * r_emp + (1.0 - forget) * seen
-        state[R_EMP] = np.minimum(np.maximum(R_new, r_low * start[1]), r_high * start[1])
-    if adapt_q != OFF:
-        # ν here is ν − n − 1 of the inverse Wishart distribution, as in the loop.
-        grown = rho * nu + 1.0
-        G = process * process
-        if adapt_q == LITERAL:
-            G += variance
-        rate = psi * (rho / grown)
-        rate += G * (1.0 / (dt * grown))
-        np.maximum(rate, q_low * start[0], out=rate)
-        np.minimum(rate, q_high * start[0], out=rate)
-        np.multiply(rate, grown, out=psi)
-        nu = grown
-    return nu, nis
+    return (grown if adapt_q != OFF else nu), nis
 
 
 def prepare(params: RecursionParams) -> tuple[Array, float, Array, Array, npt.NDArray[np.int64]]:
@@ -179,8 +185,13 @@ class DiagonalRecursion:
             self._numbers[2] = math.exp(-dt / p.window_r)
             self._colour = p.colour * p.dt_colour / dt
         sigma = self._colour * model_variance
-        self._nu, self.nis = (advance if COMPILED else advance_vectors)(
-            self._state, self._nu, y, sigma, dt, self._start, self._numbers, self._rules
-        )
+        if COMPILED:
+            self._nu, self.nis = advance(
+                self._state, self._nu, y, sigma, dt, self._start, self._numbers, self._rules
+            )
+        else:
+            self._nu, self.nis = advance_plain(
+                self._state, self._nu, y.tolist(), sigma.tolist(), dt, self._start, self._numbers, self._rules
+            )
         value: Array = self._state[X].copy()
         return value

@@ -1,7 +1,7 @@
-"""What K-VARK does with one sample, twice: as plain loops for the compiler and as vectors for numpy alone.
+"""What K-VARK does with one sample, twice: on arrays for the compiler, and on Python's own floats without one.
 
-:func:`observe` and :func:`observe_vectors` have the same arguments and give the same numbers, which a test holds them
-to. Without numba loops over six joints in Python take longer than numpy's calls, so the vectors run there.
+:func:`observe` and :func:`observe_plain` have the same arguments and give the same numbers, which a test holds them to.
+Elements of arrays are slow to reach without a compiler, and so are numpy's calls on vectors of six: lists are not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.compiled import compiled
-from estimators.kvark.diagonal import advance, advance_vectors
+from estimators.kvark.diagonal import advance, advance_plain
 
 Array = npt.NDArray[np.float64]
 
@@ -84,50 +84,47 @@ def observe(
     return nu, nis
 
 
-def observe_vectors(
+def observe_plain(
     now: Array, dt: float, colour: float, past: Array, fixed: Array, settings: Array, state: Array, nu: float,
     start: Array, numbers: Array, rules: npt.NDArray[Any], out: Array,
 ) -> tuple[float, float]:  # fmt: skip
-    """:func:`observe` without a loop over the joints."""
+    """:func:`observe` on Python's own floats."""
     scale2, level2, lag, longest = settings.tolist()
-    p, tau, q = now[MOMENTUM], now[TORQUE], now[POSITION]
-    p_before, beta_before, tau_before, mean, variance, q_before, speed, frozen = past
+    p, _, tau, mean, _, q = now.tolist()
+    p0, beta0, tau0, mean0, variance0, q0, speed, frozen = past.tolist()
+    offset, friction = fixed.tolist()
     forward = dt > 0.0
-    moved = np.abs(q - q_before)
-    # Most often all joints move; NaN, too, goes the long way.
-    if moved.min() > 0.0:
-        frozen.fill(0.0)
-    else:
-        frozen[(moved == 0.0) & (speed > STOPS_FROM)] = math.nan
-        frozen[(moved > 0.0) & (moved < math.inf)] = 0.0
-    if forward:
-        np.divide(moved, dt, out=speed)
-    else:
-        speed.fill(0.0)
-    sigma = colour * variance
     known = forward and dt <= longest
-    if known:
-        y = (p - p_before) / dt
-        y -= tau if lag else tau_before
-        y -= beta_before
-        y += mean
-        y += frozen
-        # Products find NaN and infinity for less than np.isfinite costs, and without a warning.
-        known = math.isfinite(float(y.dot(tau) + y.dot(sigma)))
+    y, n = [math.nan] * len(q), len(q)
+    sigma = [colour * value for value in variance0]
+    for j in range(n):
+        moved = q[j] - q0[j]
+        if moved == 0.0:
+            if speed[j] > STOPS_FROM:
+                frozen[j] = math.nan
+        elif math.isfinite(moved):
+            frozen[j] = 0.0
+        speed[j] = abs(moved) / dt if forward else 0.0
+        if known:
+            acted = tau[j] if lag else tau0[j]
+            y[j] = (p[j] - p0[j]) / dt - acted - beta0[j] + mean0[j] + frozen[j]
+            known = math.isfinite(y[j] + tau[j] + sigma[j])
     if not known:
-        y = out[0]
-        y.fill(math.nan)
+        y[0] = math.nan
     nis = math.nan
     if forward and dt < math.inf:
-        nu, nis = advance_vectors(state, nu, y, sigma, dt, start, numbers, rules)
+        nu, nis = advance_plain(state, nu, y, sigma, dt, start, numbers, rules)
     if known:
-        x = np.subtract(state[0], fixed[OFFSET], out=out[0])
-        reported = state[1] + variance
-        if level2:
-            reported += level2 * (mean * mean + 0.25 * (x * x))
-        np.multiply(reported, scale2, out=out[1])
+        xs, Ps, _, _ = state.tolist()
+        for j in range(n):
+            x = xs[j] - offset[j]
+            slow = mean0[j] * mean0[j] + 0.25 * x * x
+            y[j] = x
+            sigma[j] = scale2 * (Ps[j] + variance0[j] + level2 * slow)
+        out[:] = (y, sigma)
     else:
         out.fill(math.nan)
     past[:SPEED] = now
-    mean *= fixed[FRICTION]
+    past[MEAN] = [factor * value for factor, value in zip(friction, mean, strict=True)]
+    past[SPEED:] = (speed, frozen)
     return nu, nis

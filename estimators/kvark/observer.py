@@ -75,7 +75,7 @@ class KvarkObserver:
         """What its residual model was made by, in words."""
         self._residual = residual
         self._params = params
-        self._observe = kernel.observe if use_compiled else kernel.observe_vectors
+        self._observe = kernel.observe if use_compiled else kernel.observe_plain
         longest = LONGEST * params.dt_colour
         self._settings = np.array([scale * scale, level * level, float(lag), longest])
         self._fixed = np.vstack((np.zeros(n), friction))
@@ -110,6 +110,7 @@ class KvarkObserver:
         where anything is not finite, time does not go on or leaps, or an encoder stands where its joint cannot.
         """
         now, qd, self._dyn = self._now, self._qd, dyn
+        dt = float(dt)  # numpy's scalars are slow, and warn
         # Into arrays of our own: machine code is made for one kind of array, and some of these are read-only.
         now[kernel.POSITION], now[kernel.TORQUE], qd[:] = dyn.q, tau, dyn.qd
         if self.model is None:

@@ -157,23 +157,25 @@ class Tables:
             mean, variance = np.empty(self.low.size), np.empty(self.low.size)
             _interpolate(self.low, self.step, self.mean, self.variance, qd, mean, variance)
             return mean, variance
-        pairs, first, last = self._pairs
-        place = (qd - self.low) / self.step
-        # fmin and fmax take a NaN for a number that is left out; it comes back through 0 · place.
-        inside = np.fmin(np.fmax(place, 0.0), last)
-        index = np.minimum(inside.astype(np.intp), int(last) - 1)
-        part = inside - index + 0.0 * place
-        index += first
-        left = pairs.take(index, axis=0)
-        index += 1
-        found = left + part[:, None] * (pairs.take(index, axis=0) - left)
-        return found[:, 0], found[:, 1]
+        means, variances, lows, steps = self._lists
+        found = [[math.nan] * len(lows), [math.nan] * len(lows)]
+        last = self.mean.shape[1] - 1
+        for j, (low, step, speed) in enumerate(zip(lows, steps, qd.tolist(), strict=True)):
+            place = (speed - low) / step
+            if math.isnan(place):
+                continue
+            place = min(max(place, 0.0), float(last))
+            i = min(int(place), last - 1)
+            part = place - i
+            left, v_left = means[j][i], variances[j][i]
+            found[0][j] = left + part * (means[j][i + 1] - left)
+            found[1][j] = v_left + part * (variances[j][i + 1] - v_left)
+        return np.array(found[0]), np.array(found[1])
 
     @cached_property
-    def _pairs(self) -> tuple[Array, npt.NDArray[np.intp], float]:
-        """Mean and variance side by side (n m, 2), where each joint's begin (n,), and the last place of a grid."""
-        n, m = self.mean.shape
-        return np.stack((self.mean, self.variance), axis=2).reshape(n * m, 2), np.arange(n) * m, m - 1.0
+    def _lists(self) -> tuple[list[list[float]], list[list[float]], list[float], list[float]]:
+        """Mean, variance, low and step as Python's floats: without a compiler they are quicker to reach."""
+        return self.mean.tolist(), self.variance.tolist(), self.low.tolist(), self.step.tolist()
 
     def along(self, qd: Array) -> tuple[Array, Array]:
         """The same for a whole run: mean and variance (m, n) at velocities ``qd`` (m, n) rad/s."""
