@@ -13,8 +13,8 @@ Array = npt.NDArray[np.float64]
 
 FORCE = (8.0, 40.0)
 """Height of a contact, N."""
-MOMENT = 0.1
-"""Moments in N·m for each N of force, at most: what a tool of that reach transmits, m."""
+MOMENT = 0.03
+"""Moments in N·m for each N of force, at most: what a tool tip of that radius transmits, m."""
 RISE = (0.03, 0.6)
 """Time from nothing to full height, and back, s."""
 HOLD = (0.2, 1.5)

@@ -43,7 +43,8 @@ class RecursionParams:
     r_empirical: Array
     """Measurement noise beside the residual model's variance at start, (n,) (N·m)²."""
     colour: float = 1.0
-    """c: the residual model's error is slow, so it counts as c times its variance in one sample; at ``dt_colour``."""
+    """c: the residual model's error is slow, so it counts as c times its variance in one sample; at ``dt_colour``.
+    0: its variance does not enter R."""
     dt_colour: float = 1e-3
     """Sample time for which ``colour`` holds, s: an error of fixed correlation time has c in proportion to 1/dt."""
     weight: float = 1.0
@@ -69,7 +70,9 @@ class RecursionParams:
             object.__setattr__(self, name, value)
         if self.q_rate.shape != self.r_empirical.shape:
             raise ParameterError(f"q_rate has {self.q_rate.size} values, r_empirical {self.r_empirical.size}")
-        for name in ("colour", "dt_colour", "weight", "window_q", "window_r", "pseudo_samples"):
+        if not (math.isfinite(self.colour) and self.colour >= 0.0):
+            raise ParameterError(f"colour is {self.colour}; expected a finite number, 0 or more")
+        for name in ("dt_colour", "weight", "window_q", "window_r", "pseudo_samples"):
             number = getattr(self, name)
             if not (math.isfinite(number) and number > 0.0):
                 raise ParameterError(f"{name} is {number}; expected a finite number above 0")

@@ -17,6 +17,9 @@ Array = npt.NDArray[np.float64]
 KINDS: dict[str, str] = {
     "velocity": "estimators.residual.velocity:VelocityResidual",
     "semiparametric": "estimators.residual.remembering:MemoryResidual",
+    "constant": "estimators.residual.constant:ConstantResidual",
+    "sparse_gp": "estimators.residual.sparse_gp:SparseGpResidual",
+    "network": "estimators.residual.network:NetworkResidual",
 }
 """Kind → module:class. By name, so that a cell imports the one that it uses; each has a classmethod
 ``unpack(options, arrays)`` that undoes its ``pack`` and needs nothing that only training does."""

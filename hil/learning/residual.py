@@ -7,7 +7,6 @@ contact needs to be recorded and nothing is set by hand. So is the method, where
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.errors import ParameterError
-from estimators.kvark import injection
+from estimators.kvark import tuning
 from estimators.kvark.artefact import TrainedKvark
-from estimators.kvark.recursion import RecursionParams
-from estimators.kvark.replay import replay
+from estimators.kvark.replay import Measured
 from hil.build import build_model
 from hil.cell import Cell
 from hil.cell.devices import CobotRobot
@@ -35,10 +33,6 @@ Tell = Callable[[str, float], None]
 
 LEAST = 20.0
 """Seconds of free motion below which nothing is trained."""
-_KAPPA = 10.0 ** np.arange(-4.0, 3.1, 0.5)
-_COLOUR = (1.0, 10.0, 100.0, 1000.0)
-_WINDOW = (0.1, 0.3, 1.0)
-_SETTLE = 0.5
 _LEVEL = 0.1
 """Part by which friction may have drifted since: between the 8 and 12 % at which simulated drift was covered."""
 _COVERED = 1.959963984540054
@@ -145,16 +139,17 @@ def _candidate(
     except ParameterError as error:
         raise TrainingError(f"{error}; record motions that use every joint in both directions") from error
     after = _rms(left_over(recordings.judge, model, residual, recordings.lag)[1])
-    cases, rng = [], np.random.default_rng(seed)
-    for y, J, variance, dt in recordings.measured(model, residual):
-        tau_ext = injection.torques(J, injection.contacts(len(y), dt, rng))
-        cases.append((y + tau_ext, variance, tau_ext, dt))
-    params, errors, sigma = _tune(cases, lambda what, share: tell(f"{method}: {what}", share))
+    pieces = [Measured(y, variance, J, dt) for y, J, variance, dt in recordings.measured(model, residual)]
+    try:
+        tuned = tuning.tune(tuning.cases(pieces, seed), progress=lambda share: tell(f"{method}: filter", share))
+    except ParameterError as error:
+        raise TrainingError(str(error)) from error
+    errors, sigma = tuned.errors, tuned.sigma
     scale = float(np.quantile(np.abs(errors) / sigma, 0.95)) / _COVERED
     coverage = float(np.mean(np.abs(errors) < _COVERED * scale * sigma))
     robot = hashlib.sha256(cell.urdf_xml.encode()).hexdigest()
     trained = TrainedKvark(
-        residual, params, robot, method, scale=scale, level=_LEVEL, lag=recordings.lag, provenance=provenance
+        residual, tuned.params, robot, method, scale=scale, level=_LEVEL, lag=recordings.lag, provenance=provenance
     )
     return trained, after, _rms(errors), coverage
 
@@ -162,35 +157,3 @@ def _candidate(
 def _rms(values: Array) -> Array:
     rms: Array = np.sqrt(np.mean(values**2, axis=0))
     return rms
-
-
-def _tune(
-    cases: Sequence[tuple[Array, Array, Array, float]], tell: Tell
-) -> tuple[RecursionParams, Array, Array]:
-    """The filter of least error under virtual contacts; its errors and reported standard deviations, (k, n)."""
-    changes = [np.diff((y - tau_ext)[1:], axis=0) for y, _, tau_ext, _ in cases]
-    r = 0.5 * np.concatenate(changes).var(axis=0)
-    if not (np.isfinite(r).all() and (r > 0.0).all()):
-        raise TrainingError("the virtual measurement does not vary on a joint: its encoder or torque is stuck")
-    best: tuple[float, RecursionParams] | None = None
-    grid = [(kappa, colour, window) for kappa in _KAPPA for colour in _COLOUR for window in _WINDOW]
-    dt = cases[0][3]
-    for k, (kappa, colour, window) in enumerate(grid):
-        if k % 20 == 0:
-            tell("filter", k / len(grid))
-        params = RecursionParams(
-            kappa * r * (1e-3 / dt), r, colour=colour, dt_colour=dt, adapt_r="off", window_q=window
-        )
-        error = math.sqrt(float(np.mean([np.mean(_errors(case, params)[0] ** 2) for case in cases])))
-        if best is None or error < best[0]:
-            best = (error, params)
-    assert best is not None
-    found = [_errors(case, best[1]) for case in cases]
-    return best[1], np.concatenate([e for e, _ in found]), np.concatenate([s for _, s in found])
-
-
-def _errors(case: tuple[Array, Array, Array, float], params: RecursionParams) -> tuple[Array, Array]:
-    y, variance, tau_ext, dt = case
-    x, P, _ = replay(y, variance, dt, params)
-    skip = round(_SETTLE / dt)
-    return (x - tau_ext)[skip:], np.sqrt(P + variance)[skip:]

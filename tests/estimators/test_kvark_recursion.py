@@ -177,7 +177,7 @@ def test_a_measurement_that_is_not_finite_only_makes_it_less_sure(kind: type, ba
     [
         ("q_rate", [1.0, -1.0]),
         ("r_empirical", [math.nan, 1.0]),
-        ("colour", 0.0),
+        ("colour", -1.0),
         ("window_q", math.inf),
         ("q_clip", (2.0, 3.0)),
     ],
