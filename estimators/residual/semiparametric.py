@@ -26,7 +26,8 @@ from estimators.rigid_body import RigidBodyModel
 
 Array = npt.NDArray[np.float64]
 
-PLAYS = (0.0, 3e-6, 1e-5, 3e-5)
+PLAYS = (0.0, 3e-6, 6e-6, 1.2e-5, 3e-5, 1e-4)
+"""Plays between encoder and memory that are tried, rad: from half a count of 20 bits to a count of 16."""
 _HUBER = 1.5
 _ROUNDS = 6
 
@@ -106,16 +107,17 @@ def fit_play(
     memory, prior = memory or MemoryParams(), prior or Prior()
     if not (runs and held_out and plays):
         raise ParameterError(
-            f"{len(runs)} runs to learn from, {len(held_out)} held out, {len(plays)} plays; expected one at least of each"
+            f"{len(runs)} runs to learn from, {len(held_out)} held out, {len(plays)} plays; expected one or more each"
         )
     labels, judge = _equations(model, runs, lag), _equations(model, held_out, lag)
     best: tuple[float, SemiParametric] | None = None
     for play in plays:
         found = _fit(model, labels, runs, replace(memory, play=play), prior)
         error = float(np.sqrt(np.mean(_left(found, model, judge, held_out) ** 2, axis=0)).mean())
-        if best is None or error < best[0]:
+        if np.isfinite(error) and (best is None or error < best[0]):
             best = error, found
-    assert best is not None
+    if best is None:
+        raise ParameterError("the held-out runs hold samples that are not finite: leave them out")
     return best[1]
 
 
