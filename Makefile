@@ -41,6 +41,7 @@ lint: $(TEST)  ## ruff, mypy and the rule of floors
 bench: $(RUN)  ## read-to-write time of the cycle: quantiles, histogram, one verdict
 	@$(BIN)/python -m hil.bench
 	@$(BIN)/python -m hil.bench --can
+	@$(BIN)/python -m hil.bench --dynamics
 	@$(BIN)/python -m hil.bench --observers
 
 accept: $(TEST)  ## wall-clock kills and long campaigns (up to an hour)

@@ -22,3 +22,8 @@ except ImportError:  # pragma: no cover - depends on what is installed
 
     def compiled(function: _F) -> _F:
         return function
+
+
+def has_numba() -> bool:
+    """Whether :func:`compiled` compiles."""
+    return "njit" in globals()

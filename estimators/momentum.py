@@ -129,9 +129,11 @@ class MomentumObserver:
     def tare(self, offset: Array | None = None, sigma: Array | None = None) -> Array:
         """Take the present torque as zero; returns the offset (n,) N·m subtracted from now on.
 
-        ``offset`` is a mean over several estimates *before* this tare with the noise ``sigma`` (n,) N·m, the better
-        way; without it the present estimate is taken with its own noise. Only slow errors go away, the noise of the
-        offset comes on top. Raises ParameterError before the estimate has settled or if the offset is not finite.
+        ``offset`` is what an estimate without any tare shows here, a mean of g(q) − tau with the noise ``sigma`` (n,)
+        N·m, the better way: it takes the place of an earlier one. Without it the present estimate is taken. Only slow
+        errors go away, the noise of the offset comes on top.
+
+        Raises ParameterError before the estimate has settled or if the offset is not finite.
         """
         if self._left > _SETTLED:
             raise ParameterError(
@@ -139,7 +141,7 @@ class MomentumObserver:
                 f"for at least {3.0 / self.bandwidth:.2f} s of samples"
             )
         noise = self._tau_var * (self._a / (2.0 - self._a)) if sigma is None else _sigma("sigma", sigma, self.n) ** 2
-        value = self._r.copy() if offset is None else np.asarray(offset, dtype=np.float64) + self._offset
+        value = self._r.copy() if offset is None else np.array(offset, dtype=np.float64)
         if value.shape != (self.n,) or not np.isfinite(value).all():
             raise ParameterError(f"tare offset is {value}; expected {self.n} finite values in N·m")
         self._offset = value

@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--can", action="store_true", help="measure the cobot's process data and slcan instead")
+    parser.add_argument("--dynamics", action="store_true", help="measure the learnt feed-forward torque instead")
     parser.add_argument("--observers", action="store_true", help="measure the step of each observer instead")
     given = parser.parse_args(arguments)
     try:
@@ -40,6 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
             from hil.bench import can
 
             print(can.render(can.bench_can()))
+            return 0
+        if given.dynamics:
+            from hil.bench import dynamics
+
+            print(dynamics.render(dynamics.bench_dynamics()))
             return 0
         figures = bench(given.cycles, given.wall_cycles)
         if given.json is not None:

@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Score models on recorded runs.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps ``residual`` a word of its own while it is the only one."""
-
-
 @app.command()
 def residual(
     logs: Annotated[list[Path], typer.Argument(help="logs of the cell that the model was not trained on")],

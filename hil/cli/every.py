@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from hil.cli import can, cells, evaluate, excite, guide, log, mock, models, monitor, new_app, operate, run, train
+from hil.cli import (
+    can,
+    cells,
+    dynamics,
+    evaluate,
+    excite,
+    guide,
+    log,
+    mock,
+    models,
+    monitor,
+    new_app,
+    operate,
+    reproduce,
+    run,
+    train,
+)
 
 app = new_app()
 app.command("demo")(run.demo)
@@ -16,6 +32,9 @@ app.command("guide")(guide.guide)
 app.command("excite")(excite.excite)
 app.add_typer(log.app, name="log")
 app.add_typer(can.app, name="can")
+train.app.command("dynamics")(dynamics.train)
 app.add_typer(train.app, name="train")
+evaluate.app.command("dynamics")(dynamics.evaluate)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(models.app, name="models")
+app.add_typer(reproduce.app, name="reproduce")

@@ -29,11 +29,6 @@ class Method(StrEnum):
 app = typer.Typer(help="Learn models from recorded runs.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps ``residual`` a word of its own while it is the only one."""
-
-
 @app.command()
 def residual(
     logs: Annotated[list[Path], typer.Argument(help="logs of the cell, several motions without contact")],

@@ -133,8 +133,8 @@ def test_tare_subtracts_the_offset_and_states_what_remains() -> None:
     for _ in range(1000):
         estimate = observer.step(dyn.g - offset - push, dyn, DT).tau_ext
     np.testing.assert_allclose(estimate, push, atol=1e-9)
-    # a second tare from the mean of tared estimates adds to the first
-    observer.tare(estimate, np.full(2, 0.01))
+    # a second tare takes the place of the first: what is handed over is g − tau, in which no tare is
+    np.testing.assert_array_equal(observer.tare(offset + push, np.full(2, 0.01)), offset + push)
     estimate = observer.step(dyn.g - offset - push, dyn, DT).tau_ext
     np.testing.assert_allclose(estimate, 0.0, atol=1e-9)
     observer.clear_tare()

@@ -1,0 +1,1 @@
+"""Learned inverse dynamics: models that predict joint torque with its variance; training lives in ``fitting``."""

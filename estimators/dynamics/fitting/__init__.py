@@ -1,0 +1,1 @@
+"""Training of learned inverse dynamics: the only package that imports PyTorch and GPyTorch."""

@@ -1,0 +1,113 @@
+"""A learned model in the control cycle: one file, one call, torque with its standard deviation; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from estimators.compiled import has_numba
+from estimators.dynamics import prior as priors
+from estimators.dynamics import store
+from estimators.dynamics.posterior import Compiled, Posterior, Reference
+from estimators.dynamics.prior import Prior
+from estimators.errors import ModelError
+from estimators.rigid_body import RigidBodyModel
+
+Array = npt.NDArray[np.float64]
+KIND = "dynamics-predictor"
+LAYOUT = "q rad, qd rad/s, qdd rad/s2"
+"""Of the input x = [q, qd, qdd]; a file with another one is refused."""
+
+
+class DynamicsPredictor:
+    """Predicted joint torque N·m and its standard deviation, measurement noise included, at one sample after another.
+
+    ``kernel`` is ``compiled`` (numba) or ``numpy``; by default the former where numba is installed.
+    """
+
+    def __init__(
+        self,
+        posterior: Posterior,
+        prior: Prior | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        kernel: Literal["compiled", "numpy"] | None = None,
+    ) -> None:
+        if kernel == "compiled" and not has_numba():
+            raise ModelError("numba is not installed: pip install 'hil-lab[kvark]', or take the kernel numpy")
+        self.posterior, self.prior, self.provenance = posterior, prior, dict(provenance or {})
+        self.n = posterior.n
+        self.kernel = kernel or ("compiled" if has_numba() else "numpy")
+        self._at = (Compiled if self.kernel == "compiled" else Reference)(posterior).at
+        self._x = np.zeros(3 * self.n)
+        self._mean, self._sigma = np.zeros(self.n), np.zeros(self.n)
+
+    @property
+    def sigma_noise(self) -> Array:
+        """σ_n of each joint, (n,) N·m: what is left where the data were dense."""
+        result: Array = self.posterior.scaling.y_std * np.sqrt(self.posterior.noise)
+        return result
+
+    @property
+    def sigma_signal(self) -> Array:
+        """σ_f of each joint, (n,) N·m: the spread of what was learnt, reached far from all data."""
+        result: Array = self.posterior.scaling.y_std * np.sqrt(self.posterior.s2)
+        return result
+
+    def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation, (n,) N·m each, at ``q`` rad, ``qd`` rad/s, ``qdd`` rad/s², (n,) each.
+
+        The arrays are overwritten by the next call. NaN where the input is not finite.
+        """
+        n, x = self.n, self._x
+        x[:n], x[n : 2 * n], x[2 * n :] = q, qd, qdd
+        self._at(x, self._mean, self._sigma)
+        if self.prior is not None:
+            self._mean += self.prior.torque(q, qd, qdd)
+        return self._mean, self._sigma
+
+    def save(self, path: Path) -> None:
+        """Write to ``path``, whole or not at all. Raises OSError."""
+        options, arrays = ({}, {}) if self.prior is None else self.prior.pack()
+        about = {
+            "kind": KIND,
+            "layout": LAYOUT,
+            "joints": self.n,
+            "skip": self.posterior.skip,
+            "prior": options,
+            "provenance": self.provenance,
+        }
+        store.write(path, about, arrays | self.posterior.arrays())
+
+
+def load(
+    path: Path,
+    rigid_body: RigidBodyModel | None = None,
+    n: int | None = None,
+    kernel: Literal["compiled", "numpy"] | None = None,
+) -> DynamicsPredictor:
+    """What :meth:`DynamicsPredictor.save` wrote, for the arm ``rigid_body`` or of ``n`` joints.
+
+    Raises OSError; ModelError, which says why, for any other file, another layout, another number of joints, or a
+    semi-parametric model of another rigid body.
+    """
+    about, arrays = store.read(path, (KIND,))
+    try:
+        if about["layout"] != LAYOUT:
+            raise ModelError(f"its inputs are {about['layout']!r}; expected {LAYOUT!r}: export it anew")
+        wanted = n if n is not None else (rigid_body.n if rigid_body is not None else int(about["joints"]))
+        if about["joints"] != wanted:
+            raise ModelError(f"it is for {about['joints']} joints, the arm has {wanted}: name the model of this arm")
+        prior = priors.unpack(about["prior"], arrays, rigid_body) if about["prior"] else None
+        own = {name: value for name, value in arrays.items() if not name.startswith("prior_")}
+        posterior = Posterior.of(own, bool(about["skip"]))
+        if posterior.n != wanted:
+            raise ModelError(f"its arrays are for {posterior.n} joints, its page says {wanted}: export it anew")
+    except ModelError as error:
+        raise ModelError(f"{path} does not fit: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is no exported model ({type(error).__name__}: {error}); export it anew") from error
+    return DynamicsPredictor(posterior, prior, about["provenance"], kernel)

@@ -1,0 +1,1 @@
+"""The paper's tables and figures beside ours: campaigns over robots, friction families and methods, and their page."""
