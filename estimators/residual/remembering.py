@@ -112,7 +112,7 @@ def fit(
 
     ``model`` is the nominal one: it has other parameters afterwards, those of the result. ``lag``: of the measured
     torque, see :class:`estimators.virtual_measurement.VirtualMeasurement`. ``plays``, rad: of them, whatever ``memory``
-    says, ``held_out`` chooses that between encoder and memory. ``progress(share)`` is told how far it is.
+    says, that between encoder and memory is chosen by both. ``progress(share)`` is told how far it is.
     Raises ParameterError.
     """
     tell = progress or (lambda share: None)

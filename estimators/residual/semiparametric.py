@@ -100,9 +100,11 @@ def fit_play(
     lag: int = 0,
     plays: Sequence[float] = PLAYS,
 ) -> SemiParametric:
-    """:func:`fit` with the play in rad, of ``plays``, that leaves least of ``held_out``; contact-free all.
+    """:func:`fit` to ``runs`` with the play in rad, of ``plays``, that leaves least of them and of ``held_out``.
 
-    What is left is the mean over the joints of the root mean square remainder of the labels. Raises ParameterError.
+    What is left is the mean over the joints of the root mean square remainder of all labels. Held-out motions alone may
+    never stand, and say little of what happens to a joint that does; one number fits no noise of the training runs.
+    Contact-free all. Raises ParameterError.
     """
     memory, prior = memory or MemoryParams(), prior or Prior()
     if not (runs and held_out and plays):
@@ -110,10 +112,12 @@ def fit_play(
             f"{len(runs)} runs to learn from, {len(held_out)} held out, {len(plays)} plays; expected one or more each"
         )
     labels, judge = _equations(model, runs, lag), _equations(model, held_out, lag)
+    k, k_held = len(labels[1]), len(judge[1])
     best: tuple[float, SemiParametric] | None = None
     for play in plays:
         found = _fit(model, labels, runs, replace(memory, play=play), prior)
-        error = float(np.sqrt(np.mean(_left(found, model, judge, held_out) ** 2, axis=0)).mean())
+        squares = k * found.rmse**2 + np.sum(_left(found, model, judge, held_out) ** 2, axis=0)
+        error = float(np.sqrt(squares / (k + k_held)).mean())
         if np.isfinite(error) and (best is None or error < best[0]):
             best = error, found
     if best is None:

@@ -117,7 +117,7 @@ def dwelling(seed: int, count: float) -> Run:
 
 
 @pytest.mark.parametrize(("count", "chosen"), [(0.0, 0.0), (1e-5, 1.2e-5)])
-def test_held_out_runs_choose_the_play(count: float, chosen: float) -> None:
+def test_recordings_choose_the_play(count: float, chosen: float) -> None:
     """As wide as the encoder's flicker, and none where there is no flicker; the file says which."""
     runs, held_out = [dwelling(seed, count) for seed in range(2)], [dwelling(5, count)]
     fitted = fit_play(nominal(), runs, held_out, MEMORY, plays=(0.0, 1.2e-5, 1e-3))
