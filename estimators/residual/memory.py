@@ -6,8 +6,8 @@ how it came to rest. A bank of Dahl states remembers that. For a joint that move
     z ← s − (s − z) exp(−|Δq|/δ)
 
 so z goes to ±1 within a few δ of travel, whatever the speed. While a joint stands its encoder flickers between counts,
-and each flicker there and back takes 2 z |Δq|/δ from a state: within a second of standing the memory has bled away. So
-the states follow, not q, but p, which q drags behind it with a play of ±r (the play operator, backlash)::
+and each flicker there and back takes 2 z |Δq|/δ from a state: within a second of standing the shortest memory has bled
+away. So the states follow, not q, but p, which q drags behind it with a play of ±r (the play operator, backlash)::
 
     p ← min(max(p, q − r), q + r)
 
