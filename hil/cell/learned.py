@@ -58,7 +58,7 @@ class LearnedController(Section):
         for low_name, low, high_name, high in pairs:
             for j, (a, b) in enumerate(zip(low, high, strict=True)):
                 if a > b:
-                    raise ValueError(f"allowed: {low_name} up to {high_name}; on A{j + 1} it is {a:g}, {high_name} {b:g}")
+                    raise ValueError(f"allowed: {low_name} up to {high_name}; on A{j + 1} they are {a:g} and {b:g}")
         return self
 
     def params(self) -> VariableGainParams:

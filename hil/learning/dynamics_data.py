@@ -38,7 +38,7 @@ from hil.telemetry.log import LogError, read_log
 Array = npt.NDArray[np.float64]
 Layout = Literal["kuka-sim", "kuka-real", "si"]
 Torque = Literal["measured", "commanded", "commanded+gravity"]
-"""Of logs: what the sensors told; what we commanded; the same with the gravity torque that the robot adds, by our model."""
+"""Of logs: what the sensors told; what we commanded; the same with our model's gravity, which the robot adds."""
 
 TORQUE_UNITS: dict[str, tuple[float, ...]] = {
     "kuka-sim": (50.0, 70.0, 20.0, 20.0, 4.0, 4.0, 2.0),
@@ -75,7 +75,8 @@ def read(
     """The samples of all files; trajectories keep their numbers if there is one file, else they are counted anew.
 
     ``layout`` is needed for text files; ``lag`` in ticks is how much measured torque lags in logs, as a cell's
-    ``observer.delay_ticks``, and ``torque`` which one is learnt from them. Raises DataError; LogError for a log that cannot be read.
+    ``observer.delay_ticks``, and ``torque`` which one is learnt from them. Raises DataError; LogError for a
+    log that cannot be read.
     """
     parts: list[Samples] = []
     names: dict[int, str] = {}
@@ -123,12 +124,12 @@ def _log(path: Path, lag: int, torque: Torque) -> tuple[Samples, dict[int, str]]
     if not pieces:
         raise DataError(f"{path} has no free motion under command of 2 s or more: record motions without contact")
     if torque != "measured":
-        pieces, lag = [_commanded(piece, torque) for piece in pieces], 0
+        pieces, lag = [commanded(piece, torque) for piece in pieces], 0
     samples = [from_segment(piece, k, lag) for k, piece in enumerate(pieces)]
     return _joined(samples), {k: piece.name for k, piece in enumerate(pieces)}
 
 
-def _commanded(piece: Segment, torque: Torque) -> Segment:
+def commanded(piece: Segment, torque: Torque) -> Segment:
     """The piece with the command in the place of the measured torque: it acts from its own row on."""
     assert piece.tau_cmd is not None
     assert piece.g is not None
