@@ -88,26 +88,25 @@ class Rows:
 
 
 def test_an_unseen_motion_is_followed_softly_and_shown_in_the_rows(tmp_path: Path) -> None:
-    """Through the mock's wire in lockstep: softer than computed torque where it is sure, stiffer where it is not."""
+    """Through the mock's wire in lockstep: rigid-body physics as the model, near its one inducing point."""
     model_of(shipped()).save(tmp_path / "dynamics.npz")
     running = Running(learned_cell(tmp_path))
     try:
         running.hold(50)
         rows = Rows()
         running.writer.write = TelemetryWriter(rows).write  # type: ignore[method-assign]
-        small = JointSinusoids(np.full(N, 0.04), np.linspace(0.3, 0.6, N), duration=1.5)
+        small = JointSinusoids(np.full(N, 0.04), np.linspace(0.3, 0.6, N), duration=1.5, ramp=0.5)
         running.supervisor.start(small)
         running.steps(1500)
         share = rows.of("kp")[500:] / HIGH
         error = (rows.of("q_ref") - rows.of("q"))[500:]
         assert running.supervisor.error is None, running.said
         assert running.supervisor.commanded, running.said
-        assert share.mean() < 0.4
+        assert 0.1 < share.mean() < 0.3
         assert np.isfinite(rows.of("tau_ff")).all()
         assert (rows.of("tau_ff_sd") > 0.0).all()
         assert (rows.of("gain_tank") >= 0.0).all()
         assert not rows.of("ff_fallback").any()
-        print("FIG", share.mean(), 1e3*float(np.sqrt(np.mean(error**2))))
         assert float(np.sqrt(np.mean(error**2))) < 0.02
         # No such controller runs while the cell is stopped: nothing is shown.
         running.supervisor.stop()
