@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from drivers.contract import Array, LinkHealth, RobotSample, WrenchSample
 from estimators.rigid_body import Dynamics
+from hil.control.shown import Shown
 from hil.gripping import Grip
 from hil.motion import Reference
 from hil.realtime.skips import TickCount
@@ -60,6 +61,8 @@ class CycleView(Protocol):
     estimate: Estimate
     dyn: Dynamics | None
     reference: Reference | None
+    gains: Shown | None
+    """What a controller with a learnt feed-forward did in this cycle; None where none ran."""
     stop_category: int
     skips: TickCount
     late_ns: int

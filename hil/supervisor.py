@@ -32,6 +32,7 @@ from estimators.rigid_body import Dynamics
 from estimators.sensed import Sensed
 from hil.blame import headline, seal, whole
 from hil.control.base import Controller
+from hil.control.shown import Shown
 from hil.cycle import Decision, Estimate, RowWriter
 from hil.gripping import Grip
 from hil.lapse import Lapse
@@ -85,6 +86,8 @@ class Supervisor:
         self._touched = ""
         self._incomparable = [math.nan] * n
         self.reference: Reference | None = None
+        self.gains: Shown | None = None
+        """What the controller shows of this cycle; None where it shows nothing, or none ran."""
         self._begun_ns = -1
         self._was_commanded = False
         self._last_ns = -1
@@ -267,7 +270,7 @@ class Supervisor:
         self.skips.take(sample)
         self._since = (sample.t_ns - self._last_ns) * 1e-9 if self._last_ns >= 0 else parts.arm.traits.period
         self._last_ns = now_ns = sample.t_ns
-        self.sample = sample
+        self.sample, self.gains = sample, None
         self._writer.begin(self.tick, now_ns)
         try:
             self.wrench = parts.sensor.poll() if parts.sensor is not None else None
@@ -382,6 +385,8 @@ class Supervisor:
         measured = self.estimate.wrench_ft if wrench is not None and wrench.valid else None
         dt = sample.dt if math.isfinite(sample.dt) else self.parts.arm.traits.period
         tau = controller.torque(sample, dyn, reference, measured, dt)
+        shown = getattr(controller, "shown", None)
+        self.gains = shown if isinstance(shown, Shown) else None
         load = self._load(dyn)
         if load is not None:
             tau = tau + load
