@@ -28,7 +28,8 @@ class Observer(Protocol):
     """Estimates the torque that the environment exerts on the joints, once for each new sample.
 
     :class:`estimators.momentum.MomentumObserver` needs no model of friction,
-    :class:`estimators.kvark.observer.KvarkObserver` has learnt one.
+    :class:`estimators.kvark.observer.KvarkObserver` has learnt one. One that also tells contact from none has an
+    attribute ``sensed``, an :class:`estimators.sensed.Sensed` of its last step: recorded, never acted on.
     """
 
     def reset(self, dyn: Dynamics | None = None) -> None:

@@ -221,17 +221,26 @@ def build_gate(cell: Cell) -> CommandGate:
 def build_controllers(cell: Cell, adds: frozenset[str]) -> dict[str, Controller]:
     """One controller for each kind of motion, with the gains of the cell file; the user's own where it names one.
 
-    Raises PluginError.
+    Raises PluginError; ModelError for a learnt model that is missing or made for another robot.
     """
     n = cell.robot.joint_limits.n
     controllers: dict[str, Controller] = {
-        "joint": ComputedTorque(n, adds, cell.controller.joint.params()),
+        "joint": _build_joint(cell, adds),
         "cartesian": CartesianImpedance(n, adds, cell.controller.cartesian.params()),
     }
     if cell.controller.kind is not None:
         own = plugins.build_controller(cell.controller.kind, n, adds, cell.controller.params)
         controllers[own.kind] = own
     return controllers
+
+
+def _build_joint(cell: Cell, adds: frozenset[str]) -> Controller:
+    """Computed torque, or the learnt feed-forward with variable gains. Raises ModelError."""
+    if cell.controller.joint.learned is None:
+        return ComputedTorque(cell.robot.joint_limits.n, adds, cell.controller.joint.params())
+    from hil.learning.feed_forward import controller
+
+    return controller(cell, adds)
 
 
 def build_observer(cell: Cell, qd_sigma: float) -> Observer:
@@ -261,22 +270,30 @@ def build_momentum(cell: Cell, qd_sigma: float = 0.0) -> MomentumObserver:
     )
 
 
-def require_observer(cell: Cell) -> None:
-    """Raises CellError where the observer's trained model is missing or made for another robot.
+def require_models(cell: Cell) -> None:
+    """Raises CellError where a trained model, of observer or controller, is missing or made for another robot.
 
     Not a part of reading a cell: a cell whose model is yet to be trained must be readable by who trains it.
     """
-    if cell.observer.kind != "kvark":
-        return
-    try:
-        _build_kvark(cell)
-    except ModelError as error:
-        loc = ("observer", "model")
-        source = read_source(cell.path)
-        named = cell.observer.model
-        read = "no file: the stored version in use is asked for" if named is None else repr(named)
-        said = str(error).removeprefix("observer.model: ")
-        raise CellError([CellFault(source.file, source.line(loc), "observer.model", read, said)]) from error
+    faults: list[CellFault] = []
+
+    def attempt(loc: tuple[str, ...], named: str | None, build: Callable[[], object]) -> None:
+        try:
+            build()
+        except ModelError as error:
+            source = read_source(cell.path)
+            key = ".".join(loc)
+            read = "no file: the stored version in use is asked for" if named is None else repr(named)
+            faults.append(CellFault(source.file, source.line(loc), key, read, str(error).removeprefix(f"{key}: ")))
+
+    learned = cell.controller.joint.learned
+    if cell.observer.kind == "kvark":
+        attempt(("observer", "model"), cell.observer.model, lambda: _build_kvark(cell))
+    if learned is not None:
+        where = ("controller", "joint", "learned", "model")
+        attempt(where, learned.model, lambda: _build_joint(cell, cell.robot.terms))
+    if faults:
+        raise CellError(faults)
 
 
 def _build_kvark(cell: Cell) -> Observer:

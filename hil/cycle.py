@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from drivers.contract import Array, LinkHealth, RobotSample, WrenchSample
 from estimators.rigid_body import Dynamics
+from hil.control.shown import Shown
 from hil.gripping import Grip
 from hil.motion import Reference
 from hil.realtime.skips import TickCount
@@ -30,6 +31,10 @@ class Estimate:
     """The same from the F/T sensor, (6,)."""
     nis: float = math.nan
     """Normalised innovation squared of the observer's last step; NaN where it has none."""
+    contact: int = -1
+    """1 for contact, 0 for none, -1 unknown, by the observer's own detector (:mod:`estimators.kvark.detection`)."""
+    contact_level: float = math.nan
+    """The detector's statistic by its threshold; NaN unknown."""
     known: bool = False
     """The observer has made something of this very cycle's sample; else all of the above is old or NaN."""
 
@@ -56,6 +61,8 @@ class CycleView(Protocol):
     estimate: Estimate
     dyn: Dynamics | None
     reference: Reference | None
+    gains: Shown | None
+    """What a controller with a learnt feed-forward did in this cycle; None where none ran."""
     stop_category: int
     skips: TickCount
     late_ns: int

@@ -9,6 +9,7 @@ import numpy as np
 
 from drivers.contract import Array, LinkHealth
 from drivers.gripper import GripState
+from hil.control.shown import Shown
 from hil.cycle import CycleView, Decision, RowWriter
 from hil.motion import JointReference
 from safety.faults import FaultCode
@@ -141,6 +142,8 @@ class TelemetryWriter:
         s["tau_ext_sd"][:] = np.sqrt(estimate.P.diagonal())
         s["tau_ext_known"][()] = int(estimate.known)
         s["nis"][()] = estimate.nis
+        s["contact"][()] = estimate.contact
+        s["contact_level"][()] = estimate.contact_level
         s["wrench_est"][:] = estimate.wrench
         s["wrench_est_sd"][:] = np.sqrt(estimate.wrench_cov.diagonal())
         if wrench is not None:
@@ -171,6 +174,8 @@ class TelemetryWriter:
             s["grip"][()] = GRIP_NUMBERS[grip.state]
         carried = None if grip is None else grip.carried
         s["payload"][()] = 0.0 if carried is None else carried.mass
+        if cycle.gains is not None:
+            self._gains(cycle.gains)
         s["wall_wake_ns"][()] = woke
         s["wall_late_ns"][()] = cycle.late_ns
         s["wall_read_ns"][()] = read_ns
@@ -178,6 +183,17 @@ class TelemetryWriter:
         s["wall_write_ns"][()] = read_ns + write_ns if decision.sent else 0
         s["wall_cycle_ns"][()] = time.monotonic_ns() - woke
         publisher.publish()
+
+    def _gains(self, shown: Shown) -> None:
+        s = self._s
+        s["tau_ff"][:] = shown.tau_ff
+        s["tau_ff_sd"][:] = shown.tau_ff_sd
+        s["ff_surprise"][:] = shown.surprise
+        s["kp"][:] = shown.kp
+        s["gain_tank"][()] = shown.tank
+        s["kp_clamped"][()] = int(shown.clamped)
+        s["kp_starved"][()] = int(shown.starved)
+        s["ff_fallback"][()] = int(shown.fallback)
 
     def _reference(self, cycle: CycleView) -> None:
         reference, dyn, s = cycle.reference, cycle.dyn, self._s

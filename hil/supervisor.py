@@ -29,8 +29,10 @@ from drivers.contract import (
 )
 from drivers.errors import DriverError, RefusedError
 from estimators.rigid_body import Dynamics
+from estimators.sensed import Sensed
 from hil.blame import headline, seal, whole
 from hil.control.base import Controller
+from hil.control.shown import Shown
 from hil.cycle import Decision, Estimate, RowWriter
 from hil.gripping import Grip
 from hil.lapse import Lapse
@@ -84,6 +86,8 @@ class Supervisor:
         self._touched = ""
         self._incomparable = [math.nan] * n
         self.reference: Reference | None = None
+        self.gains: Shown | None = None
+        """What the controller shows of this cycle; None where it shows nothing, or none ran."""
         self._begun_ns = -1
         self._was_commanded = False
         self._last_ns = -1
@@ -266,7 +270,7 @@ class Supervisor:
         self.skips.take(sample)
         self._since = (sample.t_ns - self._last_ns) * 1e-9 if self._last_ns >= 0 else parts.arm.traits.period
         self._last_ns = now_ns = sample.t_ns
-        self.sample = sample
+        self.sample, self.gains = sample, None
         self._writer.begin(self.tick, now_ns)
         try:
             self.wrench = parts.sensor.poll() if parts.sensor is not None else None
@@ -275,7 +279,7 @@ class Supervisor:
                     self._writer.event("grip", told)
             # The checks come first: they need nothing that an estimator could break.
             self._watch(sample, now_ns)
-            self.estimate.known = False
+            self.estimate.known, self.estimate.contact, self.estimate.contact_level = False, -1, math.nan
             if sample.fresh and sample.valid:
                 self._estimate(sample)
             if said := self._lapse.take(self.estimate.known, self._since):
@@ -299,6 +303,10 @@ class Supervisor:
         self.dyn = dyn = parts.model.update(sample.q, sample.qd)
         seen = check_estimate(parts.observer.step(sample.tau, dyn, sample.dt), parts.model.n)
         estimate.tau_ext, estimate.P, estimate.nis = seen
+        # It informs: nothing stops or is held back by it.
+        sensed = getattr(parts.observer, "sensed", None)
+        if isinstance(sensed, Sensed):
+            estimate.contact, estimate.contact_level = int(sensed.contact), sensed.level
         estimate.wrench, estimate.wrench_cov = parts.contact(dyn.J, estimate.tau_ext, estimate.P)
         # The force is finite where torque and covariance are, and the covariance is one.
         estimate.known = math.isfinite(estimate.wrench[0] + estimate.wrench[1] + estimate.wrench[2])
@@ -377,6 +385,8 @@ class Supervisor:
         measured = self.estimate.wrench_ft if wrench is not None and wrench.valid else None
         dt = sample.dt if math.isfinite(sample.dt) else self.parts.arm.traits.period
         tau = controller.torque(sample, dyn, reference, measured, dt)
+        shown = getattr(controller, "shown", None)
+        self.gains = shown if isinstance(shown, Shown) else None
         load = self._load(dyn)
         if load is not None:
             tau = tau + load

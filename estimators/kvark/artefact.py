@@ -16,14 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.errors import ModelError, ParameterError
+from estimators.kvark.band import BandParams
 from estimators.kvark.recursion import RecursionParams
 from estimators.residual.base import ResidualModel
 from estimators.residual.packing import unpack
 
 Array = npt.NDArray[np.float64]
 
-FORMAT = 2
+FORMAT = 3
 """Of the file; raised when its meaning changes."""
+READ = (2, FORMAT)
+"""Formats that are understood; 2: without a band."""
+CONTACT = "contact"
+"""Name of the detector's threshold."""
 _RESIDUAL = "residual."
 """Before the names of the residual model's arrays."""
 
@@ -46,9 +51,11 @@ class TrainedKvark:
     friction_scale: Array | None = None
     """Factor on each joint's residual mean, (n,), from a warm-up in free motion; None: ones."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    """Of contact detection, by the detector's own names; empty: none are known."""
+    """Of contact detection, by the detector's own names (:data:`CONTACT`); empty: none are known."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """What it was trained on, when, with which versions: anything that JSON can say."""
+    band: BandParams | None = None
+    """What is reported instead of the plain scale and level; None: those."""
 
     def __post_init__(self) -> None:
         n = self.params.q_rate.size
@@ -65,6 +72,16 @@ class TrainedKvark:
                 f"scale {self.scale}, level {self.level}, lag {self.lag}, thresholds {dict(self.thresholds)}: expected "
                 "finite values, scale above 0, level 0 or more, lag 0 or 1"
             )
+
+        if self.band is not None and self.band.friction.size != n:
+            raise ModelError(f"band of {self.band.friction.size} joints, filter of {n}: train it anew")
+        if not all(limit > 0.0 for limit in self.thresholds.values()):
+            raise ModelError(f"thresholds {dict(self.thresholds)}: expected values above 0")
+
+    @property
+    def detect(self) -> float | None:
+        """The detector's threshold; None where there is none, or no band to judge by."""
+        return None if self.band is None else self.thresholds.get(CONTACT)
 
     @property
     def n(self) -> int:
@@ -89,9 +106,14 @@ def save(trained: TrainedKvark, path: Path) -> None:
         "filter": {key: value for key, value in asdict(p).items() if key not in ("q_rate", "r_empirical")},
         "provenance": dict(trained.provenance),
     }
+    band = trained.band
+    if band is not None:
+        about["band"] = {"weights": band.weights, "scale": band.scale, "load": band.load, "drift": band.drift}
     text = json.dumps(about, ensure_ascii=False, allow_nan=False).encode()
     content: dict[str, Any] = {_RESIDUAL + key: np.asarray(value, np.float64) for key, value in arrays.items()}
     content |= {"q_rate": p.q_rate, "r_empirical": p.r_empirical, "friction_scale": trained.friction_scale}
+    if band is not None:
+        content |= {"band.friction": band.friction, "band.speed": band.speed}
     content["about"] = np.frombuffer(text, dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -112,7 +134,7 @@ def load(path: Path) -> TrainedKvark:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(bytes(file["about"]).decode())
             arrays = {name: np.array(file[name], dtype=np.float64) for name in file.files if name != "about"}
-        if about["format"] != FORMAT or about["kind"] != "kvark":
+        if about["format"] not in READ or about["kind"] != "kvark":
             raise ModelError(
                 f"format {about['format']} of kind {about['kind']!r}; expected {FORMAT} of kvark: train it anew"
             )
@@ -131,6 +153,7 @@ def load(path: Path) -> TrainedKvark:
             arrays["friction_scale"],
             {str(key): float(value) for key, value in about["thresholds"].items()},
             about["provenance"],
+            _band(about.get("band"), arrays),
         )
     except OSError:
         raise
@@ -141,6 +164,18 @@ def load(path: Path) -> TrainedKvark:
     ) as error:  # fmt: skip
         what = f"{type(error).__name__}: {error}"
         raise ModelError(f"{path} is no trained K-VARK model ({what}); train it anew") from error
+
+
+def _band(numbers: Mapping[str, Any] | None, arrays: Mapping[str, Array]) -> BandParams | None:
+    if numbers is None:
+        return None
+    p, model, innovation, doubt, level, beyond = (float(value) for value in numbers["weights"])
+    return BandParams(
+        arrays["band.friction"],
+        arrays["band.speed"],
+        (p, model, innovation, doubt, level, beyond),
+        *(float(numbers[name]) for name in ("scale", "load", "drift")),
+    )
 
 
 def require_fit(trained: TrainedKvark, n: int, robot: str, path: Path) -> None:

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from estimators.compiled import compiled
+from estimators.compiled import COMPILED, compiled
 from estimators.errors import ParameterError
 from estimators.kvark import diagonal
 from estimators.kvark.recursion import RecursionParams
@@ -178,13 +178,19 @@ def advance(
 
 
 class Band:
-    """:func:`advance` for one arm: the variance to report after each of the filter's steps."""
+    """:func:`advance` for one arm: the variance to report after each of the filter's steps.
 
-    def __init__(self, params: BandParams) -> None:
+    ``use_compiled``: by machine code, where there is numba.
+    """
+
+    def __init__(self, params: BandParams, use_compiled: bool = COMPILED) -> None:
         self.params = params
         self.n = params.friction.size
+        self._advance = advance if use_compiled else getattr(advance, "py_func", advance)
         self._prior = params.drift * params.drift
-        self._terms = np.zeros((4, self.n))
+        self.terms: Array = np.zeros((6, self.n))
+        """After each step P, Σ, innovation, doubt, level, and speed beyond training, (N·m)²; the next overwrites."""
+        self._own = self.terms[INNOVATION:]
         self._weights = params.scale**2 * np.array(params.weights)
         self._load2 = params.load * params.load
         self.reset()
@@ -213,18 +219,15 @@ class Band:
 
         Fresh array. NaN where what the sample says is not known.
         """
-        terms = self._terms
-        p = self.params
-        if not advance(self._state, q, qd, y, mean, variance, x, dt, self._prior, p.friction, p.speed, terms):
+        p, terms = self.params, self.terms
+        terms[FILTER], terms[MODEL] = P, variance
+        if not self._advance(
+            self._state, q, qd, y, mean, variance, x, dt, self._prior, p.friction, p.speed, self._own
+        ):
             return np.full(self.n, math.nan)
-        w = self._weights
-        reported: Array = w[FILTER] * P
-        reported += w[MODEL] * variance
-        reported += w[INNOVATION] * terms[0]
-        reported += w[DOUBT] * terms[1]
-        reported += w[LEVEL] * terms[2]
-        reported += w[BEYOND] * terms[3]
-        reported += self._load2 * (x * x)
+        reported: Array = self._weights @ terms
+        if self._load2:
+            reported += self._load2 * (x * x)
         return reported
 
 

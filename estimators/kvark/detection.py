@@ -11,18 +11,17 @@ follow a Gumbel distribution, of which :func:`threshold` gives the value that is
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from estimators.compiled import compiled
+from estimators.compiled import COMPILED, compiled
 from estimators.errors import ParameterError
 from estimators.kvark.band import BEYOND, DOUBT, LEVEL, MODEL, Banded, BandParams
 from estimators.kvark.calibration import Recording
+from estimators.sensed import UNKNOWN, Contact, Sensed
 
 Array = npt.NDArray[np.float64]
 
@@ -41,31 +40,17 @@ HOLD = 0.1
 _EULER = 0.5772156649015329
 
 
-class Contact(enum.IntEnum):
-    """What the detector says."""
-
-    UNKNOWN = -1
-    """The sample said nothing."""
-    FREE = 0
-    TOUCHED = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Sensed:
-    """Of one sample."""
-
-    contact: Contact
-    level: float
-    """The statistic by its threshold: 1 and more is contact; NaN: unknown."""
-
-
 class Detector:
-    """Contact by ``limit``, with hysteresis; raises ParameterError for a limit that is not above 0."""
+    """Contact by ``limit``, with hysteresis; raises ParameterError for a limit that is not above 0.
 
-    def __init__(self, n: int, limit: float) -> None:
+    ``use_compiled``: by machine code, where there is numba.
+    """
+
+    def __init__(self, n: int, limit: float, use_compiled: bool = COMPILED) -> None:
         if not (math.isfinite(limit) and limit > 0.0):
             raise ParameterError(f"threshold is {limit}; expected a finite value above 0")
         self.n, self.limit = n, limit
+        self._sense = sense if use_compiled else getattr(sense, "py_func", sense)
         self.reset()
 
     def reset(self) -> None:
@@ -79,9 +64,13 @@ class Detector:
 
         Unknown, and no word of an earlier contact, where anything is not finite.
         """
-        level = sense(self._slow, y, variance, dt) / self.limit
+        return self.take(self._sense(self._slow, y, variance, dt), dt)
+
+    def take(self, statistic: float, dt: float) -> Sensed:
+        """What a sample's ``statistic`` of :func:`sense` means after those before."""
+        level = statistic / self.limit
         if not math.isfinite(level):
-            return Sensed(Contact.UNKNOWN, math.nan)
+            return UNKNOWN
         if level >= 1.0:
             self._touched, self._quiet = True, 0.0
         elif self._touched:
@@ -115,10 +104,21 @@ def _senses(y: Array, variance: Array, dt: float, out: Array) -> int:
     return 0
 
 
+def judged_by(params: BandParams) -> tuple[Array, Array]:
+    """Weights (6,) of the band's terms, and a constant (n,) (N·m)²: their sum is what measurements are judged by."""
+    w = params.weights
+    weights = np.zeros(6)
+    weights[MODEL], weights[DOUBT], weights[LEVEL], weights[BEYOND] = 1.0, w[DOUBT], 1.0, w[BEYOND]
+    floor: Array = (FLOOR * params.friction) ** 2
+    return weights, floor
+
+
 def trust(banded: Banded, params: BandParams) -> Array:
     """Variance (m, n) (N·m)² by which measurements are judged along a recording."""
-    w, t = params.weights, banded.terms
-    variance: Array = t[MODEL] + w[DOUBT] * t[DOUBT] + t[LEVEL] + w[BEYOND] * t[BEYOND] + (FLOOR * params.friction) ** 2
+    weights, floor = judged_by(params)
+    # Not tensordot over all six: what has no weight may be unknown.
+    used = np.flatnonzero(weights)
+    variance: Array = np.tensordot(weights[used], banded.terms[used], 1) + floor
     return variance
 
 

@@ -10,11 +10,15 @@ import numpy.typing as npt
 from estimators.compiled import COMPILED
 from estimators.errors import ParameterError
 from estimators.kvark import kernel
-from estimators.kvark.diagonal import X, prepare
+from estimators.kvark.band import LAMBDA, Band, BandParams
+from estimators.kvark.detection import Detector, judged_by
+from estimators.kvark.diagonal import P, X, prepare
+from estimators.kvark.judge import Judge
 from estimators.kvark.recursion import RecursionParams
 from estimators.observer import Estimate
 from estimators.residual.base import ResidualModel
 from estimators.rigid_body import Dynamics, RigidBodyModel
+from estimators.sensed import UNKNOWN, Sensed
 
 Array = npt.NDArray[np.float64]
 
@@ -35,6 +39,8 @@ class KvarkObserver:
 
     What is reported is scale² (P + Σ + (δ mean)² + (δ x / 2)²): that of the filter *and* of the residual model, since
     the filter's own knows nothing of a model that is wrong for a second, and covered 5 to 50 % instead of 95 %.
+    With ``band`` its variance is reported instead, and its level of friction corrects the mean, see
+    :mod:`estimators.kvark.band`; ``detect``, the threshold of :class:`estimators.kvark.detection.Detector`, needs it.
     """
 
     artefact = ""
@@ -51,6 +57,8 @@ class KvarkObserver:
         friction_scale: Array | None = None,
         model: RigidBodyModel | None = None,
         method: str = "kvark",
+        band: BandParams | None = None,
+        detect: float | None = None,
         use_compiled: bool = COMPILED,
     ) -> None:
         if lag not in (0, 1):
@@ -63,6 +71,10 @@ class KvarkObserver:
         friction = np.ones(n) if friction_scale is None else np.asarray(friction_scale, dtype=np.float64)
         if friction.shape != (n,) or not np.isfinite(friction).all() or (friction <= 0.0).any():
             raise ParameterError(f"friction scale is {friction_scale}; expected {n} finite values above 0")
+        if band is not None and band.friction.size != n:
+            raise ParameterError(f"band of {band.friction.size} joints, filter of {n}")
+        if detect is not None and band is None:
+            raise ParameterError("contact is detected by the terms of a band: give one, or no threshold")
         parameters = residual.inertial_parameters
         self.model: RigidBodyModel | None = None
         """With the residual model's inertial parameters; None: the cycle's own model is right."""
@@ -78,9 +90,15 @@ class KvarkObserver:
         self._observe = kernel.observe if use_compiled else kernel.observe_plain
         longest = LONGEST * params.dt_colour
         self._settings = np.array([scale * scale, level * level, float(lag), longest])
-        self._fixed = np.vstack((np.zeros(n), friction))
+        self._fixed = np.vstack((np.zeros(n), friction, np.zeros(n)))
         self._dyn: Dynamics | None = None
-        self._now, self._qd, self._out = np.empty((6, n)), np.empty(n), np.empty((2, n))
+        self._now, self._qd, self._out = np.empty((6, n)), np.empty(n), np.empty((5, n))
+        self._fast = Judge(band) if band is not None and use_compiled else None
+        self._band = Band(band, use_compiled) if band is not None and not use_compiled else None
+        self._detector = None if detect is None else Detector(n, detect, use_compiled)
+        self._judged = None if band is None else judged_by(band)
+        self.sensed: Sensed = UNKNOWN
+        """Contact or not, as of the last step."""
         self._warm_up()
         self.reset()
 
@@ -93,13 +111,22 @@ class KvarkObserver:
             shapes = [np.shape(part) for part in seen]
             raise ParameterError(f"the residual model gives shapes {shapes}; expected ({n},) twice")
         self._now.fill(0.0)
-        self._advance(1e-3)
+        self._qd.fill(0.0)
+        for _ in range(2):
+            self._advance(1e-3)
+            self._judge(1e-3)
 
     def reset(self, dyn: Dynamics | None = None) -> None:
         """Start anew at ``tau_ext = 0`` and forget the tare."""
         self._state, self._nu, self._start, self._numbers, self._rules = prepare(self._params)
         self._past = kernel.start_past(self.n)
-        self._fixed[kernel.OFFSET] = 0.0
+        self._fixed[kernel.OFFSET] = self._fixed[kernel.ABOVE] = 0.0
+        for part in (self._fast, self._band):
+            if part is not None:
+                part.reset()
+        if self._detector is not None:
+            self._detector.reset()
+        self.sensed = UNKNOWN
         self._residual.reset()
         self._dt, self._colour = math.nan, self._params.colour
 
@@ -121,6 +148,7 @@ class KvarkObserver:
             now[kernel.POSITION], qd, now[kernel.TORQUE], dt
         )
         nis = self._advance(dt)
+        self._judge(dt)
         n = self.n
         covariance = np.zeros((n, n))
         covariance.flat[:: n + 1] = self._out[1]
@@ -138,6 +166,31 @@ class KvarkObserver:
             self._numbers, self._rules, self._out,
         )  # fmt: skip
         return nis
+
+    @property
+    def friction_level(self) -> Array:
+        """λ (n,): the part by which friction is above the residual model's mean; 0 without a band."""
+        value: Array = self._fixed[kernel.ABOVE].copy()
+        return value
+
+    def _judge(self, dt: float) -> None:
+        """The band's variance instead of the plain one, its level for the sample to come, and contact or not."""
+        band, out, detector = self._band, self._out, self._detector
+        if self._fast is not None:
+            statistic = self._fast.step(self._now[kernel.POSITION], self._qd, out, self._state[P], dt)
+            self._fixed[kernel.ABOVE] = self._fast.state[LAMBDA]
+            if detector is not None:
+                self.sensed = detector.take(statistic, dt)
+        if band is None:
+            return
+        measured, variance = out[kernel.SEEN], out[kernel.SEEN_VARIANCE]
+        out[1] = band.step(
+            self._now[kernel.POSITION], self._qd, measured, out[kernel.SEEN_MEAN], variance, out[0], self._state[P], dt
+        )
+        self._fixed[kernel.ABOVE] = band.level
+        if detector is not None and self._judged is not None:
+            weights, floor = self._judged
+            self.sensed = detector.step(measured, weights @ band.terms + floor, dt)
 
     def tare(self, offset: Array | None = None, sigma: Array | None = None) -> Array:
         """Take ``offset`` (n,) N·m, or the present estimate, as zero from now on; returns what is subtracted.

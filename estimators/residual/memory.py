@@ -5,7 +5,13 @@ how it came to rest. A bank of Dahl states remembers that. For a joint that move
 
     z ← s − (s − z) exp(−|Δq|/δ)
 
-so z goes to ±1 within a few δ of travel, whatever the speed. Each state multiplies what scales friction: one, the load
+so z goes to ±1 within a few δ of travel, whatever the speed. While a joint stands its encoder flickers between counts,
+and each flicker there and back takes 2 z |Δq|/δ from a state: within a second of standing the shortest memory has bled
+away. So the states follow, not q, but p, which q drags behind it with a play of ±r (the play operator, backlash)::
+
+    p ← min(max(p, q − r), q + r)
+
+Each state multiplies what scales friction: one, the load
 |τ|, the Stribeck fall-off, the position in the revolution; tanh terms serve friction without memory, and ripple terms
 the teeth of the gear.
 """
@@ -40,6 +46,8 @@ class MemoryParams:
     """Of the position within a revolution of the joint."""
     ripple: tuple[float, ...] = ()
     """Periods of the gear's ripple in a revolution of the joint, e.g. 2 · gear ratio."""
+    play: float = 0.0
+    """Half-width r of the play between an encoder and the Dahl states, rad; 0: none. See the module."""
     load_time: float = 0.02
     """Time constant of the low-pass on |τ|, s."""
     load: bool = True
@@ -50,6 +58,8 @@ class MemoryParams:
         positive = (*self.travel, *self.smooth, self.stribeck, self.saturation, self.load_time, *self.ripple)
         if not all(math.isfinite(value) and value > 0.0 for value in positive) or self.harmonics < 0:
             raise ParameterError(f"{self}: lengths, speeds and times must be finite and above 0")
+        if not (math.isfinite(self.play) and self.play >= 0.0):
+            raise ParameterError(f"play is {self.play} rad; expected a finite width of 0 or more")
 
     @property
     def count(self) -> int:
@@ -59,15 +69,26 @@ class MemoryParams:
 
 
 @compiled
-def _advance(z: Array, load: Array, dq: Array, tau: Array, travel: Array, share: float) -> int:
-    """Dahl states ``z`` (n, d) and low-passed load (n,) in place."""
+def _advance(
+    z: Array, load: Array, p: Array, q: Array, tau: Array, travel: Array, play: float, share: float, onwards: bool
+) -> int:
+    """Dahl states ``z`` (n, d), low-passed load (n,) and dragged positions ``p`` (n,) in place.
+
+    Not ``onwards``: nobody knows how far the joints moved, and p is q.
+    """
     for j in range(z.shape[0]):
         load[j] += share * (abs(tau[j]) - load[j])
-        if dq[j] == 0.0:
+        if not onwards:
+            p[j] = q[j]
             continue
-        sign = 1.0 if dq[j] > 0.0 else -1.0
+        at = min(max(p[j], q[j] - play), q[j] + play)
+        dp = at - p[j]
+        p[j] = at
+        if dp == 0.0:
+            continue
+        sign = 1.0 if dp > 0.0 else -1.0
         for i in range(travel.size):
-            z[j, i] = sign - (sign - z[j, i]) * math.exp(-abs(dq[j]) / travel[i])
+            z[j, i] = sign - (sign - z[j, i]) * math.exp(-abs(dp) / travel[i])
     return 0
 
 
@@ -117,41 +138,35 @@ def _fill(
 
 @compiled
 def _weigh(
-    q: Array, qd: Array, tau: Array, dt: float, last: Array, z: Array, load: Array, load_time: float, travel: Array,
-    smooth: Array, ripple: Array, stribeck: float, saturation: float, harmonics: int, weights: Array, row: Array,
-    out: Array,
+    q: Array, qd: Array, tau: Array, dt: float, p: Array, z: Array, load: Array, load_time: float, travel: Array,
+    play: float, smooth: Array, ripple: Array, stribeck: float, saturation: float, harmonics: int, weights: Array,
+    row: Array, out: Array,
 ) -> int:  # fmt: skip
-    """One sample's features times ``weights`` (n, F), added to ``out`` (n,). ``last`` (n,): q before."""
+    """One sample's features times ``weights`` (n, F), added to ``out`` (n,). ``row`` (F,) is scratch."""
     n = q.size
     for j in range(n):
         if not math.isfinite(q[j] + qd[j] + tau[j]):
             for i in range(n):
                 out[i] = math.nan
             return 0
-    onwards = dt > 0.0 and math.isfinite(last[0])
-    dq = row[1]
+    onwards = dt > 0.0 and math.isfinite(p[0])
+    _advance(z, load, p, q, tau, travel, play, 1.0 - math.exp(-dt / load_time) if onwards else 1.0, onwards)
     for j in range(n):
-        dq[j] = q[j] - last[j] if onwards else 0.0
-        last[j] = q[j]
-    _advance(z, load, dq, tau, travel, 1.0 - math.exp(-dt / load_time) if onwards else 1.0)
-    features = row[0]
-    for j in range(n):
-        _fill(features, q[j], qd[j], load[j], z[j], smooth, ripple, stribeck, saturation, harmonics)
+        _fill(row, q[j], qd[j], load[j], z[j], smooth, ripple, stribeck, saturation, harmonics)
         total = 0.0
         for i in range(weights.shape[1]):
-            total += weights[j, i] * features[i]
+            total += weights[j, i] * row[i]
         out[j] += total
     return 0
 
 
 @compiled
 def _run(
-    q: Array, qd: Array, tau: Array, z: Array, load: Array, share: float, travel: Array, smooth: Array, ripple: Array,
-    stribeck: float, saturation: float, harmonics: int, out: Array,
+    q: Array, qd: Array, tau: Array, p: Array, z: Array, load: Array, share: float, travel: Array, play: float,
+    smooth: Array, ripple: Array, stribeck: float, saturation: float, harmonics: int, out: Array,
 ) -> int:  # fmt: skip
     for k in range(q.shape[0]):
-        if k > 0:
-            _advance(z, load, q[k] - q[k - 1], tau[k], travel, share)
+        _advance(z, load, p, q[k], tau[k], travel, play, share if k > 0 else 1.0, k > 0)
         for j in range(q.shape[1]):
             _fill(out[k, j], q[k, j], qd[k, j], load[j], z[j], smooth, ripple, stribeck, saturation, harmonics)
     return 0
@@ -167,14 +182,14 @@ class MemoryFeatures:
         self._travel, self._smooth = np.array(p.travel), np.array(p.smooth)
         self._ripple = np.array(p.ripple, dtype=np.float64)
         self._rate, self._orders = -1.0 / self._travel, np.arange(1.0, p.harmonics + 1.0)
-        self._row = np.empty((2, max(n, p.count)))
+        self._row = np.empty(p.count)
         self.reset()
 
     def reset(self) -> None:
         """Forget how the joints came to be where they are."""
         self._z = np.zeros((self.n, self._travel.size))
         self._load = np.zeros(self.n)
-        self._q = np.full(self.n, math.nan)
+        self._p = np.full(self.n, math.nan)
 
     def step(self, q: Array, qd: Array, tau: Array, dt: float, use_compiled: bool = COMPILED) -> Array:
         """Features (n, F), a fresh array, at ``q`` rad, ``qd`` rad/s and measured ``tau`` N·m, all (n,).
@@ -183,17 +198,18 @@ class MemoryFeatures:
         """
         p = self.params
         row = np.empty((self.n, p.count))
-        moved = self._moved(q, qd, tau, dt)
-        if moved is None:
+        if not math.isfinite(float(q.sum() + qd.sum() + tau.sum())):
             row.fill(math.nan)
             return row
         if not p.load:
             tau = tau * 0.0
+        onwards = dt > 0.0 and math.isfinite(self._p[0])
+        share = 1.0 - math.exp(-dt / p.load_time) if onwards else 1.0
         if not use_compiled:
-            self._advance_vectors(moved[0], tau, moved[1])
+            self._advance_vectors(q, tau, share, onwards)
             self._fill_vectors(row, q, qd)
             return row
-        _advance(self._z, self._load, moved[0], tau, self._travel, moved[1])
+        _advance(self._z, self._load, self._p, q, tau, self._travel, p.play, share, onwards)
         for j in range(self.n):
             _fill(
                 row[j], q[j], qd[j], self._load[j], self._z[j], self._smooth, self._ripple, p.stribeck, p.saturation,
@@ -212,26 +228,22 @@ class MemoryFeatures:
         if not p.load:
             tau = tau * 0.0  # what is not finite stays so
         _weigh(
-            q, qd, tau, dt, self._q, self._z, self._load, p.load_time, self._travel, self._smooth, self._ripple,
-            p.stribeck, p.saturation, p.harmonics, weights, self._row, out,
+            q, qd, tau, dt, self._p, self._z, self._load, p.load_time, self._travel, p.play, self._smooth,
+            self._ripple, p.stribeck, p.saturation, p.harmonics, weights, self._row, out,
         )  # fmt: skip
 
-    def _moved(self, q: Array, qd: Array, tau: Array, dt: float) -> tuple[Array, float] | None:
-        """How far each joint moved since the sample before, and the low-pass's share of this one; None: unusable."""
-        if not math.isfinite(float(q.sum() + qd.sum() + tau.sum())):
-            return None
-        if dt > 0.0 and math.isfinite(self._q[0]):
-            moved, share = q - self._q, 1.0 - math.exp(-dt / self.params.load_time)
-        else:
-            moved, share = np.zeros(self.n), 1.0
-        self._q[:] = q
-        return moved, share
-
-    def _advance_vectors(self, dq: Array, tau: Array, share: float) -> None:
+    def _advance_vectors(self, q: Array, tau: Array, share: float, onwards: bool) -> None:
         """:func:`_advance` by numpy."""
         self._load += share * (np.abs(tau) - self._load)
-        sign = np.sign(dq)[:, None]
-        away = np.exp(np.abs(dq)[:, None] * self._rate)
+        if not onwards:
+            self._p[:] = q
+            return
+        play = self.params.play
+        at = np.minimum(np.maximum(self._p, q - play), q + play)
+        dp = at - self._p
+        self._p[:] = at
+        sign = np.sign(dp)[:, None]
+        away = np.exp(np.abs(dp)[:, None] * self._rate)
         self._z[:] = np.where(sign == 0.0, self._z, sign - (sign - self._z) * away)
 
     def _fill_vectors(self, rows: Array, q: Array, qd: Array) -> None:
@@ -267,13 +279,11 @@ class MemoryFeatures:
         self.reset()
         if not p.load:
             tau = np.zeros_like(q)
-        self._load[:] = np.abs(tau[0])
         out = np.empty((*q.shape, p.count))
         share = 1.0 - math.exp(-dt / p.load_time)
         q, qd, tau = (np.ascontiguousarray(part, dtype=np.float64) for part in (q, qd, tau))
         _run(
-            q, qd, tau, self._z, self._load, share, self._travel, self._smooth, self._ripple,
+            q, qd, tau, self._p, self._z, self._load, share, self._travel, p.play, self._smooth, self._ripple,
             p.stribeck, p.saturation, p.harmonics, out,
         )  # fmt: skip
-        self._q[:] = q[-1]
         return out

@@ -19,7 +19,7 @@ from estimators.errors import ModelError
 from estimators.residual import semiparametric, train
 from estimators.residual.kmp import Tables, tabulate
 from estimators.residual.memory import MemoryFeatures, MemoryParams
-from estimators.residual.semiparametric import Run
+from estimators.residual.semiparametric import PLAYS, Run
 from estimators.residual.velocity import check_tables, pack_tables, unpack_tables
 from estimators.rigid_body import RigidBodyModel
 
@@ -106,15 +106,17 @@ def fit(
     lag: int = 0,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
+    plays: Sequence[float] = PLAYS,
 ) -> MemoryResidual:
     """Features and parameters from ``runs``, the remainder's primitives judged by ``held_out``; contact-free all.
 
     ``model`` is the nominal one: it has other parameters afterwards, those of the result. ``lag``: of the measured
-    torque, see :class:`estimators.virtual_measurement.VirtualMeasurement`. ``progress(share)`` is told how far it is.
+    torque, see :class:`estimators.virtual_measurement.VirtualMeasurement`. ``plays``, rad: of them, whatever ``memory``
+    says, that between encoder and memory is chosen by both. ``progress(share)`` is told how far it is.
     Raises ParameterError.
     """
     tell = progress or (lambda share: None)
-    fitted = semiparametric.fit(model, runs, memory, lag=lag)
+    fitted = semiparametric.fit_play(model, runs, held_out, memory, lag=lag, plays=plays)
     model.adjust(fitted.parameters)
 
     def left(parts: Sequence[Run]) -> tuple[Array, Array]:

@@ -12,7 +12,7 @@ so that online nothing needs qdd. A kernelised movement primitive on what remain
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ from estimators.rigid_body import RigidBodyModel
 
 Array = npt.NDArray[np.float64]
 
+PLAYS = (0.0, 3e-6, 6e-6, 1.2e-5, 3e-5, 1e-4)
+"""Plays between encoder and memory that are tried, rad: from half a count of 20 bits to a count of 16."""
 _HUBER = 1.5
 _ROUNDS = 6
 
@@ -86,10 +88,48 @@ def fit(
     memory, prior = memory or MemoryParams(), prior or Prior()
     if not runs:
         raise ParameterError("no runs to learn from")
-    parts = [_equations(model, run, memory, lag) for run in runs]
-    Y = np.concatenate([part[0] for part in parts])  # (k, n, 11 n)
-    Phi = np.concatenate([part[1] for part in parts])  # (k, n, F)
-    b = np.concatenate([part[2] for part in parts])  # (k, n)
+    return _fit(model, _equations(model, runs, lag), runs, memory, prior)
+
+
+def fit_play(
+    model: RigidBodyModel,
+    runs: Sequence[Run],
+    held_out: Sequence[Run],
+    memory: MemoryParams | None = None,
+    prior: Prior | None = None,
+    lag: int = 0,
+    plays: Sequence[float] = PLAYS,
+) -> SemiParametric:
+    """:func:`fit` to ``runs`` with the play in rad, of ``plays``, that leaves least of them and of ``held_out``.
+
+    What is left is the mean over the joints of the root mean square remainder of all labels. Held-out motions alone may
+    never stand, and say little of what happens to a joint that does; one number fits no noise of the training runs.
+    Contact-free all. Raises ParameterError.
+    """
+    memory, prior = memory or MemoryParams(), prior or Prior()
+    if not (runs and held_out and plays):
+        raise ParameterError(
+            f"{len(runs)} runs to learn from, {len(held_out)} held out, {len(plays)} plays; expected one or more each"
+        )
+    labels, judge = _equations(model, runs, lag), _equations(model, held_out, lag)
+    k, k_held = len(labels[1]), len(judge[1])
+    best: tuple[float, SemiParametric] | None = None
+    for play in plays:
+        found = _fit(model, labels, runs, replace(memory, play=play), prior)
+        squares = k * found.rmse**2 + np.sum(_left(found, model, judge, held_out) ** 2, axis=0)
+        error = float(np.sqrt(squares / (k + k_held)).mean())
+        if np.isfinite(error) and (best is None or error < best[0]):
+            best = error, found
+    if best is None:
+        raise ParameterError("the held-out runs hold samples that are not finite: leave them out")
+    return best[1]
+
+
+def _fit(
+    model: RigidBodyModel, labels: tuple[Array, Array], runs: Sequence[Run], memory: MemoryParams, prior: Prior
+) -> SemiParametric:
+    Y, b = labels  # (k, n, 11 n), (k, n)
+    Phi = _features(runs, memory)  # (k, n, F)
     delta, _, _ = _solve(Y, Phi, b, _sigma(model, prior), prior)
     delta = _real(model, delta)
     # Anew: the weights belong to the parameters that are used, not to those that were wanted.
@@ -137,19 +177,45 @@ def predict(fitted: SemiParametric, run: Run) -> Array:
     return predicted
 
 
-def _equations(model: RigidBodyModel, run: Run, memory: MemoryParams, lag: int) -> tuple[Array, Array, Array]:
-    """Regressor, features and labels of one run, all through the same low-pass, at the rate of labels."""
-    features = MemoryFeatures(model.n, memory).run(run.q, run.qd, run.tau, run.dt)[run.lead : -1]
+def _left(fitted: SemiParametric, model: RigidBodyModel, labels: tuple[Array, Array], runs: Sequence[Run]) -> Array:
+    """What ``fitted`` leaves of the labels of ``runs``, (k, n) N·m."""
+    Y, b = labels
+    delta = fitted.parameters - model.inertial_parameters()
+    left: Array = b - Y @ delta - np.einsum("kjf,jf->kj", _features(runs, fitted.memory), fitted.weights)
+    return left
+
+
+def _equations(model: RigidBodyModel, runs: Sequence[Run], lag: int) -> tuple[Array, Array]:
+    """Regressor (k, n, 11 n) and labels (k, n) of ``runs`` behind one another, through one low-pass."""
+    parts = [_equations_of(model, run, lag) for run in runs]
+    return np.concatenate([Y for Y, _ in parts]), np.concatenate([b for _, b in parts])
+
+
+def _equations_of(model: RigidBodyModel, run: Run, lag: int) -> tuple[Array, Array]:
     q, qd, tau = run.q[run.lead :], run.qd[run.lead :], run.tau[run.lead :]
     y, _ = virtual_measurement.replay(model, q, qd, tau, run.dt, lag)
-    every = max(1, round(1.0 / (virtual_measurement.LABEL_RATE * run.dt)))
-    shape = features.shape
-    features = virtual_measurement.smooth(features.reshape(shape[0], -1), run.dt).reshape(shape)[::every]
+    every = _every(run)
     q, qd = q[:-1], virtual_measurement.smooth(qd, run.dt)
     qdd = (np.diff(qd, axis=0) / run.dt)[::every]
     q, qd = np.ascontiguousarray(q[::every]), np.ascontiguousarray(qd[:-1][::every])
     Y = np.array([model.inertial_regressor(*row) for row in zip(q, qd, qdd, strict=True)])
-    return Y, features, -virtual_measurement.smooth(y[1:], run.dt)[::every]
+    return Y, -virtual_measurement.smooth(y[1:], run.dt)[::every]
+
+
+def _features(runs: Sequence[Run], memory: MemoryParams) -> Array:
+    """Features (k, n, F) that belong to the labels of ``runs``, through the same low-pass."""
+    parts = []
+    for run in runs:
+        n = run.q.shape[1]
+        features = MemoryFeatures(n, memory).run(run.q, run.qd, run.tau, run.dt)[run.lead : -1]
+        smoothed = virtual_measurement.smooth(features.reshape(len(features), -1), run.dt)[:: _every(run)]
+        parts.append(smoothed.reshape(-1, n, memory.count))
+    return np.concatenate(parts)
+
+
+def _every(run: Run) -> int:
+    """Samples a label."""
+    return max(1, round(1.0 / (virtual_measurement.LABEL_RATE * run.dt)))
 
 
 def _sigma(model: RigidBodyModel, prior: Prior) -> Array:

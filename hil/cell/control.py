@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from hil.cell.learned import LearnedController
 from hil.cell.parts import NotNegative, NotNegativeJoints, Positive, Section, counted, every_joint, for_every_joint
 from hil.cell.plugin import Params, plugin_name
 from hil.control import ComputedTorqueParams, ForceParams, ImpedanceParams
@@ -31,10 +32,13 @@ class JointController(Section):
     )
     max_error: Positive = Field(default=_JOINT.max_error, description="errors are taken for no larger, rad")
     blend_time: NotNegative = Field(default=_JOINT.blend_time, description="fade of the torque found at takeover, s")
+    learned: LearnedController | None = Field(
+        default=None, description="learnt feed-forward and variable gains instead of the keys above"
+    )
 
     def params(self) -> ComputedTorqueParams:
         """For :class:`hil.control.ComputedTorque`."""
-        return ComputedTorqueParams(**_no_integral(self.model_dump()))
+        return ComputedTorqueParams(**_no_integral(self.model_dump(exclude={"learned"})))
 
 
 class ForceLoop(Section):

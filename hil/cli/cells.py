@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from hil.build import require_observer
+from hil.build import require_models
 from hil.cell import Cell, CellError, load_cell, shipped_cells
 from hil.cell.devices import CobotRobot, PiperRobot, Robot
 from hil.cell.limits import PRESETS
@@ -40,7 +40,7 @@ def check(
     """Check a cell file and say what it describes; every mistake is told at once."""
     try:
         checked = load_cell(cell)
-        require_observer(checked)
+        require_models(checked)
     except CellError as error:
         show_faults(error)
         raise typer.Exit(1) from error

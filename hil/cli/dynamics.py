@@ -19,6 +19,7 @@ from hil.build import build_model
 from hil.cell import Cell, CellError, load_cell
 from hil.cli.cells import show_faults
 from hil.cli.console import console
+from hil.store import StoreError, store_of
 from hil.telemetry.log import LogError
 
 if TYPE_CHECKING:
@@ -32,7 +33,17 @@ LayoutOption = Annotated[str, typer.Option(help="torques of a 28-column text: ku
 def train(
     data: Data,
     cell: CellOption = "",
-    out: Annotated[Path, typer.Option(help="where the model goes")] = Path("dynamics.npz"),
+    out: Annotated[
+        Path | None, typer.Option(help="where the model goes; default: the cell's store, without a cell dynamics.npz")
+    ] = None,
+    use: Annotated[bool, typer.Option("--use", help="accept it at once: the cell runs it from its next start")] = False,
+    by: Annotated[str | None, typer.Option(help="who accepts it (default: who is logged in)")] = None,
+    torque: Annotated[
+        str,
+        typer.Option(
+            help="commanded (what a controller needs) or measured; default: commanded for logs of a cell, else measured"
+        ),
+    ] = "",
     model: Annotated[str, typer.Option(help="svdkl, svgp, sgpr, dkl (KISS-GP on a subset) or lstm")] = "svdkl",
     size: Annotated[str, typer.Option(help="small (128 inducing points) or large (192, wider network)")] = "small",
     physics: Annotated[
@@ -53,14 +64,18 @@ def train(
     try:
         from hil.learning import dynamics
         from hil.learning.dynamics_data import DataError
+        from hil.learning.dynamics_keep import about, keep
         from hil.learning.dynamics_split import by_trajectory, leaking
     except ImportError as error:
         _fail(f"{error}. Training needs PyTorch and GPyTorch: pip install 'hil-lab[learn]'")
     physics = physics or ("nominal" if cell else "none")
+    own = bool(cell) and all(path.suffix.lower() == ".mcap" for path in data)
+    torque = torque or ("commanded" if own else "measured")
     for name, value, allowed in (
         ("--model", model, get_args(dynamics.Family)),
         ("--size", size, get_args(dynamics.Size)),
         ("--physics", physics, get_args(dynamics.Physics)),
+        ("--torque", torque, ("commanded", "measured")),
         ("--device", device, ("auto", "cpu", "cuda")),
     ):
         if value not in allowed:
@@ -68,19 +83,32 @@ def train(
     if random_split and (validate or test):
         _fail("--random-split draws samples; --validate and --test name trajectories: take one or the other")
     loaded, body = _arm(cell)
+    if torque == "commanded" and loaded is None:
+        _fail("--torque commanded needs the cell: what the robot adds to a command stands in its file (--cell)")
+    if out is None and (loaded is None or model in ("dkl", "lstm")):
+        out = Path("dynamics.npz")
+    if use and (loaded is None or out is not None):
+        _fail("--use accepts a version in the store of a cell: name it with --cell, without --out")
+    store = None if loaded is None or out is not None else store_of(loaded)
+    if store is not None:
+        try:
+            store.require_writable()
+        except StoreError as error:
+            _fail(str(error))
     request = dynamics.Request(
         cast(Any, model), cast(Any, size), cast(Any, physics), seed, epochs or None, device
     )
     out_console = console()
     bars = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=out_console)
     try:
-        recording = _read(data, layout, loaded)
+        recording = _read(data, layout, loaded, torque)
         split = (
             leaking(recording.samples, seed)
             if random_split
             else by_trajectory(recording.samples, _numbers(validate), _numbers(test), seed)
         )
         provenance: dict[str, object] = {"data": [path.name for path in data], "trajectories": recording.names}
+        provenance["torque"] = torque
         if loaded is not None:
             provenance |= {"cell": loaded.name, "digest": loaded.digest()}
         with bars:
@@ -95,10 +123,11 @@ def train(
         _fail(str(error))
     except OSError as error:
         _fail(f"{checkpoint} cannot be written: {error.strerror}; name another place with --checkpoint")
-    try:
-        trained.save(out)
-    except OSError as error:
-        _fail(f"{out} cannot be written: {error.strerror}; name another place with --out")
+    if out is not None:
+        try:
+            trained.save(out)
+        except OSError as error:
+            _fail(f"{out} cannot be written: {error.strerror}; name another place with --out")
     many = len(split.test.trajectories)
     where = "samples drawn at random" if split.leaking else f"{many} trajectories that nothing has seen"
     out_console.print(_table(trained.scores, f"on {where}", trained.physics))
@@ -109,7 +138,19 @@ def train(
     for note in trained.history.notes:
         out_console.print(note, markup=False, highlight=False)
     out_console.print(f"trained in {trained.history.cpu_seconds:.0f} s of processor time", highlight=False)
-    out_console.print(f"model: {out}", markup=False, highlight=False)
+    if store is None or loaded is None:
+        out_console.print(f"model: {out}", markup=False, highlight=False)
+        return
+    try:
+        stored = keep(store, trained, about(trained, loaded, data))
+        if use:
+            stored = store.use(stored.page.kind, stored.page.version, by)
+    except (StoreError, OSError) as error:
+        _fail(str(error))
+    said = f"stored as {stored.page.kind} version {stored.page.version} in {stored.folder}"
+    take = f"`hil models use {store.cell.argument} {stored.page.kind} {stored.page.version}` takes it"
+    then = "in use from the next start on" if use else take
+    out_console.print(f"{said}; {then}", markup=False, highlight=False, soft_wrap=True)
 
 
 def evaluate(
@@ -129,7 +170,7 @@ def evaluate(
     loaded_cell, body = _arm(cell)
     try:
         loaded = judging.load_model(model, body)
-        recording = _read(data, layout, loaded_cell)
+        recording = _read(data, layout, loaded_cell, str(loaded.provenance.get("torque", "measured")))
         samples = recording.samples
         if trajectories == "held-out":
             if not loaded.held_out:
@@ -169,13 +210,18 @@ def _arm(name: str) -> tuple[Cell | None, RigidBodyModel | None]:
         _fail(str(error))
 
 
-def _read(data: list[Path], layout: str, cell: Cell | None) -> Recording:
-    from hil.learning.dynamics_data import Layout, read
+def _read(data: list[Path], layout: str, cell: Cell | None, torque: str = "measured") -> Recording:
+    from hil.learning.dynamics_data import Layout, Torque, read
 
     if layout and layout not in get_args(Layout):
         _fail(f"--layout is {layout!r}; expected one of {', '.join(get_args(Layout))}")
     lag = 0 if cell is None else cell.observer.delay_ticks
-    return read(data, cast(Layout, layout) if layout else None, lag)
+    kind: Torque = "measured"
+    if torque == "commanded":
+        if cell is None:
+            _fail("the model has learnt commanded torques, and what the robot adds stands in its cell: say --cell")
+        kind = "commanded+gravity" if "gravity" in cell.robot.terms else "commanded"
+    return read(data, cast(Layout, layout) if layout else None, lag, kind)
 
 
 def _numbers(text: str) -> list[int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,8 +15,12 @@ from estimators.errors import EstimatorError
 from hil.cell import CellError, load_cell
 from hil.cli.cells import show_faults
 from hil.cli.console import console
+from hil.cli.train_warmup import warmup
 from hil.store import StoreError, store_of
 from hil.telemetry.log import LogError
+
+if TYPE_CHECKING:
+    from hil.learning.residual import Trained
 
 
 class Method(StrEnum):
@@ -27,6 +31,9 @@ class Method(StrEnum):
 
 
 app = typer.Typer(help="Learn models from recorded runs.", no_args_is_help=True)
+
+
+app.command()(warmup)
 
 
 @app.command()
@@ -98,11 +105,7 @@ def residual(
             f"chosen: {trained.model.method}, by its error under virtual contacts (mean over the joints, N·m: {tried})",
             highlight=False,
         )
-    out_console.print(
-        f"trained on {trained.seconds:.0f} s; calibrated so that 95 % of errors lie in the band (factor "
-        f"{trained.model.scale:.2f} on the standard deviation)",
-        highlight=False,
-    )
+    out_console.print(f"trained on {trained.seconds:.0f} s; {_how_sure(trained)}", highlight=False)
     if out is not None:
         out_console.print(f"model: {out}", markup=False, highlight=False)
     try:
@@ -115,6 +118,22 @@ def residual(
     name = store.cell.argument
     then = "in use from the next start on" if use else f"`hil models use {name} {KIND} {stored.page.version}` takes it"
     out_console.print(f"{said}; {then}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _how_sure(trained: Trained) -> str:
+    """Where the reported uncertainty comes from, and what it is worth."""
+    sure = trained.sure
+    if sure is None:
+        return (
+            f"{trained.coverage:.0%} of errors lie in the 95 % band, on the pieces that set its factor "
+            f"{trained.model.scale:.2f} on the standard deviation. The plain band, without detection of contact: "
+            f"{trained.why_plain}; record more motions"
+        )
+    return (
+        f"{sure.coverage:.0%} of errors lie in the 95 % band and contact detection has {sure.alarms:.1f} false alarms "
+        f"a minute ({sure.alarms * sure.minutes:.0f} in {sure.minutes:.1f} min), each half of what was held out tried "
+        f"by what the other made, under virtual contacts and drift"
+    )
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -24,6 +24,7 @@ from estimators.gains.law import Bearable, GainLaw, inverse_inertia
 from estimators.gains.passivity import PassiveGains, PassivityParams
 from estimators.rigid_body import Dynamics
 from hil.control.base import ControlError, Takeover, number, vector
+from hil.control.shown import Shown
 from hil.motion.base import JointReference, Kind, Reference
 
 
@@ -35,8 +36,11 @@ class TorquePredictor(Protocol):
         """Number of joints."""
         ...
 
-    def predict(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation, noise included, both (n,) N·m, fresh; at (n,) rad, rad/s, rad/s²."""
+    def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation, noise included, both (n,) N·m, at (n,) rad, rad/s, rad/s².
+
+        The next call may overwrite them; NaN where the input is not finite.
+        """
         ...
 
 
@@ -77,30 +81,6 @@ class VariableGainParams:
             vector(name, getattr(self, name), np.size(getattr(self, name)), "")
 
 
-@dataclass(slots=True, eq=False)
-class Shown:
-    """What the last cycle did, for telemetry; (n,) each."""
-
-    tau_ff: Array
-    """Feed-forward torque, N·m."""
-    tau_ff_sd: Array
-    """Its standard deviation as predicted, N·m."""
-    surprise: Array
-    """Factor of the innovation on it."""
-    kp: Array
-    """Stiffness, N·m/rad."""
-    kp_share: Array
-    """The same as part of ``kp_max``."""
-    tank: float
-    """Energy left, J."""
-    clamped: bool
-    """The passivity bound held the stiffness back."""
-    starved: bool
-    """The tank did."""
-    fallback: bool
-    """The prediction was not finite: rigid-body torque and full gains."""
-
-
 class VariableGain:
     """Follows joint references on an arm of ``law.n`` joints; see the module's docstring.
 
@@ -122,6 +102,8 @@ class VariableGain:
         if predictor.n != n:
             raise ControlError(f"the model is for {predictor.n} joints, the gains for {n}")
         self.predictor = predictor
+        self.artefact = ""
+        """Which model it is, for the log."""
         self.law = law
         self._gains = PassiveGains(
             law.kp_min,
@@ -160,8 +142,10 @@ class VariableGain:
             raise ControlError("variable-gain control follows joint references; the motion gave a Cartesian one")
         p = self.params
         e, ed = reference.q - sample.q, reference.qd - sample.qd
-        mean, sigma = self.predictor.predict(reference.q, reference.qd, reference.qdd)
+        mean, sigma = map(np.copy, self.predictor.step(reference.q, reference.qd, reference.qdd))
         known = math.isfinite(float(mean.sum() + sigma.sum()))
+        if known and self._gravity:
+            mean += dyn.g_payload  # where the robot adds gravity, the supervisor carries the load
         tau_ff = mean if known else self._rigid(dyn, reference.qdd)
         surprise = self._surprise(sample, dyn, dt) if p.innovation else np.ones(self.n)
         wanted = self.law.stiffness(sigma * surprise if known else np.full(self.n, math.nan))
@@ -184,7 +168,9 @@ class VariableGain:
         acting = 0.5 * (sample.tau_accepted_lo + sample.tau_accepted_hi)
         if not math.isfinite(float(acting.sum() + sample.qdd.sum())):
             return self._innovation.factor
-        mean, sigma = self.predictor.predict(sample.q, sample.qd, sample.qdd)
+        # The weight of a declared load is carried beside what was learnt, and is no surprise.
+        acting = acting - dyn.g_payload
+        mean, sigma = self.predictor.step(sample.q, sample.qd, sample.qdd)
         noise = input_noise(dyn.M, self._qdd_sigma, self._friction, self._qd_sigma)
         return self._innovation.step(acting, mean, sigma * sigma + noise, dt)
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators import virtual_measurement
+from estimators.kvark.calibration import Recording
 from estimators.residual import remembering, train
 from estimators.residual.base import ResidualModel
 from estimators.residual.memory import MemoryParams
@@ -32,12 +33,19 @@ class Recordings:
 
     def measured(
         self, model: RigidBodyModel, residual: ResidualModel
-    ) -> Iterator[tuple[Array, Array, Array, float]]:
-        """Of each piece that judges: y with the residual's mean, Jacobians, Σ, dt; as the filter gets them."""
+    ) -> Iterator[Recording]:
+        """Each piece that judges as the filter gets it."""
         for each in self.judge:
             y, J = virtual_measurement.replay(model, each.q, each.qd, each.tau, each.dt, self.lag)
             mean, variance = (_before(part[each.lead :]) for part in residual.run(*each.with_lead(), each.dt))
-            yield y + mean, J, variance, each.dt
+            yield Recording(each.q, each.qd, y + mean, mean, variance, J, each.dt)
+
+    @property
+    def speed(self) -> Array:
+        """Highest speed of each joint in training, (n,) rad/s; infinite, so that nothing is beyond it, if it stood."""
+        highest = np.max([np.abs(each.qd).max(axis=0) for each in self.train], axis=0)
+        speed: Array = np.where(highest > 0.0, highest, np.inf)
+        return speed
 
 
 Fit = Callable[[RigidBodyModel, Recordings, int, Callable[[float], None]], ResidualModel]

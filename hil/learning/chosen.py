@@ -89,6 +89,8 @@ def observer_of(cell: Cell, trained: TrainedKvark) -> KvarkObserver:
         lag=trained.lag,
         friction_scale=trained.friction_scale,
         method=trained.method,
+        band=trained.band,
+        detect=trained.detect,
         model=None if trained.residual.inertial_parameters is None else build_model(cell),
     )
 

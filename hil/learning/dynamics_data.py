@@ -20,7 +20,7 @@ import csv
 import re
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,8 @@ from hil.telemetry.log import LogError, read_log
 
 Array = npt.NDArray[np.float64]
 Layout = Literal["kuka-sim", "kuka-real", "si"]
+Torque = Literal["measured", "commanded", "commanded+gravity"]
+"""Of logs: what the sensors told; what we commanded; the same with our model's gravity, which the robot adds."""
 
 TORQUE_UNITS: dict[str, tuple[float, ...]] = {
     "kuka-sim": (50.0, 70.0, 20.0, 20.0, 4.0, 4.0, 2.0),
@@ -67,16 +69,19 @@ class Recording:
     """By trajectory."""
 
 
-def read(paths: Sequence[Path], layout: Layout | None = None, lag: int = 0) -> Recording:
+def read(
+    paths: Sequence[Path], layout: Layout | None = None, lag: int = 0, torque: Torque = "measured"
+) -> Recording:
     """The samples of all files; trajectories keep their numbers if there is one file, else they are counted anew.
 
     ``layout`` is needed for text files; ``lag`` in ticks is how much measured torque lags in logs, as a cell's
-    ``observer.delay_ticks``. Raises DataError; LogError for a log that cannot be read.
+    ``observer.delay_ticks``, and ``torque`` which one is learnt from them. Raises DataError; LogError for a
+    log that cannot be read.
     """
     parts: list[Samples] = []
     names: dict[int, str] = {}
     for path in paths:
-        one, labels = _read(path, layout, lag)
+        one, labels = _read(path, layout, lag, torque)
         if parts and one.n != parts[0].n:
             raise DataError(f"{path} has {one.n} joints, {paths[0]} has {parts[0].n}: train one arm at a time")
         numbers = one.trajectories
@@ -90,9 +95,9 @@ def read(paths: Sequence[Path], layout: Layout | None = None, lag: int = 0) -> R
     return Recording(_joined(parts), names)
 
 
-def _read(path: Path, layout: Layout | None, lag: int) -> tuple[Samples, dict[int, str]]:
+def _read(path: Path, layout: Layout | None, lag: int, torque: Torque) -> tuple[Samples, dict[int, str]]:
     readers: dict[str, Callable[[], tuple[Samples, dict[int, str]]]] = {
-        ".mcap": lambda: _log(path, lag),
+        ".mcap": lambda: _log(path, lag, torque),
         ".npz": lambda: (_npz(path), {}),
         ".csv": lambda: (_csv(path), {}),
         ".mat": lambda: (_mat(path), {}),
@@ -114,12 +119,21 @@ def _read(path: Path, layout: Layout | None, lag: int) -> tuple[Samples, dict[in
         raise DataError(f"{path} is no {path.suffix} file that can be read ({error})") from error
 
 
-def _log(path: Path, lag: int) -> tuple[Samples, dict[int, str]]:
+def _log(path: Path, lag: int, torque: Torque) -> tuple[Samples, dict[int, str]]:
     pieces = segments_of(read_log(path))
     if not pieces:
         raise DataError(f"{path} has no free motion under command of 2 s or more: record motions without contact")
+    if torque != "measured":
+        pieces, lag = [commanded(piece, torque) for piece in pieces], 0
     samples = [from_segment(piece, k, lag) for k, piece in enumerate(pieces)]
     return _joined(samples), {k: piece.name for k, piece in enumerate(pieces)}
+
+
+def commanded(piece: Segment, torque: Torque) -> Segment:
+    """The piece with the command in the place of the measured torque: it acts from its own row on."""
+    assert piece.tau_cmd is not None
+    assert piece.g is not None
+    return replace(piece, tau=piece.tau_cmd + piece.g if torque == "commanded+gravity" else piece.tau_cmd)
 
 
 def from_segment(piece: Segment, number: int = 0, lag: int = 0) -> Samples:

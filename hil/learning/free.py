@@ -38,7 +38,7 @@ class Points:
     mean: Array
     """N·m."""
     sd: Array
-    """N·m, as reported: calibrated factor included."""
+    """N·m, of the residual model, times the plain calibrated factor."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,13 +9,21 @@ from hil.cell import Cell
 from hil.learning.chosen import FILE, KIND
 from hil.learning.residual import Trained
 from hil.store import About, Store, Stored, store_of
-from hil.store.page import Data, stamp
+from hil.store.page import Data, Figure, stamp
 
 
 def about(trained: Trained, cell: Cell, valid_days: float | None = None) -> About:
     """Its page: figures on the pieces that were held out, recordings, versions. ``valid_days``: when it expires."""
     model, of = trained.model, trained.model.provenance
     before, after, injected = (tuple(map(float, x)) for x in (trained.before, trained.after, trained.injected))
+    sure = trained.sure
+    alarms: dict[str, Figure] = {"band": f"plain: {trained.why_plain}"}
+    if sure is not None:
+        alarms = {
+            "band": "calibrated",
+            "false alarms of contact detection, per minute": sure.alarms,
+            "contact-free time in which they were counted, min": sure.minutes,
+        }
     mean = [sum(x) / len(x) for x in (before, after)]
     expires = None if valid_days is None else stamp(datetime.now(UTC) + timedelta(days=valid_days))
     return store_of(cell).cell.about(
@@ -26,7 +34,8 @@ def about(trained: Trained, cell: Cell, valid_days: float | None = None) -> Abou
             "with the learnt mean, held out, N·m RMS": after,
             "estimate under virtual contacts, held out, N·m RMS": injected,
             "95 % coverage under virtual contacts": trained.coverage,
-            "factor on the standard deviation": model.scale,
+            "factor on the standard deviation": model.scale if model.band is None else model.band.scale,
+            **alarms,
             "free motion trained on, s": trained.seconds,
         },
         data=tuple(Data.model_validate(each) for each in of["data"]),

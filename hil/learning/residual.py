@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,15 @@ import numpy.typing as npt
 
 from estimators.errors import ParameterError
 from estimators.kvark import tuning
-from estimators.kvark.artefact import TrainedKvark
+from estimators.kvark.artefact import CONTACT, TrainedKvark
+from estimators.kvark.calibration import Case
 from estimators.kvark.replay import Measured
 from hil.build import build_model
 from hil.cell import Cell
 from hil.cell.devices import CobotRobot
 from hil.learning.candidates import METHODS, Recordings, left_over
 from hil.learning.segments import segments_of, split
+from hil.learning.sureness import Sureness, sureness, through
 from hil.store.page import fingerprints, package_versions
 from hil.telemetry.log import read_log
 
@@ -58,9 +60,14 @@ class Trained:
     injected: Array
     """RMS error of the estimate under virtual contacts on the held-out pieces, (n,) N·m."""
     coverage: float
-    """Share of those errors within the 95 % band, after calibration."""
+    """Share of errors under virtual contacts within the 95 % band: with a band on pieces that did not calibrate it,
+    with the plain scale on those that did."""
     tried: Mapping[str, float]
-    """Mean over the joints of ``injected`` of each method that was tried."""
+    """Mean over the joints of ``injected`` of each method that was tried, by the filter alone."""
+    sure: Sureness | None = None
+    """None where the band is the plain scale."""
+    why_plain: str = ""
+    """Why it is; empty where it is not."""
 
 
 def train_residual(
@@ -91,17 +98,20 @@ def train_residual(
         "seed": seed,
     }
     found = [_candidate(cell, recordings, method, tell, seed, provenance) for method in methods]
-    best = min(found, key=lambda each: float(each[2].mean()))
-    model, after, injected, coverage = best
+    best = min(found, key=lambda each: float(each.injected.mean()))
+    tell("band", 0.0)
+    best, sure, why_plain = _sure(best, recordings, seed)
     return Trained(
-        model,
+        best.model,
         sum(each.seconds for each in recordings.train),
         tuple(each.name for each in judge),
         _rms(before),
-        after,
-        injected,
-        coverage,
-        {each[0].method: float(each[2].mean()) for each in found},
+        best.after,
+        best.injected,
+        best.coverage if sure is None else sure.coverage,
+        {each.model.method: float(each.injected.mean()) for each in found},
+        sure,
+        why_plain,
     )
 
 
@@ -129,19 +139,32 @@ def _recordings(cell: Cell, logs: Sequence[Path], tell: Tell) -> Recordings:
     return Recordings(train, judge, lag, tuple(sorted(2.0 * gear for gear in gears)))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    model: TrainedKvark
+    after: Array
+    """RMS of what the learnt mean leaves."""
+    injected: Array
+    """RMS error under virtual contacts."""
+    coverage: float
+    """Of the plain scale."""
+    cases: Sequence[Case]
+    """Held-out pieces under virtual contacts."""
+
+
 def _candidate(
     cell: Cell, recordings: Recordings, method: str, tell: Tell, seed: int, provenance: Mapping[str, Any]
-) -> tuple[TrainedKvark, Array, Array, float]:
-    """One method's model, RMS of what it leaves, RMS error under virtual contacts, and coverage of its band."""
+) -> _Candidate:
     model = build_model(cell)
     try:
         residual = METHODS[method](model, recordings, seed, lambda share: tell(f"{method}: residual", share))
     except ParameterError as error:
         raise TrainingError(f"{error}; record motions that use every joint in both directions") from error
     after = _rms(left_over(recordings.judge, model, residual, recordings.lag)[1])
-    pieces = [Measured(y, variance, J, dt) for y, J, variance, dt in recordings.measured(model, residual)]
+    pieces = list(recordings.measured(model, residual))
+    tests = tuning.cases([Measured(each.y, each.variance, each.J, each.dt) for each in pieces], seed)
     try:
-        tuned = tuning.tune(tuning.cases(pieces, seed), progress=lambda share: tell(f"{method}: filter", share))
+        tuned = tuning.tune(tests, progress=lambda share: tell(f"{method}: filter", share))
     except ParameterError as error:
         raise TrainingError(str(error)) from error
     errors, sigma = tuned.errors, tuned.sigma
@@ -151,7 +174,22 @@ def _candidate(
     trained = TrainedKvark(
         residual, tuned.params, robot, method, scale=scale, level=_LEVEL, lag=recordings.lag, provenance=provenance
     )
-    return trained, after, _rms(errors), coverage
+    cases = [Case(piece, test.y, test.tau_ext) for piece, test in zip(pieces, tests, strict=True)]
+    return _Candidate(trained, after, _rms(errors), coverage, cases)
+
+
+def _sure(best: _Candidate, recordings: Recordings, seed: int) -> tuple[_Candidate, Sureness | None, str]:
+    """``best`` with band and threshold where the data are enough for them, and why not where they are not."""
+    try:
+        found = sureness([each.recording for each in best.cases], best.model.params, recordings.speed, seed)
+    except ParameterError as error:
+        return best, None, str(error)
+    errors = []
+    for case in best.cases:
+        x = through(case, best.model.params, found.band).x
+        errors.append((x - case.tau_ext)[round(tuning.SETTLE / case.recording.dt) :])
+    model = replace(best.model, band=found.band, thresholds={CONTACT: found.limit})
+    return replace(best, model=model, injected=_rms(np.concatenate(errors))), found, ""
 
 
 def _rms(values: Array) -> Array:

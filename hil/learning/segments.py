@@ -37,6 +37,10 @@ class Segment:
     dt: float
     before: tuple[Array, Array, Array] | None = None
     """q, qd, tau (k, n) of the samples right before the piece, whatever happened then; None: nothing is known."""
+    tau_cmd: Array | None = None
+    """Torque that we commanded, N·m (m, n); None: not known."""
+    g: Array | None = None
+    """Gravity torque of our model, N·m (m, n); None: not known."""
 
     @property
     def seconds(self) -> float:
@@ -86,7 +90,8 @@ def segments_of(log: Log) -> list[Segment]:
                 last_break = int(breaks[np.searchsorted(breaks, start, side="right") - 1])
                 unknown = not known[last_break]
                 earlier = slice(max(last_break + unknown, start - round(LEAD / dt)), start)
-                found.append(Segment(name, *_signals(rows[start:end]), dt, _signals(rows[earlier])))
+                own = [np.array(rows[key][start:end], dtype=np.float64) for key in ("tau_cmd", "g")]
+                found.append(Segment(name, *_signals(rows[start:end]), dt, _signals(rows[earlier]), *own))
     return found
 
 

@@ -143,10 +143,13 @@ def _wrench(told: dict[str, Any], row: np.void | None) -> Wrench:
     if row is None:
         felt = None if measured is None else _six(_vector(measured))
         return Wrench(_six(_vector(told.get("estimated"))), SIX, felt)
-    felt = tuple(row["wrench_ft"].tolist())
-    if measured is None and not any(map(math.isfinite, felt)):
-        return Wrench(tuple(row["wrench_est"].tolist()), tuple(row["wrench_est_sd"].tolist()), None)
-    return Wrench(tuple(row["wrench_est"].tolist()), tuple(row["wrench_est_sd"].tolist()), felt)
+    seen: tuple[float, ...] | None = tuple(row["wrench_ft"].tolist())
+    if measured is None and not any(map(math.isfinite, seen or ())):
+        seen = None
+    estimated, sd = tuple(row["wrench_est"].tolist()), tuple(row["wrench_est_sd"].tolist())
+    if "contact" not in (row.dtype.names or ()):
+        return Wrench(estimated, sd, seen)
+    return Wrench(estimated, sd, seen, int(row["contact"]), float(row["contact_level"]))
 
 
 def _device(told: dict[str, Any]) -> Device:

@@ -64,7 +64,10 @@ def wrench(frame: Frame, width: int, full: bool) -> Lines:
     told = frame.wrench
     column = max(7, min(9, (width - _NAME - 9) // 6))
     axes = "".join(f"{axis:>{column}}" for axis in ("Fx", "Fy", "Fz", "Mx", "My", "Mz"))
-    lines = [Text(f"{'contact':<{_NAME}}{axes}{'|F|':>9}", SOFT, no_wrap=True)]
+    # Short terminals have no line for the detector: the heading tells.
+    touched = told.contact == 1 and not frame.old
+    heading = ("CONTACT", f"bold {NEAR}") if touched and not full else ("contact", SOFT)
+    lines = [Text.assemble((f"{heading[0]:<{_NAME}}", heading[1]), (f"{axes}{'|F|':>9}", SOFT), no_wrap=True)]
     ink = OLD if frame.old else INK
     lines.append(_axes("estimated", told.estimated, column, ink))
     if full:
@@ -74,7 +77,13 @@ def wrench(frame: Frame, width: int, full: bool) -> Lines:
         lines.append(Text(f"{'measured':<{_NAME}}no force/torque sensor", SOFT, no_wrap=True))
     else:
         lines.append(_axes("measured", told.measured, column, ink))
+    if full and math.isfinite(told.level):
+        said = f"{_SENSED.get(told.contact, 'unknown')}, at {told.level:.2f} of the detector's threshold"
+        lines.append(Text.assemble((f"{'detected':<{_NAME}}", SOFT), (said, ink), no_wrap=True))
     return lines
+
+
+_SENSED = {1: "contact", 0: "none"}
 
 
 def _axes(name: str, values: tuple[float, ...], column: int, style: str, total: bool = True) -> Text:

@@ -80,6 +80,10 @@ class Wrench:
     estimated_sd: tuple[float, ...] = SIX
     measured: tuple[float, ...] | None = None
     """None in a cell without a wrench sensor."""
+    contact: int = -1
+    """1 for contact, 0 for none, -1 unknown, by the observer's detector."""
+    level: float = nan
+    """Its statistic by its threshold; NaN where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,8 @@ class WrenchAgreement:
     """Mean normalised innovation squared for each joint, 1 where the filter's noise is right; None without one."""
     known: float = 1.0
     """Share of rows, from the tare on, in which the observer knew the external torque."""
+    contacts: tuple[int, float] | None = None
+    """How often the observer's detector began to see a contact, and for how long in all, s; None without a detector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +371,20 @@ def _wrench(log: Log, period: float) -> WrenchAgreement | None:
         float(np.mean(inside[pressing])) if pressing.any() else None,
         _nis(log, after),
         float(np.mean(log.cycle["tau_ext_known"][after])) if has(log, "tau_ext_known") else 1.0,
+        _contacts(log, after, period),
     )
+
+
+def _contacts(log: Log, after: npt.NDArray[np.bool_], period: float) -> tuple[int, float] | None:
+    """Number and time of the contacts that the detector saw from the tare on; None where it never knew anything."""
+    if not has(log, "contact"):
+        return None
+    said = log.cycle["contact"][after]
+    known = said[said >= 0]
+    if not len(known):
+        return None
+    begins = int(np.count_nonzero(np.diff(np.concatenate(([0], known))) > 0))
+    return begins, float(np.count_nonzero(known) * period)
 
 
 def _nis(log: Log, after: npt.NDArray[np.bool_]) -> float | None:

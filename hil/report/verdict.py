@@ -81,6 +81,9 @@ def _observer(wrench: WrenchAgreement, motor_side: bool) -> list[VerdictRow]:
         rows.append(VerdictRow("observer against F/T", value, "" if motor_side else expected, ok))
     if wrench.nis is not None:
         rows.append(VerdictRow("observer's innovations", f"NIS {wrench.nis:.2f} for each joint (1: noise is right)"))
+    if wrench.contacts is not None:
+        times, seconds = wrench.contacts
+        rows.append(VerdictRow("contact detected", f"{times} time{'s' * (times != 1)}, {seconds:.1f} s in all"))
     if wrench.known < 1.0:
         rows.append(VerdictRow("observer knew nothing", f"in {(1.0 - wrench.known) * 100:.2f} % of the cycles"))
     return rows

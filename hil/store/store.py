@@ -24,7 +24,7 @@ from hil.store.page import FORMAT, KIND, About, Page, StoreError, digest, parse_
 
 PAGE = "page.json"
 PAGE_HASH = "page.json.sha256"
-_MAKERS = {"residual": "hil train residual LOG…"}
+_MAKERS = {"residual": "hil train residual LOG…", "dynamics": "hil train dynamics LOG…"}
 """Commands that make the kinds that the toolkit knows."""
 _NUMBER = re.compile(r"\d{4,}")
 

@@ -71,6 +71,8 @@ FIELDS: tuple[Field, ...] = (
     Field("tau_ext_sd", "n", "f8", "N·m", "standard deviation of tau_ext, error of the model included"),
     Field("tau_ext_known", None, "i8", "", "1 if tau_ext is of this tick's sample; else it is old or unknown"),
     Field("nis", None, "f8", "", "normalised innovation squared of the observer, n on average if its noise is right"),
+    Field("contact", None, "i8", "", "1 if the observer's detector sees a contact, 0 if none, -1 if it does not know"),
+    Field("contact_level", None, "f8", "", "the detector's statistic by its threshold, 1 and more is contact"),
     Field("wrench_est", 6, "f8", _WRENCH, "contact wrench from tau_ext, at the TCP, base axes, on the robot"),
     Field("wrench_est_sd", 6, "f8", _WRENCH, "standard deviation of wrench_est"),
     Field("wrench_ft", 6, "f8", _WRENCH, "contact wrench from the F/T sensor, at the TCP, base axes, on the robot"),
@@ -97,6 +99,14 @@ FIELDS: tuple[Field, ...] = (
     Field("skipped", None, "i8", "", "ticks of the arm that passed without a cycle of ours so far"),
     Field("grip", None, "i8", "", "drivers.gripper.GripState, counted from 0 in its order; -1 without a gripper"),
     Field("payload", None, "f8", "kg", "mass of the payload that the model carries; 0 for none"),
+    Field("tau_ff", "n", "f8", "N·m", "learnt feed-forward torque; NaN where no controller of that kind runs"),
+    Field("tau_ff_sd", "n", "f8", "N·m", "its predicted standard deviation"),
+    Field("ff_surprise", "n", "f8", "", "factor on it by the innovation, 1 with nothing unusual"),
+    Field("kp", "n", "f8", "N·m/rad", "stiffness that follows that deviation"),
+    Field("gain_tank", None, "f8", "J", "energy left for rising stiffness"),
+    Field("kp_clamped", None, "i8", "", "1 if the passivity bound held the stiffness back"),
+    Field("kp_starved", None, "i8", "", "1 if the energy tank did"),
+    Field("ff_fallback", None, "i8", "", "1 if the prediction was not finite: rigid-body torque, full gains"),
     Field("wall_wake_ns", None, "i8", "ns", "monotonic time at which the cycle woke", TIMING),
     Field("wall_read_ns", None, "i8", "ns", "wake to sample decoded", TIMING),
     Field("wall_write_ns", None, "i8", "ns", "wake to command written; 0 where none was", TIMING),
@@ -112,7 +122,7 @@ _TIMING_FIELDS = (*_CYCLE_FIELDS[:2], *(f for f in FIELDS if f.channel == TIMING
 
 CHANNEL_FIELDS: dict[str, tuple[Field, ...]] = {CYCLE: _CYCLE_FIELDS, TIMING: _TIMING_FIELDS}
 
-_MINUS_ONE = {"arm_seq", "arm_age_ns", "ft_seq", "ft_age_ns", "stop_category", "grip"}
+_MINUS_ONE = {"arm_seq", "arm_age_ns", "ft_seq", "ft_age_ns", "stop_category", "grip", "contact"}
 """Integers whose "nothing yet" is -1, as in the drivers' samples."""
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from estimators.errors import ModelError
-from estimators.kvark.artefact import TrainedKvark, load, require_fit, save
+from estimators.kvark.artefact import CONTACT, TrainedKvark, load, require_fit, save
+from estimators.kvark.band import BandParams
 from estimators.kvark.recursion import RecursionParams
 from estimators.residual.base import ResidualModel
 from estimators.residual.kmp import Tables
@@ -161,8 +163,57 @@ def test_parts_of_a_residual_model_that_do_not_fit_are_refused_in_words(tmp_path
             TrainedKvark(residual(), trained().params, "ab" * 32, **change)
 
 
+def banded() -> TrainedKvark:
+    band = BandParams(np.array([3.0, 4.0]), np.array([0.5, math.inf]), (0.1, 1.0, 2.0, 0.3, 4.0, 0.16), 1.1, 0.08, 0.05)
+    return replace(trained(), band=band, thresholds={CONTACT: 4.5})
+
+
+def test_a_band_and_its_threshold_are_kept(tmp_path: Path) -> None:
+    before = banded()
+    save(before, tmp_path / "m.npz")
+    after = load(tmp_path / "m.npz")
+    assert after.band is not None
+    assert before.band is not None
+    assert (after.band.friction == before.band.friction).all()
+    assert (after.band.speed == before.band.speed).all()
+    for name in ("weights", "scale", "load", "drift"):
+        assert getattr(after.band, name) == getattr(before.band, name)
+    assert after.detect == 4.5
+    assert trained().detect is None
+    with pytest.raises(ModelError, match="band of 3 joints"):
+        replace(before, band=BandParams(np.ones(3), np.ones(3)))
+    with pytest.raises(ModelError, match="above 0"):
+        replace(before, thresholds={CONTACT: 0.0})
+
+
+def test_a_file_of_format_2_is_read_and_has_no_band(tmp_path: Path) -> None:
+    save(trained(), tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as file:
+        content = dict(file)
+    about = json.loads(bytes(content["about"]).decode()) | {"format": 2}
+    content["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+    np.savez(tmp_path / "old.npz", **content)
+    old = load(tmp_path / "old.npz")
+    assert old.band is None
+    assert old.detect is None
+    assert (old.scale, old.level) == (1.3, 0.08)
+
+
+@pytest.mark.parametrize("change", [{"weights": [1.0] * 5}, {"scale": -1.0}, {"drift": "much"}, {"load": None}])
+def test_a_damaged_band_is_refused_in_words(tmp_path: Path, change: dict[str, object]) -> None:
+    save(banded(), tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as file:
+        content = dict(file)
+    about = json.loads(bytes(content["about"]).decode())
+    about["band"] |= change
+    content["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+    np.savez(tmp_path / "bad.npz", **content)
+    with pytest.raises(ModelError, match="train it anew"):
+        load(tmp_path / "bad.npz")
+
+
 def test_a_file_of_the_format_before_is_refused_in_words(tmp_path: Path) -> None:
     about = json.dumps({"format": 1, "kind": "kvark"}).encode()
     np.savez(tmp_path / "m.npz", about=np.frombuffer(about, dtype=np.uint8))
-    with pytest.raises(ModelError, match="format 1 of kind 'kvark'; expected 2"):
+    with pytest.raises(ModelError, match="format 1 of kind 'kvark'; expected 3"):
         load(tmp_path / "m.npz")

@@ -59,11 +59,13 @@ def test_velocity_only_against_the_best_baseline(family: str, part: float) -> No
     assert got <= part * baseline, f"{got:.3f} against {baseline:.3f} N·m"
 
 
-@pytest.mark.parametrize(("family", "part"), [("maxwell_slip", 0.5), ("lugre", 0.5), ("memoryless", 0.9)])
-def test_semi_parametric_against_the_best_baseline(family: str, part: float) -> None:
+@pytest.mark.parametrize(
+    ("family", "part", "bound"), [("maxwell_slip", 0.5, 0.8), ("lugre", 0.5, 0.42), ("memoryless", 0.9, 0.6)]
+)
+def test_semi_parametric_against_the_best_baseline(family: str, part: float, bound: float) -> None:
     got, baseline = result(family, "kvark_semi"), best_baseline(family)
     assert got["mean"] <= part * baseline, f"{got['mean']:.3f} against {baseline:.3f} N·m"
-    assert got["mean"] <= 1.2
+    assert got["mean"] <= bound
     assert max(got["force"]["point"]) <= 4.0, f"polishing force {got['force']['point']} N per axis"
 
 

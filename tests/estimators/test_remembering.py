@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from estimators.kvark.recursion import RecursionParams
 from estimators.kvark.replay import replay
 from estimators.residual.memory import MemoryFeatures, MemoryParams
 from estimators.residual.remembering import MemoryResidual, fit
-from estimators.residual.semiparametric import Run
+from estimators.residual.semiparametric import Run, fit_play
 from estimators.rigid_body import RigidBodyModel
 
 DT = 1e-3
@@ -60,6 +62,11 @@ def test_it_learns_rotors_and_hysteresis(learnt: MemoryResidual) -> None:
     mean, _ = learnt.run(run.q, run.qd, run.tau, DT)
     left = np.sqrt(np.mean((y[500:] + mean[499:-1]) ** 2, axis=0))
     assert (left < 0.1 * COULOMB).all(), left
+    options, arrays = learnt.pack()
+    assert options["memory"]["play"] == learnt.memory.play
+    assert MemoryResidual.unpack(options, arrays).memory == learnt.memory
+    del options["memory"]["play"]
+    assert MemoryResidual.unpack(options, arrays).memory.play == 0.0, "a file of before there was play"
 
 
 def test_step_by_step_as_in_one_go(learnt: MemoryResidual) -> None:
@@ -91,3 +98,32 @@ def test_the_observer_finds_a_push_with_a_model_of_its_own(learnt: MemoryResidua
     mean, variance = learnt.run(run.q, run.qd, run.tau, DT)
     x, _, _ = replay(y[1:] + mean[:-1], variance[:-1], DT, params)
     np.testing.assert_allclose(found[1:], x, rtol=1e-9, atol=1e-10)
+
+
+def dwelling(seed: int, count: float) -> Run:
+    """Moves and dwells of 1 s each, with memory of the true positions; the encoder flickers by ``count`` rad."""
+    true = nominal()
+    rng = np.random.default_rng(seed)
+    t = np.arange(1000) * DT
+    blend = 10.0 * t**3 - 15.0 * t**4 + 6.0 * t**5
+    goals = np.vstack((np.zeros(2), rng.uniform(-0.8, 0.8, (6, 2))))
+    moves = [a + blend[:, None] * (b - a) for a, b in itertools.pairwise(goals)]
+    q = np.concatenate([np.vstack((move, np.tile(move[-1], (1000, 1)))) for move in moves])
+    qd = np.gradient(q, DT, axis=0)
+    qdd = np.gradient(qd, DT, axis=0)
+    z = MemoryFeatures(2, MEMORY).run(q, qd, np.zeros_like(q), DT)[:, :, 0]
+    tau = np.array([true.rnea(*row) for row in zip(q, qd, qdd, strict=True)]) + COULOMB * z
+    return Run(q + count * rng.integers(-1, 2, q.shape), qd, tau, DT)
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(0.0, 0.0), (1e-5, 1.2e-5)])
+def test_recordings_choose_the_play(count: float, chosen: float) -> None:
+    """As wide as the encoder's flicker, and none where there is no flicker; the file says which."""
+    runs, held_out = [dwelling(seed, count) for seed in range(2)], [dwelling(5, count)]
+    fitted = fit_play(nominal(), runs, held_out, MEMORY, plays=(0.0, 1.2e-5, 1e-3))
+    assert fitted.memory.play == chosen
+    with pytest.raises(ParameterError, match="0 held out"):
+        fit_play(nominal(), runs, [], MEMORY)
+    broken = replace(held_out[0], tau=held_out[0].tau * math.nan)
+    with pytest.raises(ParameterError, match="not finite"):
+        fit_play(nominal(), runs[:1], [broken], MEMORY, plays=(0.0,))

@@ -355,7 +355,8 @@ def test_gains_left_out_are_those_of_the_controllers(text: str, tmp_path: Path) 
     controller = load_cell(tmp_path / "cell.yaml").controller
     assert controller.joint.params() == ComputedTorqueParams()
     assert controller.cartesian.params() == ImpedanceParams()
-    assert list(JointController.model_fields) == [f.name for f in dataclasses.fields(ComputedTorqueParams)]
+    own = [f.name for f in dataclasses.fields(ComputedTorqueParams)]
+    assert list(JointController.model_fields) == [*own, "learned"]
     assert list(CartesianController.model_fields) == [f.name for f in dataclasses.fields(ImpedanceParams)]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from estimators.dynamics import predictor, store
@@ -14,6 +15,7 @@ from estimators.errors import ModelError
 from hil.build import build_model
 from hil.cell import load_cell
 from hil.cli import app
+from hil.store import store_of
 
 CELL = "iiwa14_polish"
 
@@ -180,3 +182,26 @@ def test_nan_goes_through_the_predictor(model: Path) -> None:
         mean, sigma = found.step(np.zeros(7), np.zeros(7), np.zeros(7))
         assert np.isfinite(mean).all()
         assert np.isfinite(sigma).all(), "nothing is left of it at the next call"
+
+
+def test_with_a_cell_the_model_becomes_a_version_in_its_store(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cell.yaml"
+    content = yaml.safe_load(load_cell(CELL).dump())
+    content["controller"]["joint"]["learned"] = {"kp_min": 10.0, "kp_max": 100.0}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    how = ("train", "dynamics", data, "--cell", path, "--model", "svgp", "--epochs", 1)
+    code, said = invoke(*how, "--torque", "commanded", "--use", "--by", "somebody")
+    assert code == 0, said
+    assert "stored as dynamics version 1" in said
+    assert invoke("check", path)[0] == 0
+    page = store_of(load_cell(path)).load("dynamics").page
+    assert page.figures["torque learnt"] == "commanded"
+    assert [each.name.rpartition("/")[2] for each in page.data] == [data.name]
+    for arguments, match in (
+        ((*how, "--use", "--out", tmp_path / "x.npz"), "without --out"),
+        (("train", "dynamics", data, "--torque", "commanded"), "needs the cell"),
+        ((*how, "--torque", "wished"), "expected one of commanded, measured"),
+    ):
+        code, said = invoke(*arguments)
+        assert code == 2
+        assert match in " ".join(said.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from running import FORCE, Recorded, Running, shipped, short_cell
 from typer.testing import CliRunner
 
 from drivers.contract import RobotSample
-from estimators.kvark.artefact import TrainedKvark, save
+from estimators.kvark.artefact import CONTACT, TrainedKvark, save
+from estimators.kvark.band import BandParams
 from estimators.kvark.recursion import RecursionParams
 from estimators.residual.kmp import Tables
 from estimators.residual.memory import MemoryParams
@@ -113,6 +115,40 @@ def test_bad_samples_in_the_cycle_are_flagged_and_told_and_raise_nothing(
     assert supervisor.estimate.known
     told = [text for kind, text in running.writer.events if kind == "observer"]
     assert "again, after 0.04" in told[1]
+
+
+def test_what_the_detector_says_is_of_this_cycle_and_stops_nothing(tmp_path: Path) -> None:
+    spoiler, cell = Spoiler(), kvark_cell(tmp_path)
+    band = BandParams(np.full(N, 1.0), np.full(N, 1.0))
+    save(replace(model_of(shipped()), band=band, thresholds={CONTACT: 50.0}), tmp_path / "kvark.npz")
+    running = Running(cell, distort=spoiler)
+    try:
+        running.hold(30)
+        estimate = running.supervisor.estimate
+        assert estimate.contact == 0
+        assert 0.0 <= estimate.contact_level < 1.0
+
+        def push(sample: RobotSample) -> None:
+            sample.tau = sample.tau - 25.0
+
+        spoiler.change = push
+        for _ in range(40):
+            running.supervisor.step()
+            if estimate.contact == 1:
+                break
+        assert estimate.contact == 1
+        assert estimate.contact_level >= 1.0
+
+        def lost(sample: RobotSample) -> None:
+            sample.tau = sample.tau * np.nan
+
+        spoiler.change = lost
+        running.supervisor.step()
+        assert estimate.contact == -1
+        assert np.isnan(estimate.contact_level)
+        assert running.supervisor.error is None
+    finally:
+        running.close()
 
 
 def test_a_cell_that_presses_at_a_point_knows_a_force_and_no_moment(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import struct
 from io import BytesIO
 from pathlib import Path
 
@@ -172,8 +173,8 @@ def test_other_mcap_readers_read_our_files(run: Path) -> None:
     try:
         for _ in reader.iter_messages("/cycle", log_time_order=False):
             seen += 1
-    except (McapError, RuntimeError):
-        pass  # the library reads up to the cut, then raises
+    except (McapError, RuntimeError, struct.error):
+        pass  # the library reads up to the cut, then raises; what, depends on the record that the cut is in
     assert seen > 1000
 
 

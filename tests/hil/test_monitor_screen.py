@@ -156,8 +156,25 @@ def test_the_wrench_is_told_per_axis_estimated_and_measured() -> None:
         await screen.show(replace(MOVING, wrench=Wrench(measured=None)))
         assert screen.line("wrench", "estimated").split()[1:] == ["–"] * 7
         assert "no force/torque sensor" in screen.text("wrench")
+        assert "detected" not in screen.text("wrench")
+        await screen.show(replace(MOVING, wrench=replace(MOVING.wrench, contact=1, level=1.25)))
+        assert "CONTACT" in screen.text("wrench")
+        await screen.show(replace(MOVING, wrench=replace(MOVING.wrench, contact=0, level=0.3)))
+        assert "CONTACT" not in screen.text("wrench")
 
     on_screen(play)
+
+
+def test_a_tall_screen_has_a_line_for_the_detector() -> None:
+    async def play(screen: Screen) -> None:
+        await screen.show(MOVING)
+        assert "detected" not in screen.text("wrench")
+        await screen.show(replace(MOVING, wrench=replace(MOVING.wrench, contact=1, level=1.25)))
+        assert "contact, at 1.25 of the detector's threshold" in screen.line("wrench", "detected")
+        await screen.show(replace(MOVING, wrench=replace(MOVING.wrench, contact=0, level=0.3)))
+        assert "none, at 0.30 of" in screen.line("wrench", "detected")
+
+    on_screen(play, size=(120, 40))
 
 
 def test_cycle_times_and_missed_cycles() -> None:

@@ -119,6 +119,17 @@ def test_observer_is_judged_while_pressing(log: Log) -> None:
     assert "not judged" in free.expectation
 
 
+def test_contacts_that_were_detected_are_counted(log: Log) -> None:
+    assert "contact detected" not in _rows(log), "nothing detected anything"
+    contact = np.zeros(len(log.cycle), dtype=np.int64)
+    assert _rows(_changed(log, contact=contact))["contact detected"].value == "0 times, 0.0 s in all"
+    contact[2000:2500], contact[2100:2150], contact[3000:3250] = 1, -1, 1
+    found = _rows(_changed(log, contact=contact))["contact detected"]
+    # 50 of the rows are not known: they neither count nor cut a contact in two.
+    assert found.value == "2 times, 0.7 s in all"
+    assert found.ok is None
+
+
 @pytest.mark.parametrize("last", ["enabled", "stopping", "died"])
 def test_a_run_without_its_end_claims_nothing(log: Log, last: str) -> None:
     """A recorder leaves a complete file behind although the supervisor was killed."""

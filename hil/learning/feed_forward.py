@@ -1,0 +1,111 @@
+"""The learnt feed-forward of a cell: which model, whether it fits, and the controller that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from drivers.contract import Array
+from estimators.dynamics.predictor import DynamicsPredictor, load
+from estimators.errors import ModelError, ParameterError
+from estimators.gains.law import GainLaw
+from estimators.rigid_body import RigidBodyModel
+from hil.build import build_model
+from hil.cell import Cell
+from hil.cell.parts import array
+from hil.control.variable_gain import VariableGain
+from hil.store import StoreError, store_of
+from hil.store.disk import sha256
+
+KIND = "dynamics"
+"""Of the artefacts in the store."""
+FILE = "dynamics.npz"
+"""The file of each version."""
+KEY = "controller.joint.learned.model"
+COMMANDED = "commanded"
+"""In a model's provenance: what was learnt is the torque that has to be commanded, not what sensors measured."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChosenDynamics:
+    """A model that fits the cell."""
+
+    predictor: DynamicsPredictor
+    path: Path
+    words: str
+    """Which one it is, for the log."""
+
+
+class Command:
+    """What *we* must command by a model of the whole torque: its prediction less what the robot adds by itself.
+
+    ``model`` is the one by which gravity was added to the recorded commands; it must not carry a payload.
+    """
+
+    def __init__(self, whole: DynamicsPredictor, model: RigidBodyModel, adds: AbstractSet[str]) -> None:
+        self.n = whole.n
+        self._whole, self._model, self._gravity = whole, model, "gravity" in adds
+
+    def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+        """See :class:`hil.control.variable_gain.TorquePredictor`."""
+        mean, sigma = self._whole.step(q, qd, qdd)
+        if self._gravity:
+            mean -= self._model.gravity(q)
+        return mean, sigma
+
+
+def chosen(cell: Cell) -> ChosenDynamics:
+    """The model that ``controller.joint.learned`` names, else the stored one in use. Raises ModelError."""
+    learned = cell.controller.joint.learned
+    assert learned is not None
+    try:
+        if learned.model is not None:
+            path = cell.path.parent / learned.model
+            words = path.name
+        else:
+            stored = store_of(cell).load(KIND)
+            path, words = stored.folder / FILE, str(stored)
+    except StoreError as error:
+        raise ModelError(f"{KEY}: {error}") from error
+    try:
+        predictor = load(path, build_model(cell))
+    except OSError as error:
+        raise ModelError(
+            f"{KEY}: {path} cannot be read ({error.strerror}); `hil train dynamics LOG… --cell CELL` makes one"
+        ) from error
+    made_for = predictor.provenance.get("torque")
+    if made_for != COMMANDED:
+        raise ModelError(
+            f"{KEY}: {path} has learnt {made_for or 'unknown'} torques, and a controller needs what has to be "
+            "commanded: train it with --cell from the cell's own logs"
+        )
+    return ChosenDynamics(predictor, path, f"{words}, sha256 of {path.name} {sha256(path)}")
+
+
+def controller(cell: Cell, adds: AbstractSet[str]) -> VariableGain:
+    """The joint controller with the model and the gains of ``cell``. Raises ModelError."""
+    learned = cell.controller.joint.learned
+    assert learned is not None
+    found = chosen(cell)
+    predictor = found.predictor
+    sigma_n = predictor.sigma_noise if learned.sigma_known is None else array(learned.sigma_known)
+    sigma_f = predictor.sigma_signal if learned.sigma_unknown is None else array(learned.sigma_unknown)
+    if (sigma_f <= sigma_n).any():
+        joints = ", ".join(f"A{j + 1}" for j in np.flatnonzero(sigma_f <= sigma_n))
+        raise ModelError(
+            f"{KEY}: by {found.path} the gains of {joints} would always be the largest: σ_n is not below σ_f there; "
+            "name sigma_known and sigma_unknown, or train with more different motions"
+        )
+    try:
+        law = GainLaw(array(learned.kp_min), array(learned.kp_max), sigma_n, sigma_f, learned.sensitivity)
+    except ParameterError as error:
+        raise ModelError(f"controller.joint.learned: {error}") from error
+    made = VariableGain(Command(predictor, build_model(cell), adds), law, adds, learned.params())
+    made.artefact = found.words
+    # The first call compiles the prediction; that must not happen in the cycle.
+    zero = np.zeros(law.n)
+    predictor.step(zero, zero, zero)
+    return made
