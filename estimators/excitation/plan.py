@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from estimators import files
 from estimators.errors import ModelError, ParameterError
 from estimators.excitation import points as moves
 from estimators.excitation import search
@@ -79,27 +76,15 @@ def save(plan: Plan, path: Path) -> None:
         arrays |= {f"run{k}_mid": run.mid, f"run{k}_a": run.a, f"run{k}_b": run.b}
     for k, each in enumerate(plan.points):
         arrays |= {f"points{k}_q": each.q, f"points{k}_durations": each.durations}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            page = np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), dtype=np.uint8)
-            np.savez(file, about=page, **arrays)  # type: ignore[arg-type]  # all are arrays
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    files.write(path, about, arrays)
 
 
 def load(path: Path) -> Plan:
     """What :func:`save` wrote. Raises OSError; ModelError for a file that is none, or of another format."""
     again = "make it anew with `hil excite CELL --optimise-only`"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(bytes(file["about"]).decode())
-            arrays = {name: np.array(file[name], dtype=np.float64) for name in file.files if name != "about"}
+        about, found = files.read(path)
+        arrays = {name: value.astype(np.float64) for name, value in found.items()}
         if about["format"] != FORMAT or about["kind"] != "excitation":
             raise ModelError(
                 f"{path}: format {about['format']} of kind {about['kind']!r}; expected {FORMAT} of excitation: {again}"
@@ -130,7 +115,7 @@ def load(path: Path) -> Plan:
             raise ModelError(f"{path} holds a posture that is not finite, or a speed beyond the limits; {again}")
     except (OSError, ModelError):
         raise
-    except (ValueError, KeyError, TypeError, EOFError, ParameterError, zipfile.BadZipFile) as error:
+    except (*files.DAMAGED, ParameterError) as error:
         raise ModelError(f"{path} is no plan of exciting motions ({type(error).__name__}: {error}); {again}") from error
     return plan
 

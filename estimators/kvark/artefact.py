@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from estimators import files
 from estimators.errors import ModelError, ParameterError
 from estimators.kvark.band import BandParams
 from estimators.kvark.recursion import RecursionParams
@@ -109,31 +105,18 @@ def save(trained: TrainedKvark, path: Path) -> None:
     band = trained.band
     if band is not None:
         about["band"] = {"weights": band.weights, "scale": band.scale, "load": band.load, "drift": band.drift}
-    text = json.dumps(about, ensure_ascii=False, allow_nan=False).encode()
     content: dict[str, Any] = {_RESIDUAL + key: np.asarray(value, np.float64) for key, value in arrays.items()}
     content |= {"q_rate": p.q_rate, "r_empirical": p.r_empirical, "friction_scale": trained.friction_scale}
     if band is not None:
         content |= {"band.friction": band.friction, "band.speed": band.speed}
-    content["about"] = np.frombuffer(text, dtype=np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    files.write(path, about, content)
 
 
 def load(path: Path) -> TrainedKvark:
     """What :func:`save` wrote. Raises OSError; ModelError for a file that is none, or of another format."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(bytes(file["about"]).decode())
-            arrays = {name: np.array(file[name], dtype=np.float64) for name in file.files if name != "about"}
+        about, found = files.read(path)
+        arrays = {name: value.astype(np.float64) for name, value in found.items()}
         if about["format"] not in READ or about["kind"] != "kvark":
             raise ModelError(
                 f"format {about['format']} of kind {about['kind']!r}; expected {FORMAT} of kvark: train it anew"
@@ -159,9 +142,7 @@ def load(path: Path) -> TrainedKvark:
         raise
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
-    except (
-        ValueError, KeyError, TypeError, AttributeError, EOFError, ParameterError, zipfile.BadZipFile, zlib.error
-    ) as error:  # fmt: skip
+    except (*files.DAMAGED, ParameterError) as error:
         what = f"{type(error).__name__}: {error}"
         raise ModelError(f"{path} is no trained K-VARK model ({what}); train it anew") from error
 
