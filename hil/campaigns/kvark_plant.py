@@ -219,8 +219,11 @@ def runs(robot: Robot, progress: Callable[[str], None] | None = None, *, shorten
     def rng(name: str) -> np.random.Generator:
         return np.random.default_rng([robot.seed, zlib.crc32(f"{robot.family} {name} motion".encode())])
 
-    def add(name: str, law: Law, count: int, **options: object) -> None:
-        run = simulate(robot, law, count, name, **options)  # type: ignore[arg-type]
+    def add(
+        name: str, law: Law, count: int, *, drift: bool = False, payload: BodyInertia | None = None,
+        contact: Contact | None = None,
+    ) -> None:  # fmt: skip
+        run = simulate(robot, law, count, name, drift=drift, payload=payload, contact=contact)
         test = name.startswith("test_")
         keep = ("q", "qd", "tau", *(("tau_ext",) if test else ()), *(("wrench",) if name == "test_polish" else ()))
         done[name] = {key: run[key] for key in keep}
