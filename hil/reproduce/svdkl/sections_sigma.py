@@ -1,0 +1,195 @@
+"""Experiment II: what the standard deviation says as data come in, and the gains that it would give."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from hil.report.figures import COLOURS
+from hil.reproduce import charts
+from hil.reproduce.sections import Section, joined, missing, note, number, picture, table
+from hil.reproduce.svdkl.models import METHODS
+from hil.reproduce.svdkl.plan import FRACTIONED, FRACTIONS, motions
+from hil.reproduce.svdkl.results import Results, Row
+from hil.reproduce.svdkl.results import number as of
+from hil.reproduce.svdkl.sections_accuracy import COLOUR
+from hil.reproduce.svdkl.trial import ASIDE, BAND, FASTER, SENSITIVITY, SOFTEST
+
+JOINTS = (1, 3)
+"""Joints that are drawn."""
+COVERED = (0.90, 0.99)
+"""Share of samples in the 95 % band that is as it should be."""
+
+
+def steps(results: Results, method: str) -> dict[int, Row]:
+    """The first trial's training at each fraction, %, as far as it is there."""
+    s = results.settings
+    found = {}
+    for share in FRACTIONS:
+        rows = [row for row in results.rows(method, motions(s, share)) if row["seed"] == s.trials[0]]
+        if rows:
+            found[share] = rows[0]
+    return found
+
+
+def fractions(results: Results) -> Section:
+    """Mean ± 2σ on one trajectory after each fraction of the data."""
+    key, heading, where = "fractions", "Prediction and deviation as data come in", "Experiment II"
+    found = {name: rows for name in FRACTIONED if len(rows := steps(results, name)) > 1}
+    if not found:
+        return missing(key, heading, results, "fit", where)
+    pictures = [_bands(results, name, rows) for name, rows in found.items()]
+    rows, falls = [], []
+    for name, each in found.items():
+        title = METHODS[name].title
+        for share, row in each.items():
+            rows.append([
+                f"{title}, {share} %", str(row["motions"]), number(row["shown"]["mean_rmse"], 3),
+                number(of(row, "shown", "sigma"), 3), f"{100 * row['shown']['within']:.1f} %",
+                f"{100 * of(row, 'test', 'coverage95'):.1f} %", number(row["test"]["mean_rmse"], 3),
+                number(of(row, "test", "sigma"), 3), f"{100 * of(row, 'gains', 'shown'):.1f} %",
+            ])  # fmt: skip
+        falls.append(_falls(title, each))
+    covered = {name: [of(row, "test", "coverage95") for row in each.values()] for name, each in found.items()}
+    outside = [METHODS[name].title for name, values in covered.items()
+               if not all(COVERED[0] <= value <= COVERED[1] for value in values)]  # fmt: skip
+    kept = (
+        f"the 95 % band of {joined(outside)} is outside of {100 * COVERED[0]:.0f} to {100 * COVERED[1]:.0f} % at some "
+        "fraction"
+        if outside
+        else f"the 95 % bands hold {100 * min(map(min, covered.values())):.0f} to "
+        f"{100 * max(map(max, covered.values())):.0f} % of the test samples"
+    )
+    head = ["", "motions", "RMSE / N·m", "mean σ / N·m", f"within {BAND:.0f}σ", "test: in 95 % band",
+            "test: RMSE / N·m", "test: mean σ", "Kp/Kmax"]  # fmt: skip
+    first = next(iter(next(iter(found.values())).values()))
+    what = (
+        "two motions of 10 s, one after the other" if results.settings.source == "frozen" else "one motion of 20 s"
+    )
+    text = (
+        f"{what[0].upper()}{what[1:]} at {first['shown']['rate']:.0f} samples a second, of which no model has seen "
+        "anything. At each fraction everything is trained anew from scratch: features, scales, noise, inducing points. "
+        "Means are over joints."
+    )
+    return Section(key, heading, f"{' '.join(falls)} As to calibration, {kept}.",
+                   (*pictures, _course(found), table(head, rows), note(text)), where)  # fmt: skip
+
+
+def _falls(title: str, rows: dict[int, Row]) -> str:
+    """Whether mean σ falls from each fraction to the next, on the test set and on the trajectory."""
+    for key, where in (("test", "over the test motions"), ("shown", "on the trajectory")):
+        sigma = {share: of(row, key, "sigma") for share, row in rows.items()}
+        rising = [(a, b) for a, b in pairwise(sigma) if sigma[b] >= sigma[a]]
+        if rising:
+            a, b = rising[0]
+            return (
+                f"{title}: mean σ does not fall monotonically {where}: {sigma[a]:.3f} N·m at {a} %, "
+                f"{sigma[b]:.3f} at {b} %."
+            )
+    first, *_, last = rows
+    sigma = {share: of(row, "shown", "sigma") for share, row in rows.items()}
+    return f"{title}: mean σ falls with each step, from {sigma[first]:.3f} to {sigma[last]:.3f} N·m."
+
+
+def _bands(results: Results, name: str, rows: dict[int, Row]) -> str:
+    figure, axes = charts.axes(len(rows), len(JOINTS), 1.35, share_x=True)
+    arrays = {share: results.arrays(row["part"]) for share, row in rows.items()}
+    for line, share in enumerate(rows):
+        one = arrays[share]
+        t = np.arange(len(one["tau"])) / rows[share]["shown"]["rate"]
+        for column, j in enumerate(JOINTS):
+            axis = axes[line * len(JOINTS) + column]
+            mean, sd = one["mean"][:, j], BAND * one["sigma"][:, j]
+            axis.fill_between(t, mean - sd, mean + sd, color=COLOUR[name], alpha=0.25, lw=0,
+                              label=f"± {BAND:.0f} σ")  # fmt: skip
+            axis.plot(t, one["tau"][:, j], color="k", lw=0.7, label="measured")
+            axis.plot(t, mean, color=COLOUR[name], lw=0.9, label="mean")
+            charts.label(axis, "time / s" if line == len(rows) - 1 else "", "N·m" if column == 0 else "",
+                         f"A{j + 1}, {share} % of the data")  # fmt: skip
+    charts.legend(figure, axes[0])
+    return picture(figure, f"{METHODS[name].title}, after each fraction of the training motions.")
+
+
+def _course(found: dict[str, dict[int, Row]]) -> str:
+    figure, axes = charts.axes(1, 3, 2.5)
+    for name, rows in found.items():
+        x = list(rows)
+        series = (
+            [of(row, "shown", "sigma") for row in rows.values()],
+            [100 * of(row, "test", "coverage95") for row in rows.values()],
+            [100 * of(row, "gains", "shown") for row in rows.values()],
+        )
+        for axis, values in zip(axes, series, strict=True):
+            axis.plot(x, values, "-o", ms=3, color=COLOUR[name], label=METHODS[name].title)
+    axes[1].axhspan(100 * COVERED[0], 100 * COVERED[1], color="#f3f5f7", lw=0, zorder=-5)
+    axes[2].axhline(100 * SOFTEST, color="k", lw=0.7, ls=":")
+    for axis, words in zip(axes, ("mean σ / N·m", "in the 95 % band / %", "Kp/Kmax / %"), strict=True):
+        charts.label(axis, "share of the data / %", words)
+    axes[0].set_ylim(bottom=0.0)
+    axes[2].set_ylim(bottom=0.0)
+    charts.legend(figure, axes[0])
+    return picture(figure, "σ and gains on the trajectory, coverage on all test motions (shaded: as it should be). "
+                           "Dotted: the smallest gains.")  # fmt: skip
+
+
+def gains(results: Results) -> Section:
+    """Gains of eqs (6)–(8) from each model's own deviation: on the trajectory, and where nothing was learnt."""
+    key, heading, where = "gains", "The gains that each deviation would give", "eqs (6)–(8)"
+    rows = {name: each[0] for name in results.methods() if (each := results.main(name))}
+    rows = {name: row for name, row in rows.items() if "elsewhere" in row["gains"]}
+    if not rows:
+        return missing(key, heading, results, "fit", where)
+    figure, axes = charts.axes(1, 2, 2.7)
+    groups = ["like the training", f"{ASIDE:.0f} rad aside", f"{FASTER:g} times as fast"]
+    for axis, law, title in zip(axes, ("elsewhere", "calibrated"), ("by the paper's σ_n, σ_f", "calibrated"),
+                                strict=True):  # fmt: skip
+        series = {METHODS[name].title: _shares(row, law) for name, row in rows.items() if name in _DRAWN}
+        charts.bars(axis, groups, series)
+        axis.set_ylim(0.0, 105.0)
+        charts.label(axis, "", "Kp/Kmax / %", title)
+    charts.legend(figure, axes[0], 3)
+    lines = []
+    for name, row in rows.items():
+        values = [*_shares(row, "elsewhere"), *_shares(row, "calibrated")]
+        lines.append([METHODS[name].title, number(100 * of(row, "gains", "shown"), 1), *(number(v, 1) for v in values),
+                      number(row["gains"].get("sensitivity"), 1)])  # fmt: skip
+    head = ["Kp/Kmax / %", "trajectory", "known", "aside", "fast", "known, cal.", "aside, cal.", "fast, cal.",
+            "C, cal."]  # fmt: skip
+    lead = "svdkl" if "svdkl" in rows else next(iter(rows))
+    known, aside, fast = _shares(rows[lead], "elsewhere")
+    finding = (
+        f"By its own deviation {METHODS[lead].title} would run at {known:.0f} % of Kmax on motions like those learnt, "
+        f"at {aside:.0f} % {ASIDE:.0f} rad aside and at {fast:.0f} % at {FASTER:g} times the speed."
+    )
+    if "lstm" in rows and lead != "lstm":
+        other = _shares(rows["lstm"], "elsewhere")
+        finding += (
+            f" The B-LSTM's gains there are {other[1]:.0f} and {other[2]:.0f} %: "
+            + (
+                "its deviation rises less where nothing was learnt."
+                if max(other[1:]) < min(aside, fast)
+                else "its deviation tells the difference as well."
+            )
+        )
+    text = (
+        f"Kmin is {100 * SOFTEST:.0f} % of Kmax, C is {SENSITIVITY:.0f}. σ_n is a model's own noise, σ_f the spread of "
+        "what it learnt (for the network, which has no such parameter, that of its training torques). Calibrated: σ_n, "
+        "σ_f and C from validation motions and from those moved and made faster, judged on test motions. First trial; "
+        "mean over joints. A load that is grasped moves none of these numbers: see the caveats."
+    )
+    caption = "Mean over joints; the model only says how sure it is there, nothing is driven."
+    return Section(key, heading, finding, (picture(figure, caption), table(head, lines), note(text)), where)
+
+
+_DRAWN = ("dkl", "sgpr", "svgp", "svdkl", "lstm", "svdkl_semi")
+
+
+def _shares(row: Row, law: str) -> list[float]:
+    found = row["gains"].get(law)
+    if found is None:
+        return [float("nan")] * 3
+    return [100.0 * float(np.mean(found[name])) for name in ("known", "positions", "speeds")]
+
+
+assert len(COLOURS) >= len(_DRAWN)
