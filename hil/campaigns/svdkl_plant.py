@@ -118,12 +118,13 @@ def rhythmic(arm: Arm, motion: int, seconds: float = SECONDS, rate: float = RATE
     qdd = -(a * w**2 * np.sin(angle)).sum(axis=2)
     data = arm.model.createData()
     tau = np.array([pin.rnea(arm.model, data, *row) for row in zip(q, qd, qdd, strict=True)]) + arm.friction(qd)
-    noisy = arm.tau_noise.any()
-    parts = [part + noisy * sd * rng.standard_normal(q.shape) for part, sd in zip((q, qd, qdd), NOISE, strict=True)]
-    return Samples(*parts, tau + arm.tau_noise * rng.standard_normal(q.shape), np.full(len(q), motion, dtype=np.int64))
+    level = NOISE if arm.tau_noise.any() else (0.0, 0.0, 0.0)
+    q, qd, qdd = (part + sd * rng.standard_normal(q.shape) for part, sd in zip((q, qd, qdd), level, strict=True))
+    tau = tau + arm.tau_noise * rng.standard_normal(q.shape)
+    return Samples(q, qd, qdd, tau, np.full(len(q), motion, dtype=np.int64))
 
 
 def joined(parts: list[Samples]) -> Samples:
     """All samples, one after another."""
-    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in ("q", "qd", "qdd", "tau")]
-    return Samples(*columns, np.concatenate([part.trajectory for part in parts]))
+    q, qd, qdd, tau = (np.concatenate([getattr(part, name) for part in parts]) for name in ("q", "qd", "qdd", "tau"))
+    return Samples(q, qd, qdd, tau, np.concatenate([part.trajectory for part in parts]))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import gpytorch
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from estimators.dynamics.base import DynamicsModel, History
+from estimators.dynamics.fitting.economy import economical
 from estimators.dynamics.fitting.export import export
 from estimators.dynamics.fitting.grid import GridModel, GridOptions
 from estimators.dynamics.fitting.lstm import LstmModel
@@ -71,24 +67,10 @@ def make(name: str, seed: int, prior: Prior | None, quick: bool, subset: int | N
 
 def fit(model: DynamicsModel, train: Samples, validate: Samples) -> tuple[History, float]:
     """Trained on one core; processor time of all of it, s."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with economical():
-            begin = time.process_time()
-            history = model.fit(train, validate)
-            return history, time.process_time() - begin
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def economical() -> Iterator[None]:
-    """KISS-GP's variances by LOVE (Pleiss et al. 2018): without it each prediction costs more than the training."""
-    with gpytorch.settings.fast_pred_var(), warnings.catch_warnings():
-        # Of GPyTorch's own calls to PyTorch, about which nobody here can do anything.
-        warnings.simplefilter("ignore", UserWarning)
-        yield
+    with economical():
+        begin = time.process_time()
+        history = model.fit(train, validate)
+        return history, time.process_time() - begin
 
 
 def sigmas(model: DynamicsModel) -> tuple[Array, Array]:

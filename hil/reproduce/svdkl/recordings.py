@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from estimators.dynamics.fitting.economy import economical
 from estimators.dynamics.fitting.options import KernelOptions, TrainOptions, plain
 from estimators.dynamics.fitting.variational import VariationalModel
 from estimators.dynamics.prior import STRIBECK, Prior, regress
@@ -19,7 +20,7 @@ from hil.learning.dynamics_data import DataError as Unreadable
 from hil.learning.dynamics_data import Layout, read
 from hil.learning.dynamics_split import by_trajectory
 from hil.reproduce.group import DataError, Found
-from hil.reproduce.svdkl.models import economical, fit
+from hil.reproduce.svdkl.models import fit
 from hil.reproduce.svdkl.trial import scored
 
 Physics = str

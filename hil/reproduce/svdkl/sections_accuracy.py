@@ -47,11 +47,11 @@ def accuracy(results: Results) -> Section:
     axis.axvline(floor, color=COLOURS[1], lw=1.0)
     axis.set_xlim(0.0, 1.15 * float(np.max(np.array(list(mean.values())) + sd)))
     charts.label(axis, "RMSE, mean over joints / N·m (line: noise of the torque sensors)")
-    rows = []
+    lines = []
     for name, each in found.items():
         ratio = mean[name] / mean["svgp"] if "svgp" in mean and name in _BLACK else float("nan")
         theirs = [values.get(name) for values in paper.RMSE.values()]
-        rows.append([
+        lines.append([
             label(each[0]), *(number(value, 3) for value in theirs), spread(errors[name], 3),
             _ratios(name), number(ratio, 2), spread(numbers(each, "test", "coverage95"), 3),
             number(median(each, "test", "nll"), 2), number(median(each, "test", "constant_nll"), 2),
@@ -81,7 +81,7 @@ def accuracy(results: Results) -> Section:
         "all samples: below it the predicted variance says something. Time is processor time of the whole training."
     )
     caption = f"Mean over trials, black bars: standard deviation over them. Sensor noise {floor:.3f} N·m."
-    return Section(key, heading, finding + ".", (picture(figure, caption), table(head, rows), note(text)), of)
+    return Section(key, heading, finding + ".", (picture(figure, caption), table(head, lines), note(text)), of)
 
 
 def _ratio(data: str, name: str) -> float:
@@ -109,7 +109,8 @@ def random_split(results: Results) -> Section:
     finding = f"With samples dealt at random the same trainings would be scored as {joined(words)}."
     text = (
         "Samples of one motion are in training, validation and test at once. At "
-        f"{results.fits[0]['shown']['rate']:.0f} samples a second neighbours still differ; at the hundreds a second of most recordings they are copies."
+        f"{results.fits[0]['shown']['rate']:.0f} samples a second neighbours still differ; at the hundreds a second of "
+        "most recordings they are copies."
     )
     head = ["RMSE / N·m", "motions left out", "random split", "ratio"]
     return Section(key, heading, finding, (table(head, rows), note(text)))

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from hil.report.figures import COLOURS
 from hil.reproduce import charts
 from hil.reproduce.sections import Section, joined, missing, note, number, picture, table
 from hil.reproduce.svdkl.models import METHODS
@@ -40,11 +39,12 @@ def fractions(results: Results) -> Section:
     if not found:
         return missing(key, heading, results, "fit", where)
     pictures = [_bands(results, name, rows) for name, rows in found.items()]
-    rows, falls = [], []
+    lines: list[list[str]] = []
+    falls = []
     for name, each in found.items():
         title = METHODS[name].title
         for share, row in each.items():
-            rows.append([
+            lines.append([
                 f"{title}, {share} %", str(row["motions"]), number(row["shown"]["mean_rmse"], 3),
                 number(of(row, "shown", "sigma"), 3), f"{100 * row['shown']['within']:.1f} %",
                 f"{100 * of(row, 'test', 'coverage95'):.1f} %", number(row["test"]["mean_rmse"], 3),
@@ -73,7 +73,7 @@ def fractions(results: Results) -> Section:
         "Means are over joints."
     )
     return Section(key, heading, f"{' '.join(falls)} As to calibration, {kept}.",
-                   (*pictures, _course(found), table(head, rows), note(text)), where)  # fmt: skip
+                   (*pictures, _course(found), table(head, lines), note(text)), where)  # fmt: skip
 
 
 def _falls(title: str, rows: dict[int, Row]) -> str:
@@ -191,5 +191,3 @@ def _shares(row: Row, law: str) -> list[float]:
         return [float("nan")] * 3
     return [100.0 * float(np.mean(found[name])) for name in ("known", "positions", "speeds")]
 
-
-assert len(COLOURS) >= len(_DRAWN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -89,13 +90,15 @@ def frozen(folder: str, counts: tuple[int, int, int] = MOTIONS) -> MotionSet:
 
 def pybullet_model() -> RigidBodyModel:
     """What the frozen simulation knows of its arm: PyBullet's own description, and the tool. Raises DataError."""
+    # Only its files are needed, and importing it is the world's alone.
+    package = find_spec("pybullet_data")
+    if package is None or not package.submodule_search_locations:
+        raise DataError("the frozen simulation is of PyBullet's iiwa: pip install pybullet, or leave --data out")
+    place = Path(package.submodule_search_locations[0], "kuka_iiwa", "model.urdf")
     try:
-        import pybullet_data
-    except ImportError as error:
-        raise DataError(
-            "the frozen simulation is of PyBullet's iiwa: pip install pybullet, or leave --data out"
-        ) from error
-    urdf = Path(pybullet_data.getDataPath(), "kuka_iiwa", "model.urdf").read_text(encoding="utf-8")
+        urdf = place.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{place} cannot be read ({error.strerror}): install pybullet anew") from error
     return RigidBodyModel(urdf, svdkl_plant.TOOL, flange="lbr_iiwa_link_7")
 
 

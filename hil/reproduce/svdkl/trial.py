@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.dynamics.base import DynamicsModel
+from estimators.dynamics.fitting.economy import economical
 from estimators.dynamics.samples import Samples
 from estimators.dynamics.scores import Scores, score
 from estimators.errors import ParameterError
@@ -42,7 +43,7 @@ def run(
     train = found.first(motions)
     model = models.make(method, seed, found.prior if chosen.physics else None, quick, subset)
     history, seconds = models.fit(model, train, found.validate)
-    with models.economical():
+    with economical():
         mean, variance = model.predict(found.test)
         shown, shown_variance = model.predict(found.shown)
     sigma = np.sqrt(shown_variance)
@@ -87,7 +88,7 @@ def elsewhere(model: DynamicsModel, found: MotionSet, law: GainLaw) -> dict[str,
     """Kp/Kmax on test motions moved to other postures and made faster: by ``law``, and by one calibrated for it."""
     known, test = (part.of(part.trajectories[:_MOTIONS]) for part in (found.validate, found.test))
     far = {"positions": moved, "speeds": faster}
-    with models.economical():
+    with economical():
         sure = np.sqrt(model.predict(known)[1])
         unsure = np.concatenate([np.sqrt(model.predict(change(known))[1]) for change in far.values()])
         tested = {"known": np.sqrt(model.predict(test)[1])}
