@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from hil.reproduce import charts
+from hil.reproduce.charts import SOFT
 from hil.reproduce.sections import Section, missing, note, number, picture, table
 from hil.reproduce.svdkl.recordings import RECORDED, methods
 from hil.reproduce.svdkl.results import Results, Row
 from hil.reproduce.svdkl.results import number as of
+from hil.reproduce.svdkl.sections_accuracy import COLOUR
 
 
 def recordings(results: Results) -> Section:
@@ -49,7 +51,8 @@ def recordings(results: Results) -> Section:
         )
     figure, axes = charts.axes(1, len(groups), 2.4)
     for k, axis in enumerate(axes):
-        charts.bars(axis, [""], {title: [values[k]] for title, values in series.items()})
+        charts.bars(axis, [""], {title: [values[k]] for title, values in series.items()},
+                    colours=[SOFT, COLOUR["svgp"], COLOUR["svdkl"], COLOUR["svdkl_semi"]])  # fmt: skip
         charts.label(axis, "", "RMSE / N·m" if k == 0 else "", groups[k])
     charts.legend(figure, axes[0])
     absent = [each.files[0] for name, each in RECORDED.items() if name not in found]

@@ -72,8 +72,8 @@ def fractions(results: Results) -> Section:
         "anything. At each fraction everything is trained anew from scratch: features, scales, noise, inducing points. "
         "Means are over joints."
     )
-    return Section(key, heading, f"{' '.join(falls)} As to calibration, {kept}.",
-                   (*pictures, _course(found), table(head, lines), note(text)), where)  # fmt: skip
+    body = (*pictures, _course(found), _stiffness(results, found), table(head, lines), note(text))
+    return Section(key, heading, f"{' '.join(falls)} As to calibration, {kept}.", body, where)
 
 
 def _falls(title: str, rows: dict[int, Row]) -> str:
@@ -107,8 +107,29 @@ def _bands(results: Results, name: str, rows: dict[int, Row]) -> str:
             axis.plot(t, mean, color=COLOUR[name], lw=0.9, label="mean")
             charts.label(axis, "time / s" if line == len(rows) - 1 else "", "N·m" if column == 0 else "",
                          f"A{j + 1}, {share} % of the data")  # fmt: skip
+    for column in range(len(JOINTS)):
+        same = axes[column :: len(JOINTS)]
+        low, high = min(each.get_ylim()[0] for each in same), max(each.get_ylim()[1] for each in same)
+        for each in same:
+            each.set_ylim(low, high)
     charts.legend(figure, axes[0])
     return picture(figure, f"{METHODS[name].title}, after each fraction of the training motions.")
+
+
+def _stiffness(results: Results, found: dict[str, dict[int, Row]]) -> str:
+    """Gains over the trajectory."""
+    figure, axes = charts.axes(1, len(found), 2.3)
+    for axis, (name, rows) in zip(axes, found.items(), strict=True):
+        for k, (share, row) in enumerate(rows.items()):
+            kp = 100.0 * results.arrays(row["part"])["kp"].mean(axis=1)
+            axis.plot(np.arange(len(kp)) / row["shown"]["rate"], kp, color=COLOUR[name], lw=0.9,
+                      alpha=0.35 + 0.65 * k / max(1, len(rows) - 1), label=f"{share} %")  # fmt: skip
+        axis.axhline(100 * SOFTEST, color="k", lw=0.7, ls=":")
+        axis.set_ylim(0.0, 100.0)
+        axis.legend(fontsize=7, frameon=False, ncols=len(rows))
+        charts.label(axis, "time / s", "Kp/Kmax / %", METHODS[name].title)
+    return picture(figure, "Gains that the deviation would give along the trajectory, mean over joints, after each "
+                           "fraction of the data. Dotted: the smallest gains.")  # fmt: skip
 
 
 def _course(found: dict[str, dict[int, Row]]) -> str:
@@ -145,7 +166,7 @@ def gains(results: Results) -> Section:
     for axis, law, title in zip(axes, ("elsewhere", "calibrated"), ("by the paper's σ_n, σ_f", "calibrated"),
                                 strict=True):  # fmt: skip
         series = {METHODS[name].title: _shares(row, law) for name, row in rows.items() if name in _DRAWN}
-        charts.bars(axis, groups, series)
+        charts.bars(axis, groups, series, colours=[COLOUR[name] for name in rows if name in _DRAWN])
         axis.set_ylim(0.0, 105.0)
         charts.label(axis, "", "Kp/Kmax / %", title)
     charts.legend(figure, axes[0], 3)
