@@ -25,6 +25,8 @@ class Results:
     fits: list[Row] = field(default_factory=list)
     leaking: list[Row] = field(default_factory=list)
     real: dict[str, list[Row]] = field(default_factory=dict)
+    pick: list[Row] = field(default_factory=list)
+    """Trials of pick and place."""
     failed: dict[str, str] = field(default_factory=dict)
     findings: dict[str, str] = field(default_factory=dict)
     """Section → its sentence, as the page has it."""
@@ -43,6 +45,8 @@ class Results:
                 (found.fits if kind == "fit" else found.leaking).append(result | {"part": name})
             elif kind == "real":
                 found.real.setdefault(rest.split("/")[0], []).append(result)
+            elif kind == "pick":
+                found.pick.append(result)
         return found
 
     def arrays(self, part: str) -> dict[str, Array]:
@@ -78,7 +82,7 @@ class Results:
         """Everything as plain JSON types: the content of report.json."""
         return {
             "settings": self.settings.to_mapping(), "findings": self.findings, "fits": self.fits,
-            "leaking": self.leaking, "real": self.real, "failed": self.failed,
+            "leaking": self.leaking, "real": self.real, "pick": self.pick, "failed": self.failed,
         }  # fmt: skip
 
 
