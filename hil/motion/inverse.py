@@ -1,7 +1,7 @@
 """Joint positions for a pose of the TCP: damped least squares, the redundancy drawn to a chosen posture.
 
-Each step is ``dq = J⁺ e + (1 − J⁺ J) k (posture − q)`` with the damped pseudo-inverse (Nakamura & Hanafusa 1986): an arm
-with a joint to spare ends with its elbow near where it was asked for, and always in the same place.
+Each step is ``dq = J⁺ e + (1 − J⁺ J) k (posture − q)`` with the damped pseudo-inverse (Nakamura & Hanafusa 1986): an
+arm with a joint to spare ends with its elbow near where it was asked for, and always in the same place.
 """
 
 from __future__ import annotations
