@@ -32,8 +32,8 @@ def task_cell(
     """With the object ``thing`` (keys of ``mock.object``; its place is added), and a learnt controller."""
     content = _content(gripper, EDGE)
     pick = content["motions"]["pick"]["pick"]["xyz"]
-    # The TCP grasps the middle of the object, which lies on the floor.
-    height = 0.5 * thing["size"][2]
+    # The TCP grasps the middle of the object, which lies on the table.
+    height = content["mock"]["plate"]["xyz"][2] + 0.5 * thing["size"][2]
     side = -1.0 if mirrored else 1.0
     content["mock"]["object"] = {**thing, "xyz": [pick[0], side * pick[1], height]}
     for motion in ("pick", "mirrored"):

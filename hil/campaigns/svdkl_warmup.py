@@ -34,10 +34,10 @@ Side = Literal["near", "both"]
 
 SECONDS = 6.0
 """Of each trajectory."""
-LOW = np.array([-0.20, 0.35, 0.45, -1.80, -1.10, 0.70, -0.20])
-HIGH = np.array([0.70, 1.15, 1.05, -1.10, -0.30, 1.40, 1.10])
+LOW = np.array([-0.40, 0.20, 0.35, -1.80, -0.70, 0.80, -0.10])
+HIGH = np.array([0.50, 0.85, 0.80, -1.15, -0.05, 1.45, 0.90])
 """Between these lie the postures about which it swings, rad, on the near side."""
-AMPLITUDE = np.array([0.30, 0.25, 0.30, 0.30, 0.40, 0.35, 0.50])
+AMPLITUDE = np.array([0.30, 0.25, 0.30, 0.30, 0.40, 0.35, 0.45])
 """Largest, rad."""
 FREQUENCY = (0.15, 0.60)
 """Hz."""
@@ -46,6 +46,7 @@ PACE = 0.6
 _PER_SESSION = 10
 """Motions after which the mock is started anew, so that its record of the truth stays small."""
 _TRIES = 50
+_NAMES = ("q", "qd", "qdd", "tau", "trajectory")
 
 
 def motion(cell: Cell, side: Side, k: int, seed: int) -> tuple[Array, JointSinusoids]:
@@ -69,13 +70,18 @@ def motion(cell: Cell, side: Side, k: int, seed: int) -> tuple[Array, JointSinus
     raise MotionError(f"{_TRIES} rhythmic motions all left the limits of {cell.name}")
 
 
-def record(cell: Cell, side: Side, count: int, seed: int, path: Path) -> Samples:
-    """``count`` trajectories; kept in ``path``, and taken from there once they are. Raises what a session raises."""
+def arm_of(cell: Cell) -> dict[str, str]:
+    """What a recording is of: rigid body with tool, and which simulated plant."""
     assert cell.mock is not None
-    about = {
-        "arm": fingerprint(build_model(cell)), "mock": f"{cell.mock.profile} {cell.mock.seed}",
-        "side": side, "seed": seed, "seconds": SECONDS,
-    }  # fmt: skip
+    return {"arm": fingerprint(build_model(cell)), "plant": f"{cell.mock.profile} {cell.mock.seed}"}
+
+
+def record(cell: Cell, side: Side, count: int, seed: int, path: Path) -> Samples:
+    """``count`` trajectories; kept in ``path``, and taken from there once they are. Raises what a session raises.
+
+    Rhythmic motions of the same arm that were recorded otherwise may be put there with :func:`keep`.
+    """
+    about = arm_of(cell) | {"side": side, "motions": f"sinusoids of {SECONDS:g} s, seed {seed}"}
     kept = _kept(path, about)
     parts = [] if kept is None else [kept]
     done = 0 if kept is None else len(kept.trajectories)
@@ -85,14 +91,19 @@ def record(cell: Cell, side: Side, count: int, seed: int, path: Path) -> Samples
         done = last
         whole = _joined(parts)
         parts = [whole]
-        write(path, about, {name: getattr(whole, name) for name in ("q", "qd", "qdd", "tau", "trajectory")})
+        keep(path, about, whole)
     return first(_joined(parts), count)
+
+
+def keep(path: Path, about: dict[str, str], samples: Samples) -> None:
+    """Write a recording; ``about``: :func:`arm_of`, ``side``, and ``motions`` in words. Raises OSError."""
+    write(path, about, {name: getattr(samples, name) for name in _NAMES})
 
 
 def first(samples: Samples, count: int) -> Samples:
     """The first ``count`` trajectories."""
     rows = samples.trajectory < count
-    own = (getattr(samples, name)[rows] for name in ("q", "qd", "qdd", "tau", "trajectory"))
+    own = (getattr(samples, name)[rows] for name in _NAMES)
     return Samples(*own)
 
 
@@ -126,7 +137,7 @@ def _session(cell: Cell, side: Side, numbers: range, seed: int) -> list[Samples]
     return found
 
 
-def _kept(path: Path, about: dict[str, object]) -> Samples | None:
+def _kept(path: Path, about: dict[str, str]) -> Samples | None:
     """What ``path`` holds of the same motions; None where it holds none. Raises ModelError for others."""
     if not path.is_file():
         return None
@@ -134,11 +145,14 @@ def _kept(path: Path, about: dict[str, object]) -> Samples | None:
         page, arrays = read(path)
     except DAMAGED as error:
         raise ModelError(f"{path} is no recording of this campaign ({error}): remove it") from error
-    if page != about:
-        raise ModelError(f"{path} holds other motions ({page}) than {about}: remove it, or take another folder")
-    return Samples(*(arrays[name] for name in ("q", "qd", "qdd", "tau", "trajectory")))
+    for key in ("arm", "plant", "side"):
+        if page.get(key) != about[key]:
+            raise ModelError(
+                f"{path} holds motions of the {key} {page.get(key)!r}, needed is {about[key]!r}: remove it, or take "
+                "another folder"
+            )
+    return Samples(*(arrays[name] for name in _NAMES))
 
 
 def _joined(parts: list[Samples]) -> Samples:
-    names = ("q", "qd", "qdd", "tau", "trajectory")
-    return Samples(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return Samples(*(np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES))

@@ -134,6 +134,10 @@ class PickPlace:
             return None
         return k < PHASES.index("open")
 
+    def back(self) -> PickPlace:
+        """The motion that takes the object where this one has put it, and brings it back."""
+        return PickPlace(self.way.back(), self._qd_max, self._qdd_max, self._dwell, self._slower, f"{self.name} back")
+
     def _time(self, phase: str, begin: Array, end: Array) -> float:
         if phase in ("close", "open"):
             return self._dwell
