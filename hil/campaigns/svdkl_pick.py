@@ -1,7 +1,7 @@
 """Pick and place with an object that no model is told of: learnt feed-forward and gains that follow its uncertainty.
 
 One :class:`PickCase` is one experiment in PyBullet through the FRI mock: a warm start of rhythmic motions
-(:mod:`hil.campaigns.svdkl_warmup`), a model trained on it, then an object is taken from the floor, carried and put down.
+(:mod:`hil.campaigns.svdkl_warmup`), a model trained on it, then an object is taken from a table, carried and put down.
 :func:`trial` runs it and returns plain numbers; recordings and models are kept in its folder and made once.
 """
 
@@ -75,7 +75,8 @@ class PickCase:
         """In words, for file names and tables."""
         side = "_mirrored" if self.mirrored else ""
         trips = f"_{self.trips}trips" if self.trips > 1 else ""
-        return f"{self.family}_{self.law}_{self.thing}_{self.mass:g}kg_{self.gripper}{side}{trips}_{self.warmup}_s{self.seed}"
+        what = f"{self.family}_{self.law}_{self.thing}_{self.mass:g}kg_{self.gripper}"
+        return f"{what}{side}{trips}_{self.warmup}_s{self.seed}"
 
 
 def cases(quick: bool = False) -> list[PickCase]:
@@ -119,10 +120,9 @@ def trial(case: PickCase, folder: Path) -> dict[str, Any]:
             if faults:
                 break
             motion = motion.back()
-    whole = {key: value for key, value in trips[-1].items()}
     return {
         "case": case.name, "family": case.family, "law": case.law, "thing": case.thing, "mass": case.mass,
-        "gripper": case.gripper, "mirrored": case.mirrored, "warmup": case.warmup, "seed": case.seed, **whole,
+        "gripper": case.gripper, "mirrored": case.mirrored, "warmup": case.warmup, "seed": case.seed, **trips[-1],
         "trips": trips, "faults": faults, "seconds": time.perf_counter() - begun,
     }  # fmt: skip
 
