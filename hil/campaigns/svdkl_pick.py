@@ -98,8 +98,9 @@ def trial(case: PickCase, folder: Path) -> dict[str, Any]:
 
     ``ee_rmse_m`` (over the whole motion) and ``ee_rmse_carrying_m``, m; ``ff_rmse``, N·m: command less feed-forward;
     ``rmse_joint``, rad; ``kp_ratio``: mean stiffness by its largest; ``gain_reduction`` = 1 − mean of that;
-    ``saturated``: share of cycles in which a joint's torque was at its limit; ``faults`` in words, empty for none;
-    ``held``; ``trips``: the same of each. Raises what recording and training raise.
+    ``saturated``: share of cycles in which a joint's torque was at its limit, ``limited``: at any limit, that of its
+    rate too; ``faults`` in words, empty for none; ``held``; ``trips``: the same of each. Raises what recording and
+    training raise.
     """
     begun = time.perf_counter()
     cell = case_cell(case, folder)
@@ -172,8 +173,8 @@ def figures(cell: Cell, trace: Trace) -> dict[str, Any]:
     model = build_model(cell)
     some = np.flatnonzero(rows)[::_EVERY]
     error = np.array([model.fk(q[k])[0] - model.fk(q_ref[k])[0] for k in some]).reshape(-1, 3)
-    limits = int(LimitedBy.MAGNITUDE | LimitedBy.TOTAL)
-    at_limit = (trace["limited"].astype(np.int64) & limits != 0).any(axis=1)
+    limited = trace["limited"].astype(np.int64)
+    at_limit = (limited & int(LimitedBy.MAGNITUDE | LimitedBy.TOTAL) != 0).any(axis=1)
     ratio = kp[rows] / np.array(KP_MAX)
     return {
         "ee_rmse_m": _rms(error),
@@ -183,6 +184,7 @@ def figures(cell: Cell, trace: Trace) -> dict[str, Any]:
         "kp_ratio": ratio.mean(axis=0).tolist() if rows.any() else [float("nan")] * len(KP_MAX),
         "gain_reduction": 1.0 - float(ratio.mean()) if rows.any() else float("nan"),
         "saturated": float(at_limit[rows].mean()) if rows.any() else float("nan"),
+        "limited": float((limited != 0).any(axis=1)[rows].mean()) if rows.any() else float("nan"),
         "held": bool(grip.any()),
         "cycles": int(rows.sum()),
     }
