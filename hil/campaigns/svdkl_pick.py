@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +25,13 @@ from hil.build import build_model, build_motion
 from hil.campaigns import svdkl_warmup
 from hil.campaigns.svdkl_cell import EDGE, KP_MAX, task_cell, warmup_cell
 from hil.cell import Cell
-from hil.learning.dynamics import Physics
 from hil.learning.feed_forward import COMMANDED
 from hil.motion import PickPlace
 from hil.trace import Trace
 from safety.saturation import LimitedBy
+
+if TYPE_CHECKING:
+    from hil.learning.dynamics import Physics
 
 Array = npt.NDArray[np.float64]
 Law = Literal["ours", "paper", "rnea_high"]

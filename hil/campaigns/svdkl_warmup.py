@@ -9,7 +9,7 @@ generalise. ``both`` takes one side and the other in turn.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,15 @@ from estimators.files import DAMAGED, read, write
 from hil import session
 from hil.build import build_model, check_motion
 from hil.cell import Cell
-from hil.learning.dynamics import Family, Physics, Request, train_dynamics
 from hil.learning.dynamics_data import commanded, from_segment
 from hil.learning.dynamics_split import by_trajectory
 from hil.learning.feed_forward import COMMANDED
 from hil.learning.segments import Segment
 from hil.motion import JointSinusoids, MotionError
 from hil.motion.inverse import mirrored_posture
+
+if TYPE_CHECKING:
+    from hil.learning.dynamics import Family, Physics
 
 Array = npt.NDArray[np.float64]
 Side = Literal["near", "both"]
@@ -109,6 +111,9 @@ def first(samples: Samples, count: int) -> Samples:
 
 def train(cell: Cell, samples: Samples, family: Family, physics: Physics, seed: int, path: Path) -> Path:
     """A model of the commanded torque from ``samples``, kept in ``path``. Raises as ``train_dynamics``."""
+    # PyTorch takes seconds to import: only who trains waits for it.
+    from hil.learning.dynamics import Request, train_dynamics
+
     if not path.is_file():
         request = Request(family=family, physics=physics, seed=seed, device="cpu")
         about = {"torque": COMMANDED, "trajectories": len(samples.trajectories)}

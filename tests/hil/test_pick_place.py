@@ -148,8 +148,14 @@ def test_a_cube_is_taken_carried_and_put_down(tmp_path: Path) -> None:
         np.testing.assert_allclose(session.mock.state()["object"], place.xyz, atol=0.01)
         assert session.gripper.payload == 0.0, "nobody told the model"
         assert float(np.abs(trace["tau_cmd"])[phases == "carry"].max()) > 5.0, "it weighs on the arm all the same"
-        # A stop in the middle leaves the jaws as they are, and what they hold in them.
-        session.start(task(session.cell).back())
+
+
+@pytest.mark.accept
+def test_a_stop_in_the_middle_leaves_in_the_jaws_what_they_hold(tmp_path: Path) -> None:
+    with hil.open(changed(tmp_path)) as session:
+        session.bring_up()
+        session.enable()
+        session.start("pick")
         while session.supervisor.phase != "lift":
             session.step()
         session.step(100)
