@@ -30,14 +30,12 @@ class Adapting(Protocol):
         """
         ...
 
-    def learn(
-        self, q: Array, qd: Array, qdd: Array, tau: Array, mean: Array, variance: Array, factor: Array, dt: float
-    ) -> None:
+    def learn(self, q: Array, qd: Array, qdd: Array, tau: Array, mean: Array, variance: Array, dt: float) -> None:
         """One tick: smoothed motion (n,) rad, rad/s, rad/s² and command N·m without the weight of a declared load.
 
-        To be called right after the model was asked for that motion. ``mean`` N·m: what the model, without any load,
-        would have commanded for it, ``variance`` (N·m)² of the difference; ``factor``: of the innovation, the estimated
-        load taken into account; ``dt`` s. Nothing is kept of the arrays, nothing is changed in them.
+        To be called right after model and :meth:`load` were asked for that motion. ``mean`` N·m: what the model,
+        without any load, would have commanded for it, ``variance`` (N·m)² of the difference; ``dt`` s. Nothing is kept
+        of the arrays, nothing is changed in them.
         """
         ...
 

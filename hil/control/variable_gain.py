@@ -199,7 +199,7 @@ class VariableGain:
         else:
             factor = self._innovation.step(seen.tau, mean + load[0], variance + load[1] * load[1], dt)
         if adapting is not None:
-            adapting.learn(seen.q, seen.qd, seen.qdd, seen.tau, mean, variance, factor, dt)
+            adapting.learn(seen.q, seen.qd, seen.qdd, seen.tau, mean, variance, dt)
         return factor
 
     def _rigid(self, dyn: Dynamics, qdd: Array) -> Array:

@@ -49,7 +49,6 @@ class Adaptation:
         self._offline, self._path, self._tau_max, self._command = offline, path, tau_max, command
         self._load, self._params = load, params
         self._learner: Learner | None = None
-        self._weight = np.zeros(offline.n)
         self._accepted: bool | None = None
         self.learnt = Learnt()
 
@@ -87,16 +86,13 @@ class Adaptation:
         """See :class:`hil.control.adapting.Adapting`."""
         if self._load is None:
             return None
-        self._weight = declared
         return self._load.torque(q, qd, qdd, declared)
 
-    def learn(
-        self, q: Array, qd: Array, qdd: Array, tau: Array, mean: Array, variance: Array, factor: Array, dt: float
-    ) -> None:
+    def learn(self, q: Array, qd: Array, qdd: Array, tau: Array, mean: Array, variance: Array, dt: float) -> None:
         """See :class:`hil.control.adapting.Adapting`."""
         learnt, watch = self.learnt, self._load
         if watch is not None:
-            if news := watch.step(q, qd, qdd, tau - mean, variance, factor, dt, self._weight):
+            if news := watch.step(q, qd, qdd, tau - mean, variance, dt):
                 learnt.told.append((news, {"load_mass": watch.mass, "load_mass_sd": watch.mass_sigma}))
             learnt.load_mass, learnt.load_mass_sd = watch.mass, watch.mass_sigma
         learner = self._learner
@@ -105,10 +101,10 @@ class Adaptation:
         r = None
         if watch is None or watch.settled:
             # What a load takes is none of the model's business; while nobody knows what it takes, nothing is learnt.
-            carried = None if watch is None else watch.torque(q, qd, qdd, self._weight)
-            r = self._command.whole(q, tau if carried is None else tau - carried[0]) - learner.predictor.prior_torque
+            alone = tau if watch is None else tau - watch.carried
+            r = self._command.whole(q, alone) - learner.predictor.prior_torque
         learner.step(q, qd, qdd, r)
-        learnt.version = learner.version if learner.alive else learner.predictor.version
+        learnt.version = learner.predictor.version
 
     def _heard(self, said: dict[str, Any]) -> None:
         """Of the learner, for the log: what has changed, not every batch."""

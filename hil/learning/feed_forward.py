@@ -135,7 +135,8 @@ def _adaptation(cell: Cell, found: ChosenDynamics, command: Command) -> Adaptati
         held = None if cell.gripper is None else cell.gripper.payload
         declared = None if held is None else BodyInertia(held.mass, array(held.com), held.inertia_matrix)
         blind = SmoothedMotion(found.predictor.n, learned.smoothing).memory
-        watch = LoadWatch(build_model(cell), found.predictor.sigma_noise, blind, declared, load)
+        noise, baseline = found.predictor.sigma_noise, array(learned.baseline)
+        watch = LoadWatch(build_model(cell), noise, blind, declared, load, baseline)
     tau_max = cell.robot.joint_limits.tau_max
     try:
         return Adaptation(found.predictor, found.path, tau_max, command, watch, online.online_params())

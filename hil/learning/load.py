@@ -15,6 +15,7 @@ import math
 import numpy as np
 
 from drivers.contract import Array
+from estimators.gains.innovation import Innovation
 from estimators.payload import PRIOR_SIGMA, PayloadEstimator
 from estimators.rigid_body import BodyInertia, RigidBodyModel
 from hil.learning.online_params import LoadParams
@@ -24,7 +25,8 @@ class LoadWatch:
     """The load at the flange of ``model``, which must not carry one itself.
 
     ``noise`` (n,) N·m: the model's own, from which on a load's uncertainty no longer matters; ``blind`` s: how long
-    smoothed signals remember what was before a jump. ``declared``: what the cell's gripper may carry.
+    smoothed signals remember what was before a jump. ``declared``: what the cell's gripper may carry. ``baseline``: of
+    the innovation, see :class:`estimators.gains.innovation.Innovation`.
     """
 
     def __init__(
@@ -34,13 +36,19 @@ class LoadWatch:
         blind: float,
         declared: BodyInertia | None = None,
         params: LoadParams | None = None,
+        baseline: Array | None = None,
     ) -> None:
         self.params = p = params or LoadParams()
         self._noise = noise
         self._blind = blind
         self._estimate = PayloadEstimator(model, noise, PRIOR_SIGMA, p.drift)
         self._declared = np.zeros(10) if declared is None else model.load_parameters(declared)
-        self._nothing = np.zeros(10)
+        self._nothing, self._none = np.zeros(10), np.zeros(model.n)
+        self._innovation = Innovation(model.n, p.window, baseline)
+        self.carried = np.zeros(model.n)
+        """What the load took beside its declared weight where it was last asked for, (n,) N·m."""
+        self._variance = np.zeros(model.n)
+        self._weight = np.zeros(model.n)
         self._carries = False
         self._since = math.inf
         self._ticks = 0
@@ -73,25 +81,28 @@ class LoadWatch:
     def torque(self, q: Array, qd: Array, qdd: Array, declared: Array) -> tuple[Array, Array] | None:
         """See :meth:`hil.control.adapting.Adapting.load`."""
         if not (self.estimating or self._carries):
+            self.carried, self._variance, self._weight = self._none, self._none, self._none
             return None
         torque, sigma = self._estimate.torque(q, qd, qdd)
-        return torque - declared, sigma
+        self.carried, self._variance, self._weight = torque - declared, sigma * sigma, declared
+        return self.carried, sigma
 
-    def step(
-        self, q: Array, qd: Array, qdd: Array, lacking: Array, variance: Array, factor: Array, dt: float, weight: Array
-    ) -> str:
-        """One tick; news in words, or an empty string.
+    def step(self, q: Array, qd: Array, qdd: Array, lacking: Array, variance: Array, dt: float) -> str:
+        """One tick; news in words, or an empty string. To be called after :meth:`torque` at the same state.
 
-        ``lacking`` (n,) N·m: command, without the declared ``weight`` (n,), less that of the model without load.
+        ``lacking`` (n,) N·m: command, without a declared weight, less that of the model without load; ``variance``
+        (n,) (N·m)² of it.
         """
         p = self.params
         self._since += dt
         self._span += dt
+        factor = self._innovation.step(lacking, self.carried, variance + self._variance, dt)
         if self._since > p.rest and float(factor.max()) > p.jump:
             self._estimate.reset(self._base)
             self._since = 0.0
             news = "the load is another than before: it is estimated anew"
             self.estimating, self.settled = True, False
+            self._innovation.reset()
             return news
         self._ticks += 1
         if not self.estimating or self._ticks % p.every:
@@ -99,7 +110,7 @@ class LoadWatch:
         span, self._span = self._span, 0.0
         if self._since < self._blind:
             return ""
-        self._estimate.step(q, qd, qdd, lacking + weight, variance, min(span, 0.1))
+        self._estimate.step(q, qd, qdd, lacking + self._weight, variance, min(span, 0.1))
         if self.settled:
             return ""
         self.settled = bool((self._estimate.torque(q, qd, qdd)[1] < self._noise).all())

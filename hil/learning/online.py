@@ -21,8 +21,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from drivers.contract import Array
 from estimators.dynamics.predictor import DynamicsPredictor
 from estimators.errors import ModelError

@@ -13,12 +13,14 @@ class LoadParams:
 
     jump: float = 3.0
     """Factor of the innovation from which the load is no longer what it was."""
+    window: float = 0.1
+    """Time constant of that innovation, s: shorter than that of the gains, or the estimate follows before it shows."""
     rest: float = 1.0
     """Time after a jump, or after the cell has declared a load, within which there is no other, s."""
     every: int = 10
     """Ticks from one sample to the next: smoothed signals say little new in between."""
-    drift: float = 0.02
-    """Relative loss of certainty per second, 1/s."""
+    drift: float = 0.002
+    """Relative loss of certainty per second, 1/s: what changes at once is a jump, and nothing else changes."""
 
 
 @dataclass(frozen=True, slots=True)
