@@ -24,8 +24,8 @@ from hil.learning.online_params import LoadParams
 class LoadWatch:
     """The load at the flange of ``model``, which must not carry one itself.
 
-    ``noise`` (n,) N·m: the model's own, from which on a load's uncertainty no longer matters; ``blind`` s: how long
-    smoothed signals remember what was before a jump. ``declared``: what the cell's gripper may carry. ``baseline``: of
+    ``noise`` (n,) N·m: the model's own, less than which no sample's is taken for; ``blind`` s: how long smoothed
+    signals remember what was before a jump. ``declared``: what the cell's gripper may carry. ``baseline``: of
     the innovation, see :class:`estimators.gains.innovation.Innovation`.
     """
 
@@ -39,7 +39,6 @@ class LoadWatch:
         baseline: Array | None = None,
     ) -> None:
         self.params = p = params or LoadParams()
-        self._noise = noise
         self._blind = blind
         self._estimate = PayloadEstimator(model, noise, PRIOR_SIGMA, p.drift)
         self._declared = np.zeros(10) if declared is None else model.load_parameters(declared)
@@ -56,7 +55,7 @@ class LoadWatch:
         self.estimating = False
         """There was a jump: the load is estimated, and no longer taken for certain."""
         self.settled = True
-        """What is not known of the load is less than the model's own noise."""
+        """What is not known of the load is less than what is not known of the arm, over all joints."""
         self._estimate.know(self._nothing)
 
     @property
@@ -113,7 +112,8 @@ class LoadWatch:
         self._estimate.step(q, qd, qdd, lacking + self._weight, variance, min(span, 0.1))
         if self.settled:
             return ""
-        self.settled = bool((self._estimate.torque(q, qd, qdd)[1] < self._noise).all())
+        sigma = self._estimate.torque(q, qd, qdd)[1]
+        self.settled = float(sigma.dot(sigma)) < float(variance.sum())
         return f"the load is known: {self.mass:.2f} kg ± {self.mass_sigma:.2f} kg" if self.settled else ""
 
     @property
