@@ -132,6 +132,10 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
 
         try:
             open_devices(parts)
+            for each in parts.adapting:
+                if placement is not None and each.pid >= 0:
+                    # It was started by the cycle's process, and must not share its CPU.
+                    placement.place_recorder(each.pid)
             point_at(link.control, parts.arm)
             if claim is None:
                 _cycles(supervisor, cell, motions, result, request, progress)

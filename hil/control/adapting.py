@@ -14,6 +14,11 @@ class Adapting(Protocol):
     learnt: Learnt
     """What there is to show; updated in place."""
 
+    @property
+    def pid(self) -> int:
+        """Of the process that learns; -1 while there is none."""
+        ...
+
     def open(self, lockstep: bool) -> None:
         """Start what learns in a process of its own; in ``lockstep`` it acts at the same tick in every run."""
         ...

@@ -57,6 +57,11 @@ class Adaptation:
         """The process that learns; None while there is none."""
         return self._learner
 
+    @property
+    def pid(self) -> int:
+        """Of that process; -1 while there is none."""
+        return -1 if self._learner is None else self._learner.pid
+
     def open(self, lockstep: bool) -> None:
         """Start the process that learns the model on, if one shall; until then, and without, only loads are estimated.
 
