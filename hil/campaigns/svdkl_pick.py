@@ -145,7 +145,8 @@ def case_cell(case: PickCase, folder: Path) -> Cell:
         samples = svdkl_warmup.record(bare, case.side, case.warmup, case.seed, recording)
         path = folder / f"model_{case.family}_{case.physics}_{case.gripper}_{case.side}_{case.warmup}_s{case.seed}.npz"
         svdkl_warmup.train(bare, samples, case.family, case.physics, case.seed, path)
-        learned = {"innovation": case.law == "ours"}
+        own = case.law == "ours"
+        learned = {"innovation": own, "online": {"payload": own, "posterior": not own}}
     learned["model"] = str(path.resolve())
     return task_cell(folder / "cells", case.name, case.gripper, thing(case), case.mirrored, learned, case.seed)
 
