@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hil.report.figures import COLOURS
+from hil.report.drawing import COLOURS
 from hil.reproduce import charts
 from hil.reproduce.kvark import paper
 from hil.reproduce.kvark.results import Results, of_test, title

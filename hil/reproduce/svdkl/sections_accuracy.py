@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from hil.report.figures import COLOURS
+from hil.report.drawing import COLOURS
 from hil.reproduce import charts
 from hil.reproduce.charts import SOFT
 from hil.reproduce.sections import Section, joined, missing, note, number, picture, spread, table
