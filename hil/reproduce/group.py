@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -45,9 +46,10 @@ class Group(Protocol):
         """The same with fewer parts."""
         ...
 
-    def computer(self) -> Compute:
+    def computer(self, folder: Path | None) -> Compute:
         """Function from the name of a part to what it finds; made by the worker, so that heavy imports are its alone.
 
-        Raises whatever is wrong with what the parts share.
+        ``folder`` is the campaign's, None where the worker does not have it. Raises whatever is wrong with what the
+        parts share.
         """
         ...

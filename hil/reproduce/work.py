@@ -17,7 +17,7 @@ def carry_out(group: Group, folder: str | None) -> list[Part]:
     store = Store(Path(folder)) if folder is not None and Path(folder).is_dir() else None
     done: list[Part] = []
     try:
-        compute = group.computer()
+        compute = group.computer(store.folder if store is not None else None)
     except Exception as error:
         compute = _failing(error)
     for name in group.names:

@@ -67,7 +67,7 @@ def test_what_a_worker_without_our_disk_found_is_kept_here(tmp_path: Path) -> No
 
 
 def test_a_part_that_fails_is_told_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def computer(group: Group) -> Any:
+    def computer(group: Group, folder: Path | None) -> Any:
         def compute(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             if name == "kvark":
                 raise ValueError("no friction here")

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hil.campaigns import svdkl_plant
+from hil.campaigns.svdkl_pick import cases
 from hil.cli.every import app
 from hil.reproduce.group import DataError
 from hil.reproduce.page import UNDRAWN
@@ -45,6 +46,14 @@ def test_the_plan_has_every_fraction_and_size_once() -> None:
     few = [part for group in plan.groups(settings_of(True, 5, None, None, None)) for part in group.parts()]
     assert len(few) < 20
     assert not any(part.startswith("leaking") for part in few)
+
+
+def test_pick_and_place_has_a_group_for_each_warm_start() -> None:
+    groups = plan.groups(Settings(parts=("pick",)))
+    assert [group.subject for group in groups] == ["parallel-both", "parallel-near", "tong-both"]
+    assert groups[0].parts()[0].startswith("pick/svdkl_")
+    assert len({part for group in groups for part in group.parts()}) == len(cases())
+    assert "pick" not in settings_of(True, 1, None, None, None).parts
 
 
 def test_only_parts_that_are_asked_for() -> None:
@@ -169,7 +178,7 @@ def everything(tmp_path: Path) -> tuple[Settings, Store, list[str]]:
     for each in recordings.RECORDED.values():
         for file in each.files:
             (data / file).touch()
-    settings = Settings(trials=(0, 1), data=str(data))
+    settings = Settings(trials=(0, 1), data=str(data), parts=plan.QUICK_PARTS)
     store, parts = filled(tmp_path / "run", settings)
     return settings, store, parts
 
@@ -181,7 +190,8 @@ def test_the_page_has_every_section_and_needs_no_network(
     found = Results.read(store, settings, parts)
     page = write_page(found, tmp_path / "report.html", {"made": "now"}).read_text()
     assert UNDRAWN not in page
-    assert "Not part of this run" not in page
+    assert "Not part of this run." not in page
+    assert page.count("Not part of this run: hil reproduce svdkl --part pick computes it.") == 4
     for word in ("Table I", "Fig. 1", "Experiment II", "eqs (6)–(8)", "UR10e", "SARCOS", "KISS-GP", "stand-in"):
         assert word in page, word
     assert page.count("data:image/png;base64,") >= 8

@@ -80,7 +80,7 @@ class Group:
         """The same with fewer parts."""
         return replace(self, names=names)
 
-    def computer(self) -> Compute:
+    def computer(self, folder: Path | None) -> Compute:
         """Function from the name of a part to (result, arrays). Raises DataError."""
         if self.kind in ("simulated", "frozen"):
             from hil.reproduce.kvark.trial import run_trial
@@ -104,8 +104,8 @@ class Group:
         if self.kind == "real":
             from hil.reproduce.kvark.recordings import RECORDINGS
 
-            folder = Path(str(self.folder))
-            return lambda name: RECORDINGS[name](folder)
+            data = Path(str(self.folder))
+            return lambda name: RECORDINGS[name](data)
         raise ValueError(f"no work of the kind {self.kind!r}")
 
     def case(self) -> Case:

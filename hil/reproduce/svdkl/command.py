@@ -16,8 +16,9 @@ from hil.reproduce.svdkl.page import write_page
 from hil.reproduce.svdkl.plan import Settings
 from hil.reproduce.svdkl.results import Results
 
-_CODE = ("estimators", "estimators.dynamics", "estimators.dynamics.fitting", "estimators.gains", "hil.learning",
-         "hil.reproduce", "hil.reproduce.svdkl", "hil.campaigns", "sim_mocks")  # fmt: skip
+_CODE = ("estimators", "estimators.dynamics", "estimators.dynamics.fitting", "estimators.gains", "hil",
+         "hil.control", "hil.learning", "hil.motion", "hil.reproduce", "hil.reproduce.svdkl", "hil.campaigns",
+         "sim_mocks")  # fmt: skip
 
 
 def settings_of(
@@ -31,7 +32,7 @@ def settings_of(
         source=plan.source_of(folder),
         trials=(0,) if quick else tuple(range(trials)),
         methods=tuple(methods) if methods else plan.QUICK if quick else tuple(METHODS),
-        parts=tuple(parts) if parts else plan.PARTS,
+        parts=tuple(parts) if parts else plan.QUICK_PARTS if quick else plan.PARTS,
         counts=sets.QUICK if quick else sets.MOTIONS,
         data=folder,
         quick=quick,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hil.campaigns.svdkl_pick import cases
 from hil.reproduce.group import Compute, DataError, Found
 from hil.reproduce.svdkl import recordings, sets
 from hil.reproduce.svdkl.models import METHODS
 from hil.reproduce.svdkl.sets import Source
 
-PARTS = ("fit", "fractions", "recordings")
-"""Experiment I, the fractions of experiment II, recordings of real arms."""
+PARTS = ("fit", "fractions", "recordings", "pick")
+"""Experiment I, the fractions of experiment II, recordings of real arms, experiment III."""
+QUICK_PARTS = PARTS[:3]
+"""Of a first look: a warm start of pick and place takes longer than all of it."""
 QUICK = ("dkl", "sgpr", "svgp", "svdkl", "lstm", "svdkl_semi")
 """Models of a first look."""
 FRACTIONS = (20, 60, 80, 100)
@@ -52,12 +56,12 @@ class Group:
     """Parts that share what is costly to make; see :class:`hil.reproduce.group.Group`."""
 
     kind: str
-    """``fit``, ``leaking`` or ``real``."""
+    """``fit``, ``leaking``, ``real`` or ``pick``."""
     subject: str
-    """Model or recording."""
+    """Model, recording, or what a warm start is for."""
     seed: int
     names: tuple[str, ...]
-    """Of ``fit``: motions, with ``x`` and the subset where there is one."""
+    """Of ``fit``: motions, with ``x`` and the subset where there is one; of ``pick``: cases."""
     settings: Settings
 
     @property
@@ -67,9 +71,10 @@ class Group:
 
     def part(self, name: str) -> str:
         """Name of a part in the store."""
-        return f"{self.kind}/{self.subject}-{self.seed}/{name}" if self.kind == "fit" else (
-            f"{self.kind}/{self.subject}/{name}"
-        )  # fmt: skip
+        if self.kind == "pick":
+            return f"pick/{name}"
+        where = f"{self.subject}-{self.seed}" if self.kind == "fit" else self.subject
+        return f"{self.kind}/{where}/{name}"
 
     def parts(self) -> list[str]:
         """Names of all parts."""
@@ -79,9 +84,18 @@ class Group:
         """The same with fewer parts."""
         return replace(self, names=names)
 
-    def computer(self) -> Compute:
+    def computer(self, folder: Path | None) -> Compute:
         """Function from the name of a part to (result, arrays). Raises DataError."""
         s = self.settings
+        if self.kind == "pick":
+            from hil.campaigns.svdkl_pick import trial as pick
+
+            by_name = {case.name: case for case in cases(s.quick)}
+            # Recordings and models of warm starts, which cases share.
+            base = folder if folder is not None else Path(tempfile.mkdtemp(prefix="hil-svdkl-"))
+            work = base / "work" / self.subject
+            work.mkdir(parents=True, exist_ok=True)
+            return lambda name: (pick(by_name[name], work), {})
         if self.kind == "real":
             assert s.data is not None
             return recordings.computer(self.subject, s.data, s.quick)
@@ -121,7 +135,15 @@ def groups(settings: Settings) -> list[Group]:
                 found += _real(settings, real)
     if "recordings" in settings.parts and not any(group.kind == "real" for group in found):
         found += _real(settings, real)
-    return found
+    return found + (_pick(settings) if "pick" in settings.parts else [])
+
+
+def _pick(settings: Settings) -> list[Group]:
+    """One group for each warm start, so that no two workers record the same."""
+    starts: dict[str, list[str]] = {}
+    for case in cases(settings.quick):
+        starts.setdefault(f"{case.gripper}-{case.side}", []).append(case.name)
+    return [Group("pick", subject, 0, tuple(names), settings) for subject, names in starts.items()]
 
 
 def _real(settings: Settings, names: tuple[str, ...]) -> list[Group]:
