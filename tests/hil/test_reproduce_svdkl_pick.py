@@ -54,8 +54,9 @@ def test_feed_forward_against_mass() -> None:
             row("svdkl", "rnea_high", 0.006, mass=1.0),
         )
     )  # fmt: skip
-    assert "From 1 to 15 kg" in section.finding
+    assert "from 1 to 15 kg" in section.finding
     assert "SVDKL, the paper's law 2.0 → 40.0" in section.finding
+    assert "rigid body, largest gains 6.0 → –" in section.finding
     assert "torque limit" in section.body[1]
 
 

@@ -68,10 +68,12 @@ def fractions(results: Results) -> Section:
         "two motions of 10 s, one after the other" if results.settings.source == "frozen" else "one motion of 20 s"
     )
     text = (
-        f"{what[0].upper()}{what[1:]} at {first['shown']['rate']:.0f} samples a second, of which no model has seen "
+        f"{what[0].upper()}{what[1:]}, {first['shown']['rate']:.0f} samples a second, of which no model has seen "
         "anything. At each fraction everything is trained anew from scratch: features, scales, noise, inducing points. "
         "Means are over joints."
     )
+    if results.settings.source == "frozen":
+        text += " Peaks of σ and gains at 0 and 10 s: each frozen motion begins with one sample of high acceleration."
     body = (*pictures, _course(found), _stiffness(results, found), table(head, lines), note(text))
     return Section(key, heading, f"{' '.join(falls)} As to calibration, {kept}.", body, where)
 
@@ -93,27 +95,30 @@ def _falls(title: str, rows: dict[int, Row]) -> str:
 
 
 def _bands(results: Results, name: str, rows: dict[int, Row]) -> str:
-    figure, axes = charts.axes(len(rows), len(JOINTS), 1.35, share_x=True)
-    arrays = {share: results.arrays(row["part"]) for share, row in rows.items()}
-    for line, share in enumerate(rows):
-        one = arrays[share]
-        t = np.arange(len(one["tau"])) / rows[share]["shown"]["rate"]
-        for column, j in enumerate(JOINTS):
-            axis = axes[line * len(JOINTS) + column]
+    """One line a fraction: torque of a joint with its band, and of the drawn joints the error with its band."""
+    columns = 1 + len(JOINTS)
+    figure, axes = charts.axes(len(rows), columns, 1.35, share_x=True)
+    for line, (share, row) in enumerate(rows.items()):
+        one = results.arrays(row["part"])
+        t = np.arange(len(one["tau"])) / row["shown"]["rate"]
+        for column, j in enumerate((JOINTS[0], *JOINTS)):
+            axis = axes[line * columns + column]
             mean, sd = one["mean"][:, j], BAND * one["sigma"][:, j]
-            axis.fill_between(t, mean - sd, mean + sd, color=COLOUR[name], alpha=0.25, lw=0,
+            zero = mean if column else 0.0 * mean
+            axis.fill_between(t, mean - sd - zero, mean + sd - zero, color=COLOUR[name], alpha=0.25, lw=0,
                               label=f"± {BAND:.0f} σ")  # fmt: skip
-            axis.plot(t, one["tau"][:, j], color="k", lw=0.7, label="measured")
-            axis.plot(t, mean, color=COLOUR[name], lw=0.9, label="mean")
-            charts.label(axis, "time / s" if line == len(rows) - 1 else "", "N·m" if column == 0 else "",
-                         f"A{j + 1}, {share} % of the data")  # fmt: skip
-    for column in range(len(JOINTS)):
-        same = axes[column :: len(JOINTS)]
+            axis.plot(t, one["tau"][:, j] - zero, color="k", lw=0.6, label="measured")
+            axis.plot(t, mean - zero, color=COLOUR[name], lw=0.9, label="mean")
+            what = f"A{j + 1} less its mean" if column else f"A{j + 1}, {share} % of the data"
+            charts.label(axis, "time / s" if line == len(rows) - 1 else "", "N·m" if column == 0 else "", what)
+    for column in range(columns):
+        same = axes[column::columns]
         low, high = min(each.get_ylim()[0] for each in same), max(each.get_ylim()[1] for each in same)
         for each in same:
             each.set_ylim(low, high)
     charts.legend(figure, axes[0])
-    return picture(figure, f"{METHODS[name].title}, after each fraction of the training motions.")
+    return picture(figure, f"{METHODS[name].title}, after each fraction of the training motions. Left: torque; beside "
+                           "it measured torque less the predicted mean, at a scale that shows the band.")  # fmt: skip
 
 
 def _stiffness(results: Results, found: dict[str, dict[int, Row]]) -> str:
