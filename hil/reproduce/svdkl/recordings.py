@@ -67,7 +67,7 @@ RECORDED = {
         flange="lwr_7_link", train=(1, 2, 4, 5, 7, 8), validate=(3, 6), test=(9, 10),
     ),
     "lwr4": Recorded(
-        "KUKA LWR4+, another range of motion", ("kuka_lwr4_real.npz", "kuka_lwr4.urdf"),
+        "KUKA LWR4+, elsewhere", ("kuka_lwr4_real.npz", "kuka_lwr4.urdf"),
         "trained on run 0, stopped by run 1 (the same motion), judged on run 2, which is elsewhere", "nominal",
         deep=False, urdf="kuka_lwr4.urdf", flange="lwr_7_link", train=(0,), validate=(1,), test=(2,), every=2,
     ),

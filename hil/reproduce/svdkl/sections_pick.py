@@ -92,8 +92,8 @@ def end_effector(results: Results) -> Section:
     text = (
         "RMS distance of the tool centre point from its reference over the whole motion, mean over trials (masses and "
         "seeds). The paper's numbers are as printed, in mm; its objects, motions and contact are not ours. “Carrying” "
-        "is from grasp to release. Kp/Kmax: mean over joints; the largest gains too are below 100 % where the loop could "
-        "not bear more."
+        "is from grasp to release. Kp/Kmax: mean over joints; the largest gains too are below 100 % where the loop "
+        "could not bear more."
     )
     return Section(key, heading, finding, (table(head, lines), note(text)), of)
 

@@ -58,12 +58,13 @@ def recordings(results: Results) -> Section:
     absent = [each.files[0] for name, each in RECORDED.items() if name not in found]
     about = " ".join(f"{RECORDED[name].title}: {RECORDED[name].about}." for name in found)
     text = (
-        f"{about} Means over joints, one training each. σ in N·m; “where validated”: on the trajectories that stopped "
-        "the training. Likelihoods are tempered: samples so close in time are no independent evidence."
+        f"{about} Means over joints, one training each. σ in N·m; “validated”: on the trajectories that stopped the "
+        "training; “constant σ”: NLL with the best single variance. Likelihoods are tempered: samples so close in time "
+        "are no independent evidence."
     )
     if absent:
         text += f" Not in the folder: {', '.join(absent)}."
-    head = ["", "RMSE / N·m", "nMSE", "in 95 % band", "NLL", "NLL, constant σ", "mean σ", "σ where validated"]
+    head = ["", "RMSE / N·m", "nMSE", "95 % band", "NLL", "constant σ", "mean σ", "σ validated"]
     caption = "Mean over joints of the test RMSE, whole trajectories left out; each recording has its own scale."
     return Section(
         key, heading, "; ".join(words) + ".", (picture(figure, caption), table(head, lines), note(text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from hil.reproduce import charts
 from hil.reproduce.sections import Section, joined, missing, note, number, picture, table
@@ -14,6 +15,8 @@ from hil.reproduce.svdkl.results import Results, Row
 from hil.reproduce.svdkl.results import number as of
 from hil.reproduce.svdkl.sections_accuracy import COLOUR
 from hil.reproduce.svdkl.trial import ASIDE, BAND, FASTER, SENSITIVITY, SOFTEST
+
+Array = npt.NDArray[np.float64]
 
 JOINTS = (1, 3)
 """Joints that are drawn."""
@@ -114,11 +117,21 @@ def _bands(results: Results, name: str, rows: dict[int, Row]) -> str:
     for column in range(columns):
         same = axes[column::columns]
         low, high = min(each.get_ylim()[0] for each in same), max(each.get_ylim()[1] for each in same)
+        if column:
+            # Single samples may be far off: they are cut, or nothing else could be seen.
+            high = 1.2 * max(_usual(results.arrays(row["part"]), JOINTS[column - 1]) for row in rows.values())
+            low = -high
         for each in same:
             each.set_ylim(low, high)
     charts.legend(figure, axes[0])
     return picture(figure, f"{METHODS[name].title}, after each fraction of the training motions. Left: torque; beside "
                            "it measured torque less the predicted mean, at a scale that shows the band.")  # fmt: skip
+
+
+def _usual(one: dict[str, Array], joint: int) -> float:
+    """What error and band stay below on all but one sample of a hundred."""
+    error, band = np.abs(one["tau"] - one["mean"])[:, joint], BAND * one["sigma"][:, joint]
+    return float(np.quantile(np.maximum(error, band), 0.99))
 
 
 def _stiffness(results: Results, found: dict[str, dict[int, Row]]) -> str:
