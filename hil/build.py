@@ -38,6 +38,7 @@ from safety.consistency import ConsistencyMonitor
 from safety.gate import CommandGate, GateParams
 from safety.monitors import MonitorParams, StateMonitor
 from safety.poses import PoseLimits
+from safety.prediction import RestPrediction
 from safety.saturation import Saturation
 from safety.stops import StopController
 
@@ -117,6 +118,7 @@ def build_parts(
         wrist=wrist,
         frames_per_tick=robot.fri.receive_multiplier if isinstance(robot, Robot) else 1,
         consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
+        rest=RestPrediction(limits, traits, safety.stop_params()) if safety.braking_distance else None,
         grip=build_grip(cell, arm, timed, model, wrist, getattr(observer, "model", None)),
         contact=contact_wrench if cell.observer.contact == "wrench" else point_contact_wrench,
         observed_by=observer_words(cell, observer),

@@ -16,6 +16,7 @@ from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
 from safety.gate import CommandGate
 from safety.monitors import StateMonitor
+from safety.prediction import RestPrediction
 from safety.saturation import Saturation
 from safety.stops import StopController
 
@@ -42,6 +43,8 @@ class Parts:
     """By how much the arm's counter grows from tick to tick."""
     consistency: ConsistencyMonitor | None = None
     """Compares the signals with one another; None: nothing does."""
+    rest: RestPrediction | None = None
+    """Looks ahead over the braking distance; None: nothing does."""
     grip: Grip | None = None
     """The gripper, and what the model is told of its load."""
     contact: Callable[[Array, Array, Array], tuple[Array, Array]] = contact_wrench

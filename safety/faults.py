@@ -68,6 +68,7 @@ class FaultCode(enum.Enum):
     POSE_TURN = "pose_turn"
     POSE_DISTANCE = "pose_distance"
     POSE_ANGLE = "pose_angle"
+    BRAKING_DISTANCE = "braking_distance"
 
 
 @dataclass(frozen=True)
@@ -349,6 +350,11 @@ def _specs() -> dict[FaultCode, FaultSpec]:
                   ("the arm does not follow: contact, a limit of the robot",
                    "the motion does not start where the arm stands"),
                   "Let the reference follow the measured pose, or slow the turn down; clear the obstacle."),
+        FaultSpec(c.BRAKING_DISTANCE, "where the arm would come to rest", "rad", _STOP,
+                  ("the motion is too fast so close to the end of the joint range",
+                   "the arm was pushed or thrown towards the end",
+                   "the model or the tool in the cell file is heavier than the real one"),
+                  "Shift or slow the motion down; raise safety.brake_damping as far as the arm bears it."),
     ]  # fmt: skip
     return {spec.code: spec for spec in rows}
 

@@ -72,7 +72,9 @@ class Safety(Section):
     brake_damping: float = Field(
         default=30.0, ge=10.0, le=60.0, description="of a controlled stop, 1/s, shaped by the inertia"
     )
-
+    braking_distance: bool = Field(
+        default=True, description="stop the arm while it can still come to rest within the joint range"
+    )
     stuck_ms: NotNegative = Field(
         default=50.0, le=1000.0, description="how long a measured value may repeat to the last bit, ms; 0: for ever"
     )
