@@ -57,7 +57,7 @@ def _standstill_never_trips(f: Facts) -> Iterator[Hit]:
         remedy = "lower robot.standstill.tolerance_abs, or choose a home in which the arm's weight is felt"
         read = named(range(f.n), tolerance.tolist(), "N·m")
         yield Hit(("robot", "standstill", "tolerance_abs"), read,
-                  "less than twice the weight on at least one joint, so that a flipped sign is seen", remedy)  # fmt: skip
+                  "less than twice the weight on a joint at least, which shows a flipped sign", remedy)  # fmt: skip
 
 
 def _standstill_in_noise(f: Facts) -> Iterator[Hit]:
