@@ -14,11 +14,13 @@ from hil.control.base import Controller
 from hil.gripping import Grip
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
+from safety.contact import ContactMonitor
 from safety.gate import CommandGate
 from safety.monitors import StateMonitor
 from safety.prediction import RestPrediction
 from safety.saturation import Saturation
 from safety.stops import StopController
+from safety.variance import VarianceMonitor
 
 
 @dataclass
@@ -45,6 +47,10 @@ class Parts:
     """Compares the signals with one another; None: nothing does."""
     rest: RestPrediction | None = None
     """Looks ahead over the braking distance; None: nothing does."""
+    variance: VarianceMonitor | None = None
+    """Limits that move with the variance of learnt models; None: they stand."""
+    contact_limits: ContactMonitor | None = None
+    """Limits of contact force from a table of the user's; None: there is none."""
     grip: Grip | None = None
     """The gripper, and what the model is told of its load."""
     contact: Callable[[Array, Array, Array], tuple[Array, Array]] = contact_wrench

@@ -69,6 +69,11 @@ class FaultCode(enum.Enum):
     POSE_DISTANCE = "pose_distance"
     POSE_ANGLE = "pose_angle"
     BRAKING_DISTANCE = "braking_distance"
+    SPEED_DOUBT = "speed_doubt"
+    GAIN_BOUND = "gain_bound"
+    CONTACT_TRANSIENT = "contact_transient"
+    CONTACT_QUASI_STATIC = "contact_quasi_static"
+    CONTACT_UNKNOWN = "contact_unknown"
 
 
 @dataclass(frozen=True)
@@ -355,6 +360,27 @@ def _specs() -> dict[FaultCode, FaultSpec]:
                    "the arm was pushed or thrown towards the end",
                    "the model or the tool in the cell file is heavier than the real one"),
                   "Shift or slow the motion down; raise safety.brake_damping as far as the arm bears it."),
+        FaultSpec(c.SPEED_DOUBT, "joint speed for a model that is not sure", "rad/s", _STOP,
+                  ("the motion leaves what the model has learnt: posture, speed or load",
+                   "the model was trained on too little, or on another arm",
+                   "packets are missing, so that nothing is known of the external torque"),
+                  "Slow the motion down, or train the model on motions like this one."),
+        FaultSpec(c.GAIN_BOUND, "gain of the controller", "N·m/rad", _STOP,
+                  ("the controller's law gave a gain beyond its bound, or one that is not a number",
+                   "a controller of your own shows a gain that the cell does not allow"),
+                  "Lower the gain in the cell file, or mend the controller; look at kp in the log."),
+        FaultSpec(c.CONTACT_TRANSIENT, "contact force against the transient limit", "N", _STOP,
+                  ("somebody or something was hit", "the tool met a surface too fast",
+                   "the observer is coarse: its 95 % band counts as force"),
+                  "Free whoever was touched; look where it happened, lower the speed there, then acknowledge."),
+        FaultSpec(c.CONTACT_QUASI_STATIC, "lasting contact force", "N", _STOP,
+                  ("somebody or something is clamped", "the motion presses harder than the table of limits allows",
+                   "the observer is coarse: its 95 % band counts as force"),
+                  "Free what is clamped (hil guide), lower the force of the motion, then acknowledge."),
+        FaultSpec(c.CONTACT_UNKNOWN, "contact force is not known", "s", _STOP,
+                  ("samples are missing, so that the observer knows nothing", "the covariance is not one",
+                   "the joint positions repeat while the arm moves"),
+                  "Look at the observer's events in the log; a table of contact limits needs a force all the time."),
     ]  # fmt: skip
     return {spec.code: spec for spec in rows}
 

@@ -12,6 +12,7 @@ from typing import Any
 from drivers.piper.codec import N as PIPER_JOINTS
 from hil.cell.check import show, validate
 from hil.cell.cobot import MOCK_CHANNEL
+from hil.cell.contact import check_contact
 from hil.cell.devices import MOCK_PORT
 from hil.cell.faults import CellError, CellFault, CellRefused
 from hil.cell.gripper import check_gripper
@@ -69,9 +70,11 @@ def load_cell(path_or_name: str | Path) -> Cell:
     check_gripper(source)
     if cell is not None and not source.faults:  # motions are judged by limits that are sound
         check_motions(source, cell)
+    limits, table = check_contact(source, None if cell is None else cell.safety.contact, path.parent)
     if source.faults or cell is None or urdf is None:
         raise CellError(source.faults)
     cell._path, cell._urdf = path, urdf
+    cell._contact, cell._contact_text = limits, table
     return cell
 
 

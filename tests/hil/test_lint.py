@@ -307,7 +307,7 @@ def test_the_command_tells_an_error_and_fails(app: typer.Typer, tmp_path: Path) 
     path = _file(tmp_path, "max_age_ms: 5.0 ", "max_age_ms: 0.5\n  stuck_ms: 1.0 ")
     result = CliRunner().invoke(app, ["lint", path])
     assert result.exit_code == 1
-    line = 1 + [n for n, text in enumerate(Path(path).read_text().splitlines()) if "max_age_ms: 0.5" in text][0]
+    line = 1 + next(n for n, text in enumerate(Path(path).read_text().splitlines()) if "max_age_ms: 0.5" in text)
     assert f"{path}:{line} safety.max_age_ms error: age-below-period" in result.stdout
     for word in ("read     0.5 ms", "expected at least a cycle, 1 ms", "to do    raise safety.max_age_ms", "2 errors"):
         assert word in result.stdout

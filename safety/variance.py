@@ -1,0 +1,175 @@
+"""Limits that move with the predictive variance of learnt models, and are never looser than the fixed ones.
+
+What a model is sure of can be watched more closely: a contact shows as soon as the external torque leaves the band of
+the model's own error. Where it is unsure, the arm goes slower. For each joint, with ``sd`` the standard deviation of
+the external torque that the models leave, N·m, and ``hard`` the fixed limit:
+
+- contact threshold ``min(hard, max(share · hard, width · sd))``;
+- doubt 0 … 1, along the same way from ``share · hard`` to ``hard``; the largest doubt of all joints and models counts;
+- speed limit ``hard · (1 − (1 − speed_share) · doubt)``.
+
+An ``sd`` that is NaN, infinite or negative says nothing, so it gets the most conservative setting of each: the lowest
+threshold, full doubt, the lowest speed. Gains rise with doubt by a law of their own (:mod:`estimators.gains.law`), that
+ends at a hard bound; :func:`gains_beyond` judges that bound here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drivers.contract import Array
+from safety.faults import FaultCode, FaultReport, Findings
+from safety.limits import LimitsError
+
+
+def usable(sd: float) -> bool:
+    """Whether a standard deviation says anything."""
+    return math.isfinite(sd) and sd >= 0.0
+
+
+def deviation(variance: float) -> float:
+    """Square root of a variance; NaN where it is negative or not finite."""
+    return math.sqrt(variance) if math.isfinite(variance) and variance >= 0.0 else math.nan
+
+
+def contact_threshold(hard: float, share: float, width: float, sd: float) -> float:
+    """Never above ``hard`` nor below ``share · hard``, which is what an unusable ``sd`` gives."""
+    lowest = share * hard
+    return min(hard, max(lowest, width * sd)) if usable(sd) else lowest
+
+
+def doubt(hard: float, share: float, width: float, sd: float) -> float:
+    """0 where ``width · sd`` is up to ``share · hard``, 1 from ``hard`` on and where ``sd`` is unusable."""
+    if not usable(sd) or not width * sd < hard:
+        return 1.0
+    lowest = share * hard
+    return max(0.0, (width * sd - lowest) / (hard - lowest)) if width * sd > lowest else 0.0
+
+
+def lowered(hard: float, share: float, doubt: float) -> float:
+    """``hard`` without doubt, ``share · hard`` with full doubt or one that is not a number from 0 to 1."""
+    if not 0.0 <= doubt <= 1.0:
+        return share * hard
+    return min(hard, max(share * hard, hard * (1.0 - (1.0 - share) * doubt)))
+
+
+def gains_beyond(gains: Sequence[float], hard: Sequence[float]) -> list[int]:
+    """The joints whose gain is not finite, negative, or above its hard bound."""
+    return [j for j, (gain, most) in enumerate(zip(gains, hard, strict=True)) if not 0.0 <= gain <= most]
+
+
+@dataclass(frozen=True)
+class VarianceParams:
+    """How the limits move. Raises LimitsError for a value out of range."""
+
+    width: float = 5.0
+    """Standard deviations that are still no contact."""
+    torque_share: float = 0.25
+    """Lowest contact threshold as a part of the fixed one."""
+    speed_share: float = 0.5
+    """Speed limit at full doubt as a part of the fixed one."""
+    time: float = 0.05
+    """How long a speed may be above the lowered limit, s: one lost packet is no doubt."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name}: read {value}, expected above 0 and at most {most:g}"
+            for name, value, most in (
+                ("width", self.width, 100.0),
+                ("torque_share", self.torque_share, 1.0),
+                ("speed_share", self.speed_share, 1.0),
+                ("time", self.time, 1.0),
+            )
+            if not 0.0 < value <= most
+        ]
+        if problems:
+            raise LimitsError(problems)
+
+
+class VarianceMonitor:
+    """Thresholds and speed limits of one arm; :meth:`update` once per cycle, then :meth:`check`."""
+
+    def __init__(
+        self,
+        torque_hard: Sequence[float],
+        speed_hard: Sequence[float],
+        force_hard: float,
+        period: float,
+        params: VarianceParams | None = None,
+        gain_hard: Sequence[float] | None = None,
+    ) -> None:
+        """``torque_hard`` (n,) N·m and ``force_hard`` N: the fixed contact thresholds; ``speed_hard`` (n,) rad/s.
+        ``gain_hard`` (n,): bound of the gains, N·m/rad; None: no controller shows any. Raises LimitsError where they
+        are not finite and above zero (infinity switches ``force_hard`` off) or differ in number."""
+        gains = [] if gain_hard is None else list(gain_hard)
+        n = len(torque_hard)
+        if len(speed_hard) != n or len(gains) not in (0, n):
+            raise LimitsError([f"torque limits are for {n} joints, of speeds there are {len(speed_hard)}"])
+        if not all(math.isfinite(x) and x > 0.0 for x in (*torque_hard, *speed_hard, *gains, period)):
+            raise LimitsError(["fixed limits that move with the variance: expected finite numbers above zero"])
+        if not force_hard > 0.0:
+            raise LimitsError([f"force: read {force_hard}, expected above zero"])
+        self._params = params or VarianceParams()
+        self._torque = list(torque_hard)
+        self._speed = list(speed_hard)
+        self._gains = gains
+        self._force = force_hard
+        self._ticks = round(self._params.time / period)
+        self._beyond_for = [0] * n
+        self.thresholds = [self._params.torque_share * hard for hard in torque_hard]
+        """Contact thresholds of this cycle (n,), N·m."""
+        self.force = self._params.torque_share * force_hard
+        """The same as a force, N."""
+        self.doubt = 1.0
+        """Largest doubt of this cycle."""
+
+    def update(self, observed: Sequence[float], force_variance: float, feed_forward: Sequence[float] | None) -> None:
+        """Take the variances of this cycle.
+
+        ``observed`` (n,) (N·m)²: of the external torque; ``force_variance`` N²: of the contact force; ``feed_forward``
+        (n,) N·m: *standard deviation* of a learnt torque, None where none acted.
+        """
+        p = self._params
+        sds = [deviation(variance) for variance in observed]
+        if len(sds) != len(self._torque):
+            sds = [math.nan] * len(self._torque)
+        self.thresholds = [
+            contact_threshold(hard, p.torque_share, p.width, sd) for hard, sd in zip(self._torque, sds, strict=True)
+        ]
+        self.force = contact_threshold(self._force, p.torque_share, p.width, deviation(force_variance))
+        doubts = [doubt(hard, p.torque_share, p.width, sd) for hard, sd in zip(self._torque, sds, strict=True)]
+        if feed_forward is not None:
+            if len(feed_forward) == len(self._torque):
+                pairs = zip(self._torque, feed_forward, strict=True)
+                doubts += [doubt(hard, p.torque_share, p.width, sd) for hard, sd in pairs]
+            else:
+                doubts.append(1.0)
+        self.doubt = max(doubts)
+
+    @property
+    def speeds(self) -> list[float]:
+        """Speed limits of this cycle (n,), rad/s."""
+        return [lowered(hard, self._params.speed_share, self.doubt) for hard in self._speed]
+
+    def reset(self) -> None:
+        """Forget how long speeds were beyond."""
+        self._beyond_for = [0] * len(self._speed)
+
+    def check(self, qd: Sequence[float], tick: int, now_ns: int, gains: Array | None = None) -> list[FaultReport]:
+        """Joints faster for ``time`` than their limits of this cycle, and gains beyond their bound. ``qd`` (n,) rad/s;
+        a speed that is not finite counts as beyond."""
+        found = Findings(tick, now_ns)
+        share = self._params.speed_share
+        for joint, (speed, hard) in enumerate(zip(qd, self._speed, strict=True)):
+            limit = lowered(hard, share, self.doubt)
+            beyond = not abs(speed) <= limit
+            lasted = self._beyond_for[joint] = self._beyond_for[joint] + 1 if beyond else 0
+            if lasted > self._ticks:
+                found.add(FaultCode.SPEED_DOUBT, speed, limit, joint, f"doubt {self.doubt:.0%}, {hard:.4g} without")
+        if gains is not None and self._gains:
+            values: list[float] = gains.tolist()
+            for joint in gains_beyond(values, self._gains):
+                found.add(FaultCode.GAIN_BOUND, values[joint], self._gains[joint], joint)
+        return found.reports
