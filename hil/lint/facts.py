@@ -9,6 +9,7 @@ import numpy as np
 
 from drivers.contract import Array
 from estimators.rigid_body import RigidBodyModel
+from estimators.wrench import contact_wrench, point_contact_wrench
 from hil.build import build_model
 from hil.cell import Cell
 from hil.cell.motions import Move
@@ -108,6 +109,15 @@ class Facts:
     def distances(self) -> list[float]:
         """How far each joint moves on in that stop, rad."""
         return [stop.path * speed for stop, speed in zip(self.stops, self.speed, strict=True)]
+
+    @cached_property
+    def force_sigma(self) -> float:
+        """Largest standard deviation of the observed force in any direction at home, tared, N."""
+        observer = self.cell.observer
+        variance = np.square(observer.tau_sigma) + np.square(0.5 * np.array(observer.model_sigma))
+        contact = contact_wrench if observer.contact == "wrench" else point_contact_wrench
+        _, covariance = contact(self.home[1], np.zeros(self.n), np.diag(variance))
+        return float(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
 
     @cached_property
     def force_reach(self) -> float:

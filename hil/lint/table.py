@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from hil.cell import Cell
 from hil.cell.source import key_path, read_source
-from hil.lint import rules_limits, rules_signals, rules_stopping, rules_work
+from hil.lint import rules_contact, rules_limits, rules_signals, rules_stopping, rules_work
 from hil.lint.base import Finding, Rule
 from hil.lint.facts import Facts
 
-RULES: tuple[Rule, ...] = (*rules_limits.RULES, *rules_stopping.RULES, *rules_signals.RULES, *rules_work.RULES)
+RULES: tuple[Rule, ...] = (
+    *rules_limits.RULES,
+    *rules_stopping.RULES,
+    *rules_signals.RULES,
+    *rules_contact.RULES,
+    *rules_work.RULES,
+)
 
 
 def lint(cell: Cell) -> list[Finding]:

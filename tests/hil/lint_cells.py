@@ -9,6 +9,7 @@ from typing import Any
 
 from hil.cell import Cell, load_cell
 from hil.cell.parts import joint_count
+from safety.contact import ContactLimits
 
 
 @cache
@@ -17,9 +18,14 @@ def shipped(name: str) -> Cell:
 
 
 def changed(name: str, changes: Mapping[str, Any]) -> Cell:
-    """The shipped cell with the keys at dotted paths replaced (whole numbers index lists), checked by its model."""
+    """The shipped cell with the keys at dotted paths replaced (whole numbers index lists), checked by its model.
+
+    ``_limit``: the quasi-static force of a table of contact limits, N.
+    """
     cell = shipped(name)
     content = copy.deepcopy(cell.content())
+    changes = dict(changes)
+    limit = changes.pop("_limit", None)
     for path, value in changes.items():
         *way, last = [int(part) if part.isdecimal() else part for part in path.split(".")]
         section: Any = content
@@ -32,6 +38,8 @@ def changed(name: str, changes: Mapping[str, Any]) -> Cell:
     finally:
         joint_count.reset(token)
     again._path, again._urdf = cell.path, cell.urdf_path
+    if limit is not None:
+        again._contact = ContactLimits(2.0 * limit, limit, "tip by force", "numbers of the test's own")
     return again
 
 

@@ -202,6 +202,26 @@ CASES: dict[str, tuple[Case, Case, str]] = {
         (IIWA, {"workspace.obstacles": [{"name": "box", "xyz": [0.57, 0.5, 0.28], "size": [0.2, 0.2, 0.2]}]}),
         "workspace.obstacles[0]",
     ),
+    "moving-without-model": (
+        (IIWA, {"safety.moving.on": True}),
+        (IIWA, {"safety.moving.on": False}),
+        "safety.moving.on",
+    ),
+    "moving-never-acts": (
+        (IIWA, {"safety.moving": {"on": True, "torque_share": 1.0, "speed_share": 1.0}}),
+        (IIWA, {"safety.moving": {"on": True, "torque_share": 1.0, "speed_share": 0.99}}),
+        "safety.moving.torque_share",
+    ),
+    "contact-in-noise": (
+        (IIWA, {"safety.contact": {"table": "bodies.yaml", "regions": ["tip"]}, "_limit": 3.0}),
+        (IIWA, {"safety.contact": {"table": "bodies.yaml", "regions": ["tip"]}, "_limit": 60.0}),
+        "safety.contact.table",
+    ),
+    "contact-below-work": (
+        (IIWA, {"safety.contact": {"table": "bodies.yaml", "regions": ["tip"]}, "_limit": 20.0}),
+        (IIWA, {"safety.contact": {"table": "bodies.yaml", "regions": ["tip"]}, "_limit": 20.1}),
+        "motions.polish.force",
+    ),
     "integral-beyond-command": (
         (IIWA, {"controller.joint.integral_limit": [160.1, 1, 1, 1, 1, 1, 1]}),
         (IIWA, {"controller.joint.integral_limit": [160.0, 1, 1, 1, 1, 1, 1]}),
