@@ -40,12 +40,11 @@ class RestPrediction:
 
     def stop(self, M: Array, g: Array, qd: Array) -> Stop:
         """The stop from speeds ``qd`` (n,) rad/s with inertia ``M`` (n, n) and gravity torque ``g`` (n,) N·m."""
-        law = self._law
+        law, left = self._law, None
         if self._own_weight:
             left = [tau - abs(weight) for tau, weight in zip(law.tau_max, g.tolist(), strict=True)]
-            law = BrakingLaw(law.damping, law.rate_share, law.tau_rate_max, left, law.reaction)
-        momentum: list[float] = (M @ qd).tolist()
-        return stop_from(law, momentum)
+        momentum: list[float] = M.dot(qd).tolist()
+        return stop_from(law, momentum, left)
 
     def check(self, sample: RobotSample, M: Array, g: Array, now_ns: int) -> list[FaultReport]:
         """All joints that would come to rest beyond their range. A sample that is not finite is not judged here: the
@@ -58,7 +57,8 @@ class RestPrediction:
         for joint, (at, speed, low, high) in enumerate(zip(q, qd, self._q_min, self._q_max, strict=True)):
             if speed == 0.0:
                 continue
-            rest, end = at + path * speed, high if speed > 0.0 else low
-            if not (rest <= end if speed > 0.0 else rest >= end):
+            rest = at + path * speed
+            if not (rest <= high if speed > 0.0 else rest >= low):
+                end = high if speed > 0.0 else low
                 found.add(FaultCode.BRAKING_DISTANCE, rest, end, joint, f"at {at:.4g} rad with {speed:.3g} rad/s")
         return found.reports

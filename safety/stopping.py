@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import mul, truediv
 
 from drivers.contract import Array
 
@@ -34,6 +35,16 @@ class BrakingLaw:
     """Torque that is left for braking: what may be commanded, less what carries the arm where that is ours."""
     reaction: float
     """From the cause to the first braking command, s."""
+    sound: bool = field(init=False)
+    """All numbers are finite and leave something to brake with."""
+    per_rate: list[float] = field(init=False)
+    """1 / tau_rate_max."""
+
+    def __post_init__(self) -> None:
+        numbers = (*self.tau_rate_max, self.damping, self.rate_share, self.reaction)
+        sound = all(map(math.isfinite, numbers)) and min(*self.tau_rate_max, self.damping, self.rate_share) > 0.0
+        object.__setattr__(self, "sound", sound)
+        object.__setattr__(self, "per_rate", [1.0 / rate for rate in self.tau_rate_max] if sound else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +57,24 @@ class Stop:
     """Distance over first speed, s: ``|qd_j| · path`` is how far joint j still moves."""
 
 
-def stop_from(law: BrakingLaw, momentum: Sequence[float]) -> Stop:
+_NEVER = Stop(math.inf, math.inf)
+
+
+def stop_from(law: BrakingLaw, momentum: Sequence[float], left: Sequence[float] | None = None) -> Stop:
     """The stop of an arm with joint ``momentum`` M qd (n,) N·m·s; infinite where a number is not finite or a joint has
-    no torque left."""
+    no torque left. ``left`` (n,) N·m takes the place of the law's ``tau_max``."""
+    torque = law.tau_max if left is None else left
     sizes = [abs(p) for p in momentum]
-    if not all(map(math.isfinite, (*sizes, *law.tau_max, *law.tau_rate_max, law.damping, law.reaction))):
-        return Stop(math.inf, math.inf)
-    if min(law.tau_max) <= 0.0 or min(law.tau_rate_max) <= 0.0 or law.damping <= 0.0:
-        return Stop(math.inf, math.inf)
-    root, steady, gain = math.inf, math.inf, law.damping
-    for size, rate, torque in zip(sizes, law.tau_rate_max, law.tau_max, strict=True):
-        if size > 0.0:
-            root = min(root, math.sqrt(2.0 * law.rate_share * rate / size))
-            steady = min(steady, torque / size)
-    gain = min(gain, root, steady)
-    rise = max((gain * size / rate for size, rate in zip(sizes, law.tau_rate_max, strict=True)), default=0.0)
+    # A finite sum has finite parts; one of finite parts that is not is beyond any arm.
+    if not (law.sound and math.isfinite(sum(sizes) + sum(torque)) and min(torque) > 0.0):
+        return _NEVER
+    # p over what the rate allows, s², and over what the torque allows, s: the joint that is worst off binds all.
+    at_rate = max(map(mul, sizes, law.per_rate))
+    at_most = max(map(truediv, sizes, torque))
+    root = math.sqrt(2.0 * law.rate_share / at_rate) if at_rate > 0.0 else math.inf
+    steady = 1.0 / at_most if at_most > 0.0 else math.inf
+    gain = min(law.damping, root, steady)
+    rise = gain * at_rate
     # Above `high` the torque limit binds, below `low` the damping, in between what the rate allows.
     high = min(1.0, max(steady / law.damping, (steady / root) ** 2)) if math.isfinite(steady) else 1.0
     low = min(high, steady / law.damping, (root / law.damping) ** 2)

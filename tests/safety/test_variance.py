@@ -145,6 +145,11 @@ def test_whatever_the_models_say_nothing_is_looser(observed, force, feed_forward
     assert all(0.25 * hard <= t <= hard for t, hard in zip(m.thresholds, (10.0, 20.0, 5.0), strict=True))
     assert 5.0 <= m.force <= 20.0
     assert all(0.5 * hard <= v <= hard for v, hard in zip(m.speeds, (1.0, 2.0, 3.0), strict=True))
+    hard, sds = (10.0, 20.0, 5.0), [deviation(v) for v in observed]
+    assert m.thresholds == [contact_threshold(h, 0.25, 5.0, sd) for h, sd in zip(hard, sds, strict=True)]
+    pairs = [*zip(hard, sds, strict=True), *(zip(hard, feed_forward, strict=True) if feed_forward else ())]
+    assert m.doubt == max(doubt(h, 0.25, 5.0, sd) for h, sd in pairs)
+    assert m.speeds == pytest.approx([lowered(v, 0.5, m.doubt) for v in (1.0, 2.0, 3.0)])
     said = [*observed, *(feed_forward or [])]
     if any(not (math.isfinite(x) and x >= 0.0) for x in said):
         assert m.speeds == [0.5, 1.0, 1.5]
