@@ -21,7 +21,7 @@ from estimators.rigid_body import BodyInertia, RigidBodyModel
 from estimators.spatial import WristWrench
 from estimators.wrench import contact_wrench, point_contact_wrench
 from hil import cobot, piper, plugins
-from hil.build_safety import build_contact, build_variance, monitor_params
+from hil.build_safety import build_contact, build_energy, build_variance, monitor_params
 from hil.cell import Cell, CellError, CellFault
 from hil.cell.devices import MOCK_PORT, CobotRobot, PiperRobot, Robot
 from hil.cell.parts import array
@@ -119,6 +119,7 @@ def build_parts(
         frames_per_tick=robot.fri.receive_multiplier if isinstance(robot, Robot) else 1,
         consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
         rest=RestPrediction(limits, traits, safety.stop_params()) if safety.braking_distance else None,
+        energy=build_energy(cell),
         variance=build_variance(cell),
         contact_limits=build_contact(cell),
         grip=build_grip(cell, arm, timed, model, wrist, getattr(observer, "model", None)),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from hil.cell import Cell
 from hil.cell.devices import Robot
 from safety.contact import ContactMonitor
+from safety.energy import EnergyMonitor
 from safety.monitors import MonitorParams
 from safety.variance import VarianceMonitor
 
@@ -32,6 +34,14 @@ def build_variance(cell: Cell) -> VarianceMonitor | None:
         safety.moving.params(),
         None if learned is None else learned.kp_max,
     )
+
+
+def build_energy(cell: Cell) -> EnergyMonitor | None:
+    """The bounds of energy and power that the cell states; None where it states none."""
+    energy, power = cell.safety.energy_max, cell.safety.power_max
+    if energy is None and power is None:
+        return None
+    return EnergyMonitor(len(cell.robot.home), energy or math.inf, power or math.inf)
 
 
 def build_contact(cell: Cell) -> ContactMonitor | None:

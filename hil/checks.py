@@ -60,6 +60,8 @@ class CycleChecks:
         if enabled and moving and dyn is not None:
             if parts.rest is not None:
                 faults += parts.rest.check(sample, dyn.M, dyn.g, now_ns)
+            if parts.energy is not None:
+                faults += parts.energy.check(sample, dyn.M, now_ns)
             if parts.variance is not None:
                 qd: list[float] = sample.qd.tolist()
                 kp = None if shown is None else shown.kp

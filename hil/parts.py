@@ -15,6 +15,7 @@ from hil.gripping import Grip
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
 from safety.contact import ContactMonitor
+from safety.energy import EnergyMonitor
 from safety.gate import CommandGate
 from safety.monitors import StateMonitor
 from safety.prediction import RestPrediction
@@ -47,6 +48,8 @@ class Parts:
     """Compares the signals with one another; None: nothing does."""
     rest: RestPrediction | None = None
     """Looks ahead over the braking distance; None: nothing does."""
+    energy: EnergyMonitor | None = None
+    """Bounds of kinetic energy and power; None: the cell states none."""
     variance: VarianceMonitor | None = None
     """Limits that move with the variance of learnt models; None: they stand."""
     contact_limits: ContactMonitor | None = None

@@ -64,6 +64,8 @@ class FaultCode(enum.Enum):
     POSE_DISTANCE = "pose_distance"
     POSE_ANGLE = "pose_angle"
     BRAKING_DISTANCE = "braking_distance"
+    KINETIC_ENERGY = "kinetic_energy"
+    POWER = "power"
     SPEED_DOUBT = "speed_doubt"
     GAIN_BOUND = "gain_bound"
     CONTACT_TRANSIENT = "contact_transient"

@@ -102,6 +102,12 @@ class Safety(Section):
     braking_distance: bool = Field(
         default=True, description="stop the arm while it can still come to rest within the joint range"
     )
+    energy_max: Positive | None = Field(
+        default=None, description="kinetic energy of the arm that ends a motion, J; nothing: no bound"
+    )
+    power_max: Positive | None = Field(
+        default=None, description="mechanical power of the joints that ends a motion, W; nothing: no bound"
+    )
     stuck_ms: NotNegative = Field(
         default=50.0, le=1000.0, description="how long a measured value may repeat to the last bit, ms; 0: for ever"
     )

@@ -16,12 +16,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "safety"))
 from safety_rig import LIMITS, N, Q, at, health, sample, traits, wrench
 
 from drivers.contract import SafetyState
-from hil.build_safety import build_contact, build_variance, monitor_params
+from hil.build_safety import build_contact, build_energy, build_variance, monitor_params
 from hil.checks import CycleChecks
 from hil.control.shown import Shown
 from hil.cycle import Estimate
 from safety.consistency import ConsistencyMonitor
 from safety.contact import ContactLimits, ContactMonitor
+from safety.energy import EnergyMonitor
 from safety.faults import FaultCode, FaultReport
 from safety.monitors import StateMonitor
 from safety.prediction import RestPrediction
@@ -56,6 +57,7 @@ class Cell:
             "monitor": StateMonitor(LIMITS, arm),
             "consistency": ConsistencyMonitor(LIMITS, arm),
             "rest": RestPrediction(LIMITS, arm),
+            "energy": EnergyMonitor(N, 50.0, 400.0),
             "variance": VarianceMonitor(HARD, LIMITS.qd_max.tolist(), 20.0, 1e-3, None, [1000.0] * N),
             "contact_limits": ContactMonitor(ContactLimits(200.0, 100.0, "hand", "the test")),
         }
@@ -86,19 +88,19 @@ def test_a_sound_cycle_finds_nothing() -> None:
 
 
 def test_all_findings_of_a_cycle_are_kept() -> None:
-    """Six checks see something in the same cycle; none hides another."""
-    on = sample(q=at(0, float(LIMITS.q_max[0]) - 0.001, Q), qd=at(0, 2.0), tau=at(3, 500.0))
+    """Seven checks see something in the same cycle; none hides another."""
+    on = sample(q=at(0, float(LIMITS.q_max[0]) - 0.001, Q), qd=at(3, 20.0, at(0, 2.0)), tau=at(3, 500.0))
     cell = Cell(arm=SimpleNamespace(health=lambda: health(safety=SafetyState.STOP_1)))
     said = estimate(wrench=np.array([0.0, 0.0, 300.0, 0.0, 0.0, 0.0]))
     codes = cell.codes(on, said, shown=shown(kp=2000.0))
     assert codes == {
         CODE.ROBOT_SAFETY, CODE.POSITION_RANGE, CODE.VELOCITY, CODE.TORQUE_MEASURED, CODE.BRAKING_DISTANCE,
-        CODE.CONTACT_TRANSIENT, CODE.GAIN_BOUND,
+        CODE.CONTACT_TRANSIENT, CODE.GAIN_BOUND, CODE.KINETIC_ENERGY, CODE.POWER,
     }  # fmt: skip
 
 
 def test_without_the_optional_checks_the_state_is_checked() -> None:
-    bare = Cell(consistency=None, rest=None, variance=None, contact_limits=None)
+    bare = Cell(consistency=None, rest=None, energy=None, variance=None, contact_limits=None)
     assert bare.codes(sample(qd=at(0, 9.0))) == {CODE.VELOCITY}
 
 
@@ -193,6 +195,19 @@ def test_the_fixed_limits_are_those_of_the_cell() -> None:
     assert off is not None
     assert off.thresholds == pytest.approx([0.12 * tau for tau in (32, 32, 32, 8, 8, 8)])
     assert off.force == math.inf
+
+
+def test_energy_is_bounded_where_the_cell_states_it() -> None:
+    assert build_energy(shipped("iiwa14_polish")) is None
+    on = sample(qd=at(0, 2.0), tau=at(0, 100.0))
+    for keys, codes in (
+        ({"safety.energy_max": 9.9}, [CODE.KINETIC_ENERGY]),
+        ({"safety.power_max": 199.0}, [CODE.POWER]),
+        ({"safety.energy_max": 10.1, "safety.power_max": 201.0}, []),
+    ):
+        built = build_energy(changed("iiwa14_polish", keys))
+        assert built is not None
+        assert [fault.code for fault in built.check(on, M, 0)] == codes
 
 
 def test_contact_limits_are_built_where_the_cell_has_a_table() -> None:
