@@ -33,6 +33,7 @@ def build_variance(cell: Cell) -> VarianceMonitor | None:
         cell.robot.period,
         safety.moving.params(),
         None if learned is None else learned.kp_max,
+        observes=cell.observer.kind == "kvark" or bool(safety.moving.on),
     )
 
 

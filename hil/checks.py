@@ -74,7 +74,9 @@ class CycleChecks:
         variance = self._parts.variance
         assert variance is not None
         known = estimate.known
-        observed: list[float] = estimate.P.diagonal().tolist() if known else _UNKNOWN
+        observed: list[float] | None = estimate.P.diagonal().tolist() if known else _UNKNOWN
+        if not variance.observes:
+            observed = None
         xx, yy, zz = estimate.wrench_cov[:3, :3].diagonal().tolist() if known else (math.nan,) * 3
         feed_forward: list[float] | None = None if shown is None else shown.tau_ff_sd.tolist()
         variance.update(observed, xx + yy + zz, feed_forward)

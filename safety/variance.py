@@ -99,9 +99,12 @@ class VarianceMonitor:
         period: float,
         params: VarianceParams | None = None,
         gain_hard: Sequence[float] | None = None,
+        *,
+        observes: bool = True,
     ) -> None:
         """``torque_hard`` (n,) N·m and ``force_hard`` N: the fixed contact thresholds; ``speed_hard`` (n,) rad/s.
-        ``gain_hard`` (n,): bound of the gains, N·m/rad; None: no controller shows any. Raises LimitsError where they
+        ``gain_hard`` (n,): bound of the gains, N·m/rad; None: no controller shows any. ``observes``: the observer is to
+        be asked for its variance. Raises LimitsError where they
         are not finite and above zero (infinity switches ``force_hard`` off) or differ in number."""
         gains = [] if gain_hard is None else list(gain_hard)
         n = len(torque_hard)
@@ -112,6 +115,7 @@ class VarianceMonitor:
         if not force_hard > 0.0:
             raise LimitsError([f"force: read {force_hard}, expected above zero"])
         self._params = params or VarianceParams()
+        self.observes = observes
         self._torque = list(torque_hard)
         self._speed = list(speed_hard)
         self._gains = gains
@@ -129,20 +133,27 @@ class VarianceMonitor:
         self.speeds = [lowered(hard, self._params.speed_share, 1.0) for hard in speed_hard]
         """Speed limits of this cycle (n,), rad/s."""
 
-    def update(self, observed: Sequence[float], force_variance: float, feed_forward: Sequence[float] | None) -> None:
+    def update(
+        self, observed: Sequence[float] | None, force_variance: float, feed_forward: Sequence[float] | None
+    ) -> None:
         """Take the variances of this cycle.
 
         ``observed`` (n,) (N·m)²: of the external torque; ``force_variance`` N²: of the contact force; ``feed_forward``
-        (n,) N·m: *standard deviation* of a learnt torque, None where none acted.
+        (n,) N·m: *standard deviation* of a learnt torque, None where none acted. With ``observed`` None the observer
+        has no model of its own, and the thresholds are the fixed ones.
         """
-        known = len(observed) == len(self._torque)
         self.doubt = 0.0
-        self._take([deviation(v) for v in observed] if known else self._nothing, self.thresholds)
+        if observed is not None:
+            known = len(observed) == len(self._torque)
+            self._take([deviation(v) for v in observed] if known else self._nothing, self.thresholds)
+        else:
+            self.thresholds = self._torque.copy()
         if feed_forward is not None:
             same = len(feed_forward) == len(self._torque)
             self._take(feed_forward if same else self._nothing, None)
         p = self._params
-        self.force = contact_threshold(self._force, p.torque_share, p.width, deviation(force_variance))
+        sd = deviation(force_variance)
+        self.force = self._force if observed is None else contact_threshold(self._force, p.torque_share, p.width, sd)
         share = lowered(1.0, p.speed_share, self.doubt)
         self.speeds = [share * hard for hard in self._speed]
 

@@ -133,6 +133,18 @@ def test_a_learnt_torque_that_is_unsure_slows_the_arm_down() -> None:
     assert Cell().codes(on, shown=shown(sd=10.0), count=60) == {CODE.SPEED_DOUBT}
 
 
+def test_beside_an_observer_without_a_model_only_a_learnt_torque_counts() -> None:
+    def cell() -> Cell:
+        limits = VarianceMonitor(HARD, LIMITS.qd_max.tolist(), 20.0, 1e-3, observes=False)
+        return Cell(variance=limits, contact_limits=None)
+
+    on = sample(qd=at(6, 0.6 * float(LIMITS.qd_max[6])))
+    assert cell().codes(on, estimate(P=np.diag(at(2, math.nan))), count=60) == set()
+    assert cell().codes(on, estimate(known=False), count=60) == set()
+    assert cell().codes(on, shown=shown(sd=10.0), count=60) == {CODE.SPEED_DOUBT}
+    assert cell().codes(None, estimate(tau_ext=at(0, 12.0)), count=60) == set()
+
+
 def test_a_sure_observer_makes_the_comparison_narrower() -> None:
     """12 N·m on A1 that the sensor does not feel: within the fixed 38.4, beyond a quarter of it."""
     said = estimate(tau_ext=at(0, 12.0))
@@ -175,11 +187,14 @@ LEARNED = {"kp_min": [10.0] * 7, "kp_max": [100.0] * 7}
 
 def test_limits_move_where_a_model_knows_its_variance() -> None:
     assert build_variance(shipped("iiwa14_polish")) is None
-    assert build_variance(changed("iiwa14_polish", {"safety.moving.on": True})) is not None
-    assert build_variance(changed("iiwa14_polish", {"observer.kind": "kvark"})) is not None
+    for keys in ({"safety.moving.on": True}, {"observer.kind": "kvark"}):
+        asked = build_variance(changed("iiwa14_polish", keys))
+        assert asked is not None
+        assert asked.observes
     learned = {"controller.joint.learned": LEARNED}
     built = build_variance(changed("iiwa14_polish", learned))
     assert built is not None
+    assert not built.observes, "a momentum observer states what the file says"
     assert [f.code for f in built.check([0.0] * 7, 0, 0, np.full(7, 100.1))] == [CODE.GAIN_BOUND] * 7
     assert build_variance(changed("iiwa14_polish", learned | {"safety.moving.on": False})) is None
 

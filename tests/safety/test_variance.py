@@ -183,6 +183,19 @@ def test_vectors_of_the_wrong_length_are_full_doubt():
     assert m.doubt == 1.0
 
 
+def test_without_a_model_of_the_observer_the_thresholds_are_the_fixed_ones():
+    m = monitor()
+    m.update(None, math.nan, None)
+    assert (m.thresholds, m.force, m.doubt, m.speeds) == ([10.0, 20.0, 5.0], 20.0, 0.0, [1.0, 2.0, 3.0])
+    m.update(None, math.nan, [0.0, 0.0, math.nan])
+    assert (m.thresholds, m.doubt, m.speeds) == ([10.0, 20.0, 5.0], 1.0, [0.5, 1.0, 1.5])
+    m.update([0.0] * 3, 0.0, None)
+    assert m.thresholds == [2.5, 5.0, 1.25]
+    m.thresholds[0] = 99.0
+    m.update(None, 0.0, None)
+    assert m.thresholds[0] == 10.0
+
+
 def test_infinity_switches_the_force_off():
     m = monitor(force_hard=math.inf)
     m.update([0.0] * 3, math.nan, None)
