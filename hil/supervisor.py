@@ -254,7 +254,7 @@ class Supervisor:
         was_permitted = self.machine.permitted
         self._handle(Event.FAULT, new)
         for fault in new:
-            self._writer.event("fault", fault.headline(), code=fault.code.value, joint=fault.joint)
+            self._writer.event("fault", fault.headline(), **fault.figures())
         if was_permitted:
             self._begin_stop(severest(new))
 
