@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.cell import Cell
-from hil.flight import FlightRecorder
+from hil.flight import FlightRecorder, KeptStop
 from hil.job import CELL_NAME, LOG_NAME, Job, Outcome
 from hil.mocks import ControlError, MockProcess, ending, mock_config
 from hil.report import VerdictRow, summarise, verdict_rows
@@ -54,8 +54,8 @@ class Run:
     """What else a person should know: processes that died, files that could not be written."""
     operated: bool = False
     """By verbs: a fault that was acknowledged stands in the verdict, and the cell went down in order all the same."""
-    stops: list[Path] = field(default_factory=list)
-    """Files of the flight recorder, one for each stop that was not the run's own end."""
+    stops: list[KeptStop] = field(default_factory=list)
+    """What the flight recorder kept: each stop that was not the run's own end."""
 
     @property
     def ok(self) -> bool:
@@ -127,7 +127,7 @@ def launch(
             verdict, report = _report(folder / LOG_NAME, outcome, notes, pictures)
     finally:
         mock.close()
-    return Run(folder, outcome, state, verdict, report, notes, stops=flight.files)
+    return Run(folder, outcome, state, verdict, report, notes, stops=flight.stops)
 
 
 def operate(
@@ -179,7 +179,7 @@ def operate(
             verdict, report = _reports(folder, outcome, notes)
     finally:
         mock.close()
-    return Run(folder, outcome, state, verdict, report, notes, operated=True, stops=flight.files)
+    return Run(folder, outcome, state, verdict, report, notes, operated=True, stops=flight.stops)
 
 
 class _Patience:

@@ -31,6 +31,7 @@ from hil.build import build_motion, build_parts  # noqa: E402
 from hil.cell import Cell, CellError, load_cell, require_permission  # noqa: E402
 from hil.cell.parts import array  # noqa: E402
 from hil.code import code_of  # noqa: E402
+from hil.explain.meter import StopMeter  # noqa: E402
 from hil.flight import AFTER, FlightRing, FlightSink, write_orphaned  # noqa: E402
 from hil.job import CELL_NAME, LOG_NAME, META_NAME, OUTCOME_NAME, Job, Outcome, ProgressPipe  # noqa: E402
 from hil.mocks import ControlError, MockLink, overlay_starter, point_at  # noqa: E402
@@ -122,7 +123,7 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
         ring = None if job.flight < 0 else FlightRing(job.flight)
         sink = publisher if ring is None else FlightSink(publisher, ring)
         writer = RememberingWriter(TelemetryWriter(sink, array(cell.robot.stiffness)))
-        supervisor = Supervisor(parts, writer)
+        supervisor = Supervisor(parts, StopMeter(writer))
         if placement is not None:
             writer.event("realtime", f"by the wall clock: {describe(placement.grants)}")
         tell_code(writer, [*parts.controllers.values()], [parts.observer], motions)
@@ -151,6 +152,7 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
                     reconnect=reconnect,
                     grants=None if placement is None else placement.grants,
                 )
+                operated.folder = str(run_dir.resolve())
                 tell_code(writer, motions=operated.motions)
                 result = operated.result
                 server = OperationServer(claim.cell.control, operated.handle)

@@ -8,6 +8,7 @@ from hil.cli import (
     dynamics,
     evaluate,
     excite,
+    explain,
     guide,
     log,
     mock,
@@ -30,6 +31,7 @@ operate.add_to(app)
 app.command("monitor")(monitor.monitor)
 app.command("guide")(guide.guide)
 app.command("excite")(excite.excite)
+app.command("explain")(explain.explain)
 app.add_typer(log.app, name="log")
 app.add_typer(can.app, name="can")
 train.app.command("dynamics")(dynamics.train)

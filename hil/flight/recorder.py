@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from hil.explain import Explanation, explain
+from hil.explain.kept import keep
 from hil.flight.ring import FlightRing
 from hil.flight.watch import FlightWatch
 from hil.job import META_NAME
+from hil.telemetry.log import LogError, read_log
 from hil.telemetry.recorder import Meta
+
+
+@dataclass
+class KeptStop:
+    """One stop that the flight recorder kept."""
+
+    path: Path
+    explanation: Explanation | None = None
+    """None where the file says nothing of a stop."""
 
 
 class FlightRecorder:
@@ -21,8 +34,9 @@ class FlightRecorder:
     def __init__(self, n: int, period: float, folder: Path, control_dir: str | Path) -> None:
         """``n``: joints; ``period`` s: of the cycle; ``folder``: the run's; ``control_dir``: of its sockets."""
         self.fd = -1
-        self.files: list[Path] = []
-        """Files written so far, the oldest first."""
+        self.stops: list[KeptStop] = []
+        """What was kept so far, the oldest first."""
+        self._unexplained: list[str] = []
         self._watch: FlightWatch | None = None
         self._problem = ""
         meta = Path(control_dir) / META_NAME
@@ -33,7 +47,6 @@ class FlightRecorder:
             return
         self.fd = ring.fd
         self._watch = FlightWatch(ring, folder, period, lambda: Meta.load(meta))
-        self.files = self._watch.files
 
     def __enter__(self) -> FlightRecorder:
         return self
@@ -49,11 +62,27 @@ class FlightRecorder:
         """Look at the rows that are new; at least once in a few seconds of the cell's time."""
         if self._watch is not None:
             self._watch.poll()
+            self._explain()
 
     def finish(self, died: bool, planned: bool) -> list[str]:
         """The supervisor's process has ended; see :meth:`hil.flight.watch.FlightWatch.finish`. What went wrong."""
         problems = [self._problem] if self._problem else []
         if self._watch is not None:
             self._watch.finish(died, planned)
-            problems += self._watch.problems
+            self._explain()
+            problems += self._watch.problems + self._unexplained
         return problems
+
+    def _explain(self) -> None:
+        """Explain what is new, and keep it beside its file."""
+        files = [] if self._watch is None else self._watch.files
+        for path in files[len(self.stops) :]:
+            kept = KeptStop(path)
+            self.stops.append(kept)
+            try:
+                told = explain(read_log(path))
+                if told:
+                    kept.explanation = told[-1]
+                    keep(told[-1], path.with_suffix(".json"))
+            except (LogError, OSError, ValueError, KeyError) as error:
+                self._unexplained.append(f"{path} could not be explained: {error}")

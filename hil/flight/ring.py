@@ -3,8 +3,8 @@
 The supervisor writes each finished row into an anonymous file in memory (``memfd``); the program that started the run
 maps the same file and reads behind it. So nothing is left to be saved by a supervisor that is killed, the cycle pays
 one copy, and nobody waits for anybody: the one writer says how many rows there are *after* it has written each, and
-the reader takes care not to be a whole ring behind. (Plain stores in program order, as x86-64 keeps them; where a machine
-may reorder them, the reader's distance of milliseconds does.)
+the reader takes care not to be a whole ring behind. (Plain stores in program order, as x86-64 keeps them; where a
+machine may reorder them, the reader's distance of milliseconds does.)
 
 Beside the rows there are the last events, in slots of fixed size, and the names of the phases, which are never
 overwritten because a row of any age refers to them.
@@ -82,7 +82,7 @@ class FlightRing:
 
     @classmethod
     def create(cls, n: int, period: float, seconds: float = SECONDS) -> FlightRing:
-        """New memory for rows of ``n`` joints, one each ``period`` s; a child gets its ``fd`` only where it is passed on.
+        """New memory for rows of ``n`` joints, one each ``period`` s; a child gets ``fd`` only if it is passed on.
 
         Raises OSError where there is no such memory.
         """

@@ -12,6 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from hil.report.figures import COLOURS, FIGURES
+from hil.report.stops import stops_section
 from hil.report.style import CSS
 from hil.report.summary import Summary, phase_spans, summarise
 from hil.report.timing import NOT_JUDGED
@@ -49,6 +50,7 @@ def write_report(
             _head(log, summary, title, rows),
             _statement(summary),
             _verdict(rows),
+            stops_section(log),
             _phases(log),
             *_figures(log, summary),
             _tracking(summary),
