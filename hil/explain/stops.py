@@ -132,7 +132,7 @@ def find_stops(view: View) -> list[Stop]:
         # What the arm did then, nobody saw.
         nothing = np.full(rows["q"].shape[1], math.nan)
         last, speed = len(rows) - 1, np.abs(rows["qd"][-1])
-        stops.append(Stop(last, last + 1, 0, (), died, False, math.nan, nothing, speed, math.nan))
+        stops.append(Stop(last, last + 1, -1, (), died, False, math.nan, nothing, speed, math.nan))
     return stops
 
 

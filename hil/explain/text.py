@@ -19,7 +19,7 @@ CATEGORIES = {
     0: "power away at once",
     1: "controlled stop, then power away",
     2: "controlled stop, then hold under power",
-    -1: "none: nothing was moving, and nothing may move now",
+    -1: "none was under way: nothing moved",
 }
 _WIDTH = 10
 
@@ -47,7 +47,7 @@ class Explanation:
 
     def lines(self) -> list[str]:
         """For a terminal; nothing is wrapped."""
-        named = [("tripped", self.tripped[0])] if self.tripped else [("asked by", self.stop.asked)]
+        named = [("tripped", self.tripped[0])] if self.tripped else [("because", self.stop.asked)]
         named += [("and then", text) for text in self.tripped[1:]]
         named += [("stop", self.category), ("the arm", self.arm)]
         lines = [self.title] + [f"  {name:<{_WIDTH}}{text}" for name, text in named]
@@ -117,7 +117,7 @@ def explain_stop(view: View, stop: Stop, number: int = 1, of: int = 1) -> Explan
     return Explanation(
         title=f"stop {number} of {of}, {seconds:.3f} s into the log, tick {int(rows['tick'][stop.begin])}: {what}",
         tripped=tuple(_tripped(t) for t in stop.tripped),
-        category=CATEGORIES[stop.category] + (f" (category {stop.category})" if stop.category >= 0 else ""),
+        category=_category(stop),
         arm=_arm(stop),
         causes=tuple(causes),
         remedy="" if spec is None else spec.remedy,
@@ -125,6 +125,12 @@ def explain_stop(view: View, stop: Stop, number: int = 1, of: int = 1) -> Explan
         anchor="" if spec is None else f"{PAGE}#{spec.anchor}",
         stop=stop,
     )
+
+
+def _category(stop: Stop) -> str:
+    if stop.category < 0:
+        return CATEGORIES[-1] if stop.tripped else "none of ours: the arm's own watchdog brakes it"
+    return f"{CATEGORIES[stop.category]} (category {stop.category})"
 
 
 def _tripped(t: Tripped) -> str:
@@ -137,7 +143,7 @@ def _tripped(t: Tripped) -> str:
 
 def _arm(stop: Stop) -> str:
     if stop.category < 0:
-        return "did not move"
+        return "did not move" if stop.tripped else "nobody watched it any more: look at it"
     if not np.isfinite(stop.distance).any():
         return "was not seen: the robot's state was not valid while it stopped"
     farthest = int(np.nanargmax(stop.distance))

@@ -23,7 +23,7 @@ def stops_section(log: Log) -> str:
 
 def _one(each: Explanation) -> str:
     rows = [("tripped" if k == 0 else "and then", text) for k, text in enumerate(each.tripped)]
-    rows = rows or [("asked by", each.stop.asked)]
+    rows = rows or [("because", each.stop.asked)]
     rows += [("stop", each.category), ("the arm", each.arm)]
     if each.causes:
         rows.append(("likely causes", ""))
