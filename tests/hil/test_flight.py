@@ -18,7 +18,7 @@ from hil.telemetry.log import read_log
 from hil.telemetry.mcapfile import LogWriter
 from hil.telemetry.row import row_layout
 from hil.telemetry.schema import Event
-from tests.hil.flying import FAULT, N, PERIOD, STOPPING, Made
+from tests.hil.flying import FAULT, PERIOD, STOPPING, Made, N
 
 BLANK = row_layout(N).blank
 
