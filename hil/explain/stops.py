@@ -173,14 +173,14 @@ def _followed(rows: Table) -> tuple[float, Array]:
     if not seen.any():
         return math.nan, np.full(q.shape[1], math.nan)
     distance: Array = np.abs(q[seen] - q[seen][0]).max(axis=0)
-    moving = np.flatnonzero(~(qd.max(axis=1) <= STANDSTILL_SPEED) | ~seen)
+    moving = ~(qd.max(axis=1) <= STANDSTILL_SPEED) | ~seen
     t = (rows["t_ns"] - rows["t_ns"][0]) * 1e-9
-    if not len(moving):
-        return 0.0, distance
-    stood = int(moving[-1]) + 1
-    if stood >= len(rows) or t[-1] - t[stood] < STANDSTILL_S - 1e-9:
-        return math.nan, distance
-    return float(t[stood]), distance
+    # The first time at which it stands for long enough; closing brakes may shake it once more.
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], moving, [True])).astype(np.int8)))
+    for stood, moved in zip(edges[::2], edges[1::2], strict=True):
+        if t[moved - 1] - t[stood] >= STANDSTILL_S - 1.5 * (t[1] - t[0] if len(t) > 1 else 0.0):
+            return float(t[stood]), distance
+    return math.nan, distance
 
 
 def _tripped(event: Event, t_ns: int) -> Tripped:
