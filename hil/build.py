@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -80,15 +81,13 @@ def build_parts(
     (:class:`hil.timing.TimedTicks`). Raises ConnectError; RefusedError for another command
     mode than torque.
     """
-    robot, safety = cell.robot, cell.safety
+    robot = cell.robot
     if isinstance(robot, Robot) and robot.fri.command_mode != "torque":
         raise RefusedError(
             f"a supervised run moves and brakes the arm by torques, and robot.fri.command_mode is "
             f"{robot.fri.command_mode!r}: set it to torque, or command the arm through build_arm and build_gate"
         )
     timed = TimedTicks(ticks, stamps)
-    limits = robot.joint_limits
-    stiffness = array(robot.stiffness)
     model = build_model(cell)
     differentiator = FadingMemoryDifferentiator(VELOCITY_BANDWIDTH)
     arm: RobotArm
@@ -100,7 +99,7 @@ def build_parts(
         arm = build_arm(cell, timed, model, differentiator)
     traits = arm.traits
     observer = build_observer(cell, differentiator.noise(Q_SIGMA, robot.period)[0])
-    quiet = cell.mock is not None and cell.mock.profile == "ideal"
+    checks = build_checks(cell, traits)
     sensor, wrist = _build_sensor(cell, timed, ft_path)
     return Parts(
         arm=arm,
@@ -108,18 +107,41 @@ def build_parts(
         model=model,
         observer=observer,
         controllers=build_controllers(cell, traits.adds),
-        saturation=Saturation(limits, traits, stiffness),
-        gate=build_gate(cell),
-        monitor=StateMonitor(limits, traits, monitor_params(cell)),
-        stops=StopController(limits, traits, safety.stop_params()),
+        saturation=checks.saturation,
+        gate=checks.gate,
+        monitor=checks.monitor,
+        stops=checks.stops,
         start_motion=start_motion,
         sensor=sensor,
         wrist=wrist,
         frames_per_tick=robot.fri.receive_multiplier if isinstance(robot, Robot) else 1,
-        consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
+        consistency=checks.consistency,
         grip=build_grip(cell, arm, timed, model, wrist, getattr(observer, "model", None)),
         contact=contact_wrench if cell.observer.contact == "wrench" else point_contact_wrench,
         observed_by=observer_words(cell, observer),
+    )
+
+
+class Checks(NamedTuple):
+    """What judges an arm's samples and commands, with the limits of one cell."""
+
+    saturation: Saturation
+    gate: CommandGate
+    monitor: StateMonitor
+    stops: StopController
+    consistency: ConsistencyMonitor
+
+
+def build_checks(cell: Cell, traits: ArmTraits) -> Checks:
+    """The checks of ``cell``; no device is needed for them. Raises LimitsError."""
+    limits, safety = cell.robot.joint_limits, cell.safety
+    quiet = cell.mock is not None and cell.mock.profile == "ideal"
+    return Checks(
+        Saturation(limits, traits, array(cell.robot.stiffness)),
+        build_gate(cell),
+        StateMonitor(limits, traits, monitor_params(cell)),
+        StopController(limits, traits, safety.stop_params()),
+        ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
     )
 
 

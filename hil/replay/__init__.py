@@ -1,0 +1,6 @@
+"""A recorded session through today's supervisor: which decisions would be others now."""
+
+from hil.replay.inputs import Inputs, ReplayError
+from hil.replay.player import Difference, Replay, replay, replay_file
+
+__all__ = ["Difference", "Inputs", "Replay", "ReplayError", "replay", "replay_file"]
