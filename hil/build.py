@@ -77,8 +77,8 @@ def build_parts(
 
     ``ticks``: where time and waiting come from. ``start_motion``: see :class:`hil.parts.Parts`. ``ft_path``:
     serial port of a mock sensor, for cells that name it ``mock``; ``can``: the same of CAN channels. ``log``: folder
-    for a log of the arm's own wire. ``stamps``: measure how long packets wait for us
-    (:class:`hil.timing.TimedTicks`). Raises ConnectError; RefusedError for another command
+    for a log of the arm's own wire. ``stamps``: by the wall clock, and measure how long
+    packets wait for us (:class:`hil.timing.TimedTicks`). Raises ConnectError; RefusedError for another command
     mode than torque.
     """
     robot = cell.robot
@@ -119,6 +119,7 @@ def build_parts(
         grip=build_grip(cell, arm, timed, model, wrist, getattr(observer, "model", None)),
         contact=contact_wrench if cell.observer.contact == "wrench" else point_contact_wrench,
         observed_by=observer_words(cell, observer),
+        lockstep=not stamps,
     )
 
 

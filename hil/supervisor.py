@@ -32,7 +32,7 @@ from estimators.rigid_body import Dynamics
 from estimators.sensed import Sensed
 from hil.blame import headline, seal, whole
 from hil.control.base import Controller
-from hil.control.shown import Shown
+from hil.control.shown import Learnt, Shown
 from hil.cycle import Decision, Estimate, RowWriter
 from hil.gripping import Grip
 from hil.lapse import Lapse
@@ -403,6 +403,8 @@ class Supervisor:
         tau = controller.torque(sample, dyn, reference, measured, dt)
         shown = getattr(controller, "shown", None)
         self.gains = shown if isinstance(shown, Shown) else None
+        if self.gains is not None and self.gains.learnt is not None and self.gains.learnt.told:
+            self._tell(self.gains.learnt)
         load = self._load(dyn)
         if load is not None:
             tau = tau + load
@@ -510,6 +512,12 @@ class Supervisor:
         parts = self.parts
         carried = parts.model.payload is not None and "gravity" in parts.arm.traits.adds
         return dyn.g_payload if carried else None
+
+    def _tell(self, learnt: Learnt) -> None:
+        """News of what learns while it runs."""
+        for text, data in learnt.told:
+            self._writer.event("learning", text, **data)
+        learnt.told.clear()
 
     def _begin(self, motion: Motion, controller: Controller | None = None, touched: str = "") -> None:
         assert self.sample is not None

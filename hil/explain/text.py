@@ -21,7 +21,7 @@ CATEGORIES = {
     2: "controlled stop, then hold under power",
     -1: "none was under way: nothing moved",
 }
-_WIDTH = 10
+_WIDTH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class Explanation:
         named = [("tripped", self.tripped[0])] if self.tripped else [("because", self.stop.asked)]
         named += [("and then", text) for text in self.tripped[1:]]
         named += [("stop", self.category), ("the arm", self.arm)]
-        lines = [self.title] + [f"  {name:<{_WIDTH}}{text}" for name, text in named]
+        lines = [self.title] + [f"  {name + ':':<{_WIDTH}}{text}" for name, text in named]
         if self.causes:
-            lines.append("  likely causes")
+            lines.append("  likely causes:")
         for number, (cause, seen) in enumerate(self.causes, 1):
             lines.append(f"    {number}. {cause}" + (f" [seen: {seen}]" if seen else ""))
-        named = [("do", self.remedy), ("go on", self.go_on), ("more", self.anchor)]
-        return lines + [f"  {name:<{_WIDTH}}{text}" for name, text in named if text]
+        named = [("what to do", self.remedy), ("go on", self.go_on), ("more", self.anchor)]
+        return lines + [f"  {name + ':':<{_WIDTH}}{text}" for name, text in named if text]
 
     def to_mapping(self) -> dict[str, Any]:
         """As plain values; joint vectors with one value a joint, A1 first; NaN where something is not known."""

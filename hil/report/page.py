@@ -11,7 +11,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from hil.report.figures import COLOURS, FIGURES
+from hil.report.drawing import COLOURS
+from hil.report.figures import FIGURES
 from hil.report.stops import stops_section
 from hil.report.style import CSS
 from hil.report.summary import Summary, phase_spans, summarise
@@ -32,6 +33,9 @@ CAPTIONS = {
     "names. Tool weight and inertia are taken "
     "off the sensor's reading; nothing is drawn before the tare. Each panel is scaled to its values and to the band; "
     "a band far wider than the values runs out of the panel, whose corner then states its width.",
+    "gains": "Stiffness by joint; feed-forward torque of the joints of which the model was the least sure, with twice "
+    "its predicted standard deviation, and the torque that the controller asks for with feedback; estimated mass of "
+    "what the arm carries beside its tool.",
     "timing": "Wall-clock durations, logarithmic on both axes; vertical marks belong to read-to-write.",
 }
 
@@ -106,7 +110,7 @@ def _statement(summary: Summary) -> str:
         "Software on a PC is not a rated safety function: limits and stops shown here do not replace the robot's own "
         "safety functions or a risk assessment."
     )
-    return f'<aside>{" ".join(parts)}</aside>'
+    return f"<aside>{' '.join(parts)}</aside>"
 
 
 def _verdict(rows: Sequence[VerdictRow]) -> str:

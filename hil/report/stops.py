@@ -29,7 +29,7 @@ def _one(each: Explanation) -> str:
         rows.append(("likely causes", ""))
     table = "".join(_row(name, escape(text) if text else _causes(each)) for name, text in rows)
     table += "".join(
-        _row(n, escape(t)) for n, t in (("do", each.remedy), ("go on", each.go_on), ("more", each.anchor)) if t
+        _row(n, escape(t)) for n, t in (("what to do", each.remedy), ("go on", each.go_on), ("more", each.anchor)) if t
     )
     return f"<h3>{escape(each.title)}</h3><table>{table}</table>"
 

@@ -106,6 +106,12 @@ FIELDS: tuple[Field, ...] = (
     Field("gain_tank", None, "f8", "J", "energy left for rising stiffness"),
     Field("kp_clamped", None, "i8", "", "1 if the passivity bound held the stiffness back"),
     Field("kp_starved", None, "i8", "", "1 if the energy tank did"),
+    Field("ff_fallback", None, "i8", "", "1 if the prediction was not finite: rigid-body torque, full gains"),
+    Field("load_mass", None, "f8", "kg", "estimated mass of what the arm carries beside its tool; NaN: not estimated"),
+    Field("load_mass_sd", None, "f8", "kg", "its standard deviation; 0 where nothing has put the load in doubt"),
+    Field("ff_version", None, "i8", "", "of the model that is learnt on while it runs, 0 the file's; -1: none is"),
+    Field("ff_rmse", None, "f8", "N·m", "error of that model on the last batch before it was learnt, mean of joints"),
+    Field("ff_nis", None, "f8", "", "squared error by predicted variance of that batch, mean of joints"),
     Field("arm_dt", None, "f8", "s", "the device's time between the arm's newest frame and the one before it"),
     Field("q_ref_accepted", "n", "f8", "rad", "position reference that acts on the robot"),
     Field("asked", None, "i8", "", "1 if a controller or a program asked for a command in this cycle"),
@@ -116,7 +122,6 @@ FIELDS: tuple[Field, ...] = (
     Field("robot_safety", None, "i8", "", "drivers.contract.SafetyState that the robot states, -1 unknown"),
     Field("robot_mode", None, "i8", "", "drivers.contract.OperationMode that the robot states, -1 unknown"),
     Field("drives_on", None, "i8", "", "1 if the drives are on, 0 if off, -1 if the robot does not say"),
-    Field("ff_fallback", None, "i8", "", "1 if the prediction was not finite: rigid-body torque, full gains"),
     Field("wall_wake_ns", None, "i8", "ns", "monotonic time at which the cycle woke", TIMING),
     Field("wall_read_ns", None, "i8", "ns", "wake to sample decoded", TIMING),
     Field("wall_write_ns", None, "i8", "ns", "wake to command written; 0 where none was", TIMING),
@@ -134,7 +139,7 @@ CHANNEL_FIELDS: dict[str, tuple[Field, ...]] = {CYCLE: _CYCLE_FIELDS, TIMING: _T
 
 _MINUS_ONE = frozenset(
     ("arm_seq", "arm_age_ns", "ft_seq", "ft_age_ns", "stop_category", "grip", "contact", "judged_ns", "compared")
-    + ("robot_safety", "robot_mode", "drives_on")
+    + ("robot_safety", "robot_mode", "drives_on", "ff_version")
 )
 """Integers whose "nothing yet" is -1, as in the drivers' samples."""
 
