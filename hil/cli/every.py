@@ -16,6 +16,7 @@ from hil.cli import (
     monitor,
     new_app,
     operate,
+    replay,
     reproduce,
     run,
     train,
@@ -32,6 +33,7 @@ app.command("monitor")(monitor.monitor)
 app.command("guide")(guide.guide)
 app.command("excite")(excite.excite)
 app.command("explain")(explain.explain)
+app.command("replay")(replay.replay_command)
 app.add_typer(log.app, name="log")
 app.add_typer(can.app, name="can")
 train.app.command("dynamics")(dynamics.train)

@@ -2,5 +2,6 @@
 
 from hil.replay.inputs import Inputs, ReplayError
 from hil.replay.player import Difference, Replay, replay, replay_file
+from hil.replay.totest import Written, write_test
 
-__all__ = ["Difference", "Inputs", "Replay", "ReplayError", "replay", "replay_file"]
+__all__ = ["Difference", "Inputs", "Replay", "ReplayError", "Written", "replay", "replay_file", "write_test"]

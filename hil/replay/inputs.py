@@ -26,56 +26,13 @@ from hil.telemetry.row import CYCLE, FIELDS
 from hil.telemetry.schema import Event
 from safety.faults import FaultCode, FaultReport, Findings
 
-NEEDED = tuple(
-    [
-        "tick",
-        "t_ns",
-        "arm_seq",
-        "arm_valid",
-        "arm_fresh",
-        "arm_age_ns",
-        "arm_state",
-        "arm_dt",
-        "q",
-        "qd",
-        "qdd",
-        "tau",
-        "tau_ext_robot",
-        "tau_accepted_lo",
-        "tau_accepted_hi",
-        "q_ref_accepted",
-        "tau_wanted",
-        "tau_cmd",
-        "q_ref_cmd",
-        "limited",
-        "tau_ext",
-        "tau_ext_sd",
-        "wrench_est",
-        "wrench_est_sd",
-        "wrench_ft",
-        "ft_raw",
-        "ft_seq",
-        "ft_valid",
-        "ft_fresh",
-        "ft_age_ns",
-        "nis",
-        "safety_state",
-        "fault",
-        "stop_category",
-        "quality",
-        "tracking",
-        "gaps",
-        "payload",
-        "asked",
-        "tau_asked",
-        "q_ref_asked",
-        "judged_ns",
-        "compared",
-        "robot_safety",
-        "robot_mode",
-        "drives_on",
-    ]
-)
+_NAMES = """
+    tick t_ns arm_seq arm_valid arm_fresh arm_age_ns arm_state arm_dt q qd qdd tau tau_ext_robot tau_accepted_lo
+    tau_accepted_hi q_ref_accepted tau_wanted tau_cmd q_ref_cmd limited tau_ext tau_ext_sd wrench_est wrench_est_sd
+    wrench_ft ft_raw ft_seq ft_valid ft_fresh ft_age_ns nis safety_state fault stop_category quality tracking gaps
+    payload asked tau_asked q_ref_asked judged_ns compared robot_safety robot_mode drives_on
+"""
+NEEDED = tuple(_NAMES.split())
 """Fields of ``/cycle`` that a replay reads."""
 
 

@@ -80,8 +80,10 @@ class Flying:
         self.period = running.parts.arm.traits.period
         self.ring = FlightRing.create(n, self.period)
         self.publisher = Publisher(f"ipc://{folder}/t", n, lockstep=True)
-        run = {"operated": "true", "cell": running.cell.name}
-        self.watch = FlightWatch(self.ring, folder, self.period, lambda: meta(n, **run))
+        run = {"operated": "true", "cell": running.cell.name, "digest": running.cell.digest()}
+        self.meta = meta(n, **run)
+        self.meta.attachments[:] = [AttachedFile("cell.yaml", "application/yaml", running.cell.dump().encode())]
+        self.watch = FlightWatch(self.ring, folder, self.period, lambda: self.meta)
         writer = StopMeter(TelemetryWriter(FlightSink(self.publisher, self.ring)))
         running.supervisor = Supervisor(running.parts, writer)
 
