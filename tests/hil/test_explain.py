@@ -222,7 +222,7 @@ class Stopped:
         amplitude = np.array([0.08, 0.02, 0.08, 0.03, 0.08, 0.05, 0.10])
         running.supervisor.start(JointSinusoids(amplitude, np.full(7, 1.5), 8.0, 0.5))
         flying.steps(700)
-        running.inject("nan", "ft", 1, field="wrench")
+        running.inject("nan", "ft", 5, field="wrench")
         flying.steps(1350)
         self.truth = running.truth()
         self.events = read_log(flying.watch.files[0]).events
