@@ -12,7 +12,8 @@ import numpy.typing as npt
 from estimators.compiled import has_numba
 from estimators.dynamics import prior as priors
 from estimators.dynamics import store
-from estimators.dynamics.posterior import Compiled, Posterior, Reference
+from estimators.dynamics.machine import Compiled
+from estimators.dynamics.posterior import Posterior, Reference
 from estimators.dynamics.prior import Prior
 from estimators.errors import ModelError
 from estimators.rigid_body import RigidBodyModel
@@ -42,8 +43,12 @@ class DynamicsPredictor:
         self.n = posterior.n
         self.kernel = kernel or ("compiled" if has_numba() else "numpy")
         self._at = (Compiled if self.kernel == "compiled" else Reference)(posterior).at
-        self._x = np.zeros(3 * self.n)
-        self._mean, self._sigma = np.zeros(self.n), np.zeros(self.n)
+        self._reserve(2)
+
+    def _reserve(self, count: int) -> None:
+        n = self.n
+        self._x, self._mean, self._sigma = (np.zeros((count, width)) for width in (3 * n, n, n))
+        self._one = self._x[:1], self._mean[:1], self._sigma[:1]
 
     @property
     def sigma_noise(self) -> Array:
@@ -62,12 +67,30 @@ class DynamicsPredictor:
 
         The arrays are overwritten by the next call. NaN where the input is not finite.
         """
-        n, x = self.n, self._x
-        x[:n], x[n : 2 * n], x[2 * n :] = q, qd, qdd
-        self._at(x, self._mean, self._sigma)
+        n = self.n
+        x, mean, sigma = self._one
+        row = x[0]
+        row[:n], row[n : 2 * n], row[2 * n :] = q, qd, qdd
+        self._at(x, mean, sigma)
         if self.prior is not None:
-            self._mean += self.prior.torque(q, qd, qdd)
-        return self._mean, self._sigma
+            self.prior.add(q, qd, qdd, mean[0])
+        return mean[0], sigma[0]
+
+    def steps(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+        """As :meth:`step` at S samples, (S, n) each: the model is read from memory once for all of them.
+
+        More samples than ever before allocate memory, more than two for the first time.
+        """
+        n, count = self.n, len(q)
+        if count > len(self._x):
+            self._reserve(count)
+        x, mean, sigma = self._x[:count], self._mean[:count], self._sigma[:count]
+        x[:, :n], x[:, n : 2 * n], x[:, 2 * n :] = q, qd, qdd
+        self._at(x, mean, sigma)
+        if self.prior is not None:
+            for s in range(count):
+                self.prior.add(q[s], qd[s], qdd[s], mean[s])
+        return mean, sigma
 
     def save(self, path: Path) -> None:
         """Write to ``path``, whole or not at all. Raises OSError."""

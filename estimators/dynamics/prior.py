@@ -10,6 +10,7 @@ bearings rub more under load.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pinocchio as pin
 
+from estimators.compiled import COMPILED, compiled
 from estimators.dynamics.samples import Samples
 from estimators.errors import ModelError, ParameterError
 from estimators.rigid_body import RigidBodyModel
@@ -53,6 +55,21 @@ def friction_terms(qd: Array, load: Array, widths: tuple[float, ...], loaded: bo
     return np.stack((np.ones(qd.size), *moving), axis=1)
 
 
+@compiled
+def _add_friction(qd: Array, load: Array, widths: Array, loaded: bool, weights: Array, tau: Array) -> int:
+    """Add ``weights`` (n, K) times :func:`friction_terms` to ``tau`` (n,)."""
+    terms = 1 + widths.size
+    for j in range(qd.size):
+        plain, scaled = 0.0, 0.0
+        for i in range(terms):
+            term = qd[j] if i == 0 else math.tanh(qd[j] / widths[i - 1])
+            plain += weights[j, 1 + i] * term
+            if loaded:
+                scaled += weights[j, 1 + terms + i] * term
+        tau[j] += weights[j, 0] + plain + abs(load[j]) * scaled
+    return 0
+
+
 class Prior:
     """Rigid-body torque, with corrected parameters and friction where they were regressed.
 
@@ -77,6 +94,7 @@ class Prior:
         for name, part, shape in (("correction", correction, (11 * n,)), ("friction", friction, terms)):
             if part is not None and (part.shape != shape or not np.isfinite(part).all()):
                 raise ModelError(f"the prior's {name} has shape {part.shape}; expected {shape}, finite")
+        self._widths = np.array(widths, dtype=np.float64)
         self._inner = model.model.copy()
         self._data = self._inner.createData()
         if correction is not None:
@@ -90,11 +108,20 @@ class Prior:
 
     def torque(self, q: Array, qd: Array, qdd: Array) -> Array:
         """Torque (n,) N·m at one sample, a fresh array."""
-        tau: Array = np.array(pin.rnea(self._inner, self._data, q, qd, qdd))
-        if self.friction is not None:
-            load = self.model.rnea(q, qd, qdd) if self.loaded else qd
-            tau += (self.friction * friction_terms(qd, load, self.widths, self.loaded)).sum(axis=1)
+        tau = np.zeros(self.model.n)
+        self.add(q, qd, qdd, tau)
         return tau
+
+    def add(self, q: Array, qd: Array, qdd: Array, tau: Array, use_compiled: bool = COMPILED) -> None:
+        """Add the torque at one sample to ``tau`` (n,) N·m."""
+        tau += pin.rnea(self._inner, self._data, q, qd, qdd)
+        if self.friction is None:
+            return
+        load = self.model.rnea(q, qd, qdd) if self.loaded else qd
+        if use_compiled:
+            _add_friction(np.asarray(qd, dtype=np.float64), load, self._widths, self.loaded, self.friction, tau)
+        else:
+            tau += (self.friction * friction_terms(qd, load, self.widths, self.loaded)).sum(axis=1)
 
     def of(self, samples: Samples) -> Array:
         """Torque (N, n) at all samples."""

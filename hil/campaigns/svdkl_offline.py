@@ -153,8 +153,8 @@ def table(results: Iterable[Mapping[str, Any]]) -> str:
 
         rmse, covered, cpu = column("mean"), column("cov95"), column("cpu")
         lines.append(
-            f"{ROWS[name].title:34}{len(own):6}{rmse.mean():9.4f} ({rmse.min():.4f}–{rmse.max():.4f}){covered.mean():7.3f}"
-            f" ({covered.min():.3f}–{covered.max():.3f}){column('nll_mean').mean():8.3f}"
+            f"{ROWS[name].title:34}{len(own):6}{rmse.mean():9.4f} ({rmse.min():.4f}–{rmse.max():.4f})"
+            f"{covered.mean():7.3f} ({covered.min():.3f}–{covered.max():.3f}){column('nll_mean').mean():8.3f}"
             f"{column('constant_nll_mean').mean():10.3f}{cpu.mean():6.0f} ({cpu.max():.0f})"
         )
     return "\n".join(lines)
