@@ -116,7 +116,7 @@ class Reference:
         NaN for a sample that is not finite.
         """
         p, scaling = self._p, self._p.scaling
-        finite: npt.NDArray[np.bool_] = np.isfinite(x).all(axis=1)
+        finite = np.asarray(np.isfinite(x).all(axis=1))
         if not finite.all():
             x = np.where(finite[:, None], x, 0.0)
         xs = ((x - scaling.x_mean) / scaling.x_std).T
