@@ -25,14 +25,14 @@ _ROUND = 6755399441055744.0
 class Compiled:
     """The same numbers as :class:`estimators.dynamics.posterior.Reference`, but for rounding.
 
-    ``shared``: alpha (P, M) and B (P, M, M), to be used where they lie instead of the posterior's own; of B only the
+    ``shared``: alpha (L, M) and B (L, M, M), to be used where they lie instead of the posterior's own; of B only the
     lower triangles are read.
     """
 
     def __init__(self, posterior: Posterior, shared: tuple[Array, Array] | None = None) -> None:
         p = self._p = posterior
         scaling = p.scaling
-        D, (P, M, F) = scaling.x_mean.size, p.points.shape
+        D, (L, M, F) = scaling.x_mean.size, p.points.shape
         alpha, B = (p.alpha, p.B) if shared is None else shared
         self._sizes = np.array([D, *(len(b) for b in p.biases)], dtype=np.int64)
         width = max(int(self._sizes.max()), F)
@@ -43,19 +43,22 @@ class Compiled:
             layer[-1, : b.size] = b
         self._skip = p.skip or not p.weights
         self._inputs = np.stack((scaling.x_mean, 1.0 / scaling.x_std))
-        self._outputs = np.stack((scaling.y_mean, scaling.y_std, np.log(p.s2), p.s2, p.noise))
+        self._spread = np.stack((np.log(p.s2), p.s2))
+        self._outputs = np.stack((scaling.y_mean, scaling.y_std, p.noise))
+        self._mixing = np.eye(L) if p.mixing is None else np.ascontiguousarray(p.mixing)
         self._points = np.ascontiguousarray(p.points.transpose(0, 2, 1))
         self._inverse = 1.0 / p.lengths
         self._alpha, self._B = np.ascontiguousarray(alpha), np.ascontiguousarray(B)
-        self._shape = width, P * M
+        self._shape = width, L, M
         self._reserve(1)
         # Compiled (or read from the cache) now, not in somebody's cycle.
         self.at(scaling.x_mean[None].copy(), np.zeros((1, p.n)), np.zeros((1, p.n)))
 
     def _reserve(self, count: int) -> None:
-        width, flat = self._shape
+        width, L, M = self._shape
+        self._latent = np.zeros((2, count, L))
         self._hidden = np.zeros((3, count, width))
-        self._k = np.zeros(max(count * flat, count, width))
+        self._k = np.zeros(max(count * L * M, width))
         self._powers = np.zeros(self._k.size)
         self._bits = self._powers.view(np.int64)
 
@@ -64,8 +67,9 @@ class Compiled:
         if len(x) > self._hidden.shape[1]:
             self._reserve(len(x))
         _predict(
-            x, self._inputs, self._outputs, self._net, self._sizes, self._skip, self._points, self._inverse,
-            self._alpha, self._B, self._hidden, self._k, self._powers, self._bits, mean, sigma,
+            x, self._inputs, self._outputs, self._spread, self._mixing, self._net, self._sizes, self._skip,
+            self._points, self._inverse, self._alpha, self._B, self._hidden, self._latent, self._k, self._powers,
+            self._bits, mean, sigma,
         )  # fmt: skip
 
 
@@ -132,10 +136,10 @@ def _layer(source: Array, net: Array, layer: int, n_in: int, n_out: int, target:
 
 @reordered
 def _exponents(f: Array, points: Array, inverse: Array, logs: Array, k: Array) -> int:
-    """k (S, P, M) ← log s² − ½ |f/l − Zt|² from features f (S, F)."""
-    P, F, M = points.shape
+    """k (S, L, M) ← log s² − ½ |f/l − Zt|² from features f (S, F)."""
+    L, F, M = points.shape
     whole = F - F % 4
-    for p in range(P):
+    for p in range(L):
         for s in range(k.shape[0]):
             for m in range(M):
                 k[s, p, m] = 0.0
@@ -160,7 +164,7 @@ def _exponents(f: Array, points: Array, inverse: Array, logs: Array, k: Array) -
 
 @reordered
 def _explained(k: Array, B: Array, p: int, taken: Array) -> int:
-    """taken (S,) ← kᵀ B k of joint ``p`` from k (S, P, M), reading the lower triangle of B (P, M, M)."""
+    """taken (S,) ← kᵀ B k of the GP ``p`` from k (S, L, M), reading the lower triangle of B (L, M, M)."""
     S, M = k.shape[0], B.shape[1]
     whole = M - M % 4
     for s in range(S):
@@ -190,11 +194,12 @@ def _explained(k: Array, B: Array, p: int, taken: Array) -> int:
 
 @reordered
 def _predict(
-    x: Array, inputs: Array, outputs: Array, net: Array, sizes: Ints, skip: bool, points: Array, inverse: Array,
-    alpha: Array, B: Array, hidden: Array, flat: Array, powers: Array, bits: Ints, mean: Array, sigma: Array,
+    x: Array, inputs: Array, outputs: Array, spread: Array, mixing: Array, net: Array, sizes: Ints, skip: bool,
+    points: Array, inverse: Array, alpha: Array, B: Array, hidden: Array, latent: Array, flat: Array, powers: Array,
+    bits: Ints, mean: Array, sigma: Array,
 ) -> int:  # fmt: skip
     S, D = x.shape
-    P, _, M = points.shape
+    (L, _, M), P = points.shape, outputs.shape[1]
     source, target, f = hidden[0][:S], hidden[1][:S], hidden[2][:S]
     for s in range(S):
         for i in range(D):
@@ -219,22 +224,26 @@ def _predict(
             for o in range(n_out):
                 target[s, o] /= 1.0 + flat[o]
         source, target = target, source
-    k = flat[: S * P * M].reshape((S, P, M))
-    _exponents(f, points, inverse, outputs[2], k)
-    _exponentials(flat, S * P * M, powers, bits)
-    taken = powers[:S]
-    for p in range(P):
+    k = flat[: S * L * M].reshape((S, L, M))
+    _exponents(f, points, inverse, spread[0], k)
+    _exponentials(flat, S * L * M, powers, bits)
+    for g in range(L):
+        _explained(k, B, g, latent[1, :, g])
         for s in range(S):
             total = 0.0
             for m in range(M):
-                total += k[s, p, m] * alpha[p, m]
+                total += k[s, g, m] * alpha[g, m]
+            latent[0, s, g] = total
+            left = spread[1, g] - latent[1, s, g]
+            latent[1, s, g] = 0.0 if left < 0.0 else left
+    for s in range(S):
+        for p in range(P):
+            total, variance = 0.0, outputs[2, p]
+            for g in range(L):
+                total += mixing[g, p] * latent[0, s, g]
+                variance += mixing[g, p] ** 2 * latent[1, s, g]
             mean[s, p] = outputs[0, p] + outputs[1, p] * total
-        _explained(k, B, p, taken)
-        for s in range(S):
-            latent = outputs[3, p] - taken[s]
-            if latent < 0.0:
-                latent = 0.0
-            sigma[s, p] = outputs[1, p] * np.sqrt(latent + outputs[4, p])
+            sigma[s, p] = outputs[1, p] * np.sqrt(variance)
     for s in range(S):
         for i in range(D):
             if not np.isfinite(x[s, i]):

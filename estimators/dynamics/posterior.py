@@ -5,6 +5,9 @@ For each joint, with f the features of the scaled input and Zt = Z/l::
     k_i = s² exp(−½|f/l − Zt_i|²),   mean = kᵀ alpha,   variance = s² − kᵀ B k + noise
     alpha = L⁻ᵀ m,   B = L⁻ᵀ (I − S) L⁻¹
 
+Where joints are mixed of latent GPs g (a linear model of coregionalisation) this holds for each g, and
+f_p = Σ_l W_lp g_l: means are mixed by W, variances by its squares.
+
 Double precision only: B of trained models is so large and ill-conditioned that single precision gives variances that
 are wrong severalfold, and negative ones.
 """
@@ -24,7 +27,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
-    """P joints, D inputs, M inducing points, features of width F = m + (D if skip)."""
+    """P joints, L GPs, D inputs, M inducing points, features of width F = m + (D if skip); L is P without mixing."""
 
     weights: tuple[Array, ...]
     """Of the layers x → W x + b, each (out, in), SiLU between them; empty: the inputs are the features."""
@@ -32,29 +35,34 @@ class Posterior:
     skip: bool
     """The scaled inputs follow the learnt features."""
     lengths: Array
-    """l, (P, F)."""
+    """l, (L, F)."""
     points: Array
-    """Zt, (P, M, F)."""
+    """Zt, (L, M, F)."""
     s2: Array
-    """(P,), of scaled torque, as everything below."""
+    """(L,), of scaled torque, as everything below."""
     noise: Array
     """(P,)."""
     alpha: Array
-    """(P, M)."""
+    """(L, M)."""
     B: Array
-    """Symmetric, (P, M, M)."""
+    """Symmetric, (L, M, M)."""
     scaling: Scaling
+    mixing: Array | None = None
+    """W, (L, P); None: each joint has a GP of its own."""
 
     def __post_init__(self) -> None:
-        P, M, F = self.points.shape if self.points.ndim == 3 else (0, 0, 0)
+        L, M, F = self.points.shape if self.points.ndim == 3 else (0, 0, 0)
+        P = self.noise.size
         D = self.scaling.x_mean.size
         sizes = [D, *(len(b) for b in self.biases)]
         learnt = sizes[-1] if self.weights else 0
         right = (
-            self.lengths.shape == (P, F)
-            and self.alpha.shape == (P, M)
-            and self.B.shape == (P, M, M)
-            and self.s2.shape == self.noise.shape == self.scaling.y_mean.shape == self.scaling.y_std.shape == (P,)
+            self.lengths.shape == (L, F)
+            and self.alpha.shape == (L, M)
+            and self.B.shape == (L, M, M)
+            and self.s2.shape == (L,)
+            and self.noise.shape == self.scaling.y_mean.shape == self.scaling.y_std.shape == (P,)
+            and (L == P if self.mixing is None else self.mixing.shape == (L, P))
             and self.scaling.x_std.shape == (D,)
             and D == 3 * P
             and len(self.weights) == len(self.biases)
@@ -73,11 +81,18 @@ class Posterior:
     @property
     def n(self) -> int:
         """Number of joints."""
-        return len(self.s2)
+        return len(self.noise)
+
+    @property
+    def spread(self) -> Array:
+        """Variance of what was learnt, far from all data, (n,), of scaled torque."""
+        return self.s2 if self.mixing is None else self.s2 @ np.square(self.mixing)
 
     def arrays(self) -> dict[str, Array]:
         """By name, as they stand in the file."""
         found = {name: getattr(self, name) for name in ("lengths", "points", "s2", "noise", "alpha", "B")}
+        if self.mixing is not None:
+            found["mixing"] = self.mixing
         found |= {f"scaling/{each.name}": getattr(self.scaling, each.name) for each in fields(Scaling)}
         for k, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             found |= {f"net/{k}/weight": W, f"net/{k}/bias": b}
@@ -93,6 +108,7 @@ class Posterior:
                 tuple(arrays[f"net/{k}/bias"] for k in range(layers)),
                 skip,
                 scaling=Scaling(**{each.name: arrays[f"scaling/{each.name}"] for each in fields(Scaling)}),
+                mixing=arrays.get("mixing"),
                 **{name: arrays[name] for name in ("lengths", "points", "s2", "noise", "alpha", "B")},
             )
         except KeyError as error:
@@ -108,7 +124,7 @@ class Reference:
         self._inverse = (1.0 / p.lengths)[:, :, None]
         self._half = (0.5 * np.square(p.points).sum(axis=2) - np.log(p.s2)[:, None])[:, :, None]
         self._alpha = p.alpha[:, None, :]
-        self._total, self._least = (p.s2 + p.noise)[:, None], p.noise[:, None]
+        self._s2, self._noise = p.s2[:, None], p.noise[:, None]
 
     def at(self, x: Array, mean: Array, sigma: Array) -> None:
         """Torque at the inputs ``x`` (S, 3n): ``mean`` and ``sigma`` (S, n), with noise, N·m, both written to.
@@ -126,7 +142,7 @@ class Reference:
                 f = W @ f
                 f += b[:, None]
                 if layer + 1 < len(p.weights):
-                    f /= 1.0 + np.exp(-f)
+                    f /= 1.0 + np.exp(np.minimum(-f, 700.0))
             if p.skip:
                 f = np.concatenate((f, xs))
         fs = self._inverse * f
@@ -134,10 +150,12 @@ class Reference:
         k -= self._half
         k -= 0.5 * np.square(fs).sum(axis=1)[:, None, :]
         np.exp(k, out=k)
-        np.multiply((self._alpha @ k)[:, 0, :].T, scaling.y_std, out=mean)
+        found, variance = (self._alpha @ k)[:, 0, :], ((p.B @ k) * k).sum(axis=1)
+        np.maximum(self._s2 - variance, 0.0, out=variance)
+        if p.mixing is not None:
+            found, variance = p.mixing.T @ found, np.square(p.mixing).T @ variance
+        np.multiply(found.T, scaling.y_std, out=mean)
         mean += scaling.y_mean
-        taken = ((p.B @ k) * k).sum(axis=1)
-        np.maximum(self._total - taken, self._least, out=taken)
-        np.multiply(np.sqrt(taken).T, scaling.y_std, out=sigma)
+        np.multiply(np.sqrt(variance + self._noise).T, scaling.y_std, out=sigma)
         if not finite.all():
             mean[~finite], sigma[~finite] = np.nan, np.nan

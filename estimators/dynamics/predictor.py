@@ -59,7 +59,7 @@ class DynamicsPredictor:
     @property
     def sigma_signal(self) -> Array:
         """σ_f of each joint, (n,) N·m: the spread of what was learnt, reached far from all data."""
-        result: Array = self.posterior.scaling.y_std * np.sqrt(self.posterior.s2)
+        result: Array = self.posterior.scaling.y_std * np.sqrt(self.posterior.spread)
         return result
 
     def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:

@@ -12,16 +12,13 @@ from estimators.dynamics.fitting.variational import VariationalModel
 from estimators.dynamics.posterior import Posterior
 from estimators.dynamics.predictor import DynamicsPredictor
 from estimators.dynamics.samples import Scaling
-from estimators.errors import ModelError
 
 Array = npt.NDArray[np.float64]
 
 
 def export(model: VariationalModel, provenance: dict[str, object] | None = None) -> DynamicsPredictor:
-    """The predictor of a trained SVDKL, SVGP or deep SGPR. Raises ModelError for joints mixed of latent GPs (LMC)."""
+    """The predictor of a trained SVDKL, SVGP or deep SGPR. Raises ParameterError before training."""
     gp, scaling = model.trained()
-    if model.options.latents:
-        raise ModelError("the real-time predictor takes independent joints; train without latent GPs to export")
     return DynamicsPredictor(posterior(gp, scaling), model.prior, provenance)
 
 
@@ -31,7 +28,7 @@ def posterior(gp: DeepKernelGP, scaling: Scaling) -> Posterior:
         W, points, s2 = whitening(gp)
         root = lower(gp)
         mean = gp.base._variational_distribution.variational_mean
-        eye = torch.eye(root.shape[-1], dtype=root.dtype)
+        eye = torch.eye(root.shape[-1], dtype=root.dtype, device=root.device)
         B = W.mT @ (eye - root @ root.mT) @ W
         alpha = (W.mT @ mean[..., None]).squeeze(-1)
         net = gp.features.net
@@ -47,6 +44,7 @@ def posterior(gp: DeepKernelGP, scaling: Scaling) -> Posterior:
             _plain(alpha),
             _plain(0.5 * (B + B.mT)),
             scaling,
+            None if gp.mixing is None else _plain(gp.mixing),
         )
 
 

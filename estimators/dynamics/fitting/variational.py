@@ -16,11 +16,9 @@ import torch
 from gpytorch.utils.memoize import clear_cache_hook
 from torch import Tensor
 
-from estimators.dynamics import prior as priors
-from estimators.dynamics import store
 from estimators.dynamics.base import History, Progress
-from estimators.dynamics.fitting import refit
-from estimators.dynamics.fitting.deep_kernel import JITTER, DeepKernelGP, bound, moments
+from estimators.dynamics.fitting import keep, refit
+from estimators.dynamics.fitting.deep_kernel import DeepKernelGP, bound, moments
 from estimators.dynamics.fitting.loop import Trainer, device_of
 from estimators.dynamics.fitting.options import KernelOptions, TrainOptions
 from estimators.dynamics.prior import Prior
@@ -85,11 +83,9 @@ class VariationalModel:
 
         history = trainer.run(len(x), batch, batch_loss, validation, progress, checkpoint)
         gp.double()
-        if o.refit and not self.options.latents:
+        if o.refit:
             trajectory = torch.as_tensor(validate.trajectory, device=device)
             history.notes.append(refit.finish(gp, (x64, y64), (xv64, yv64), trajectory, o.temper))
-        elif o.refit:
-            history.notes.append("joints are mixed of latent GPs: no closed form; q(u) and noise of the gradients")
         gp.to("cpu").eval()
         clear_cache_hook(gp.base)
         return history
@@ -104,27 +100,17 @@ class VariationalModel:
 
     def save(self, path: Path, provenance: dict[str, object] | None = None) -> None:
         gp, scaling = self.trained()
-        options, arrays = ({}, {}) if self.prior is None else self.prior.pack()
-        about = {
-            "kind": KIND,
-            "options": asdict(self.options),
-            "train": asdict(self.train_options),
-            "joints": gp.tasks,
-            "prior": options,
-            "provenance": provenance or {},
-        }
-        state = {f"gp/{name}": value.cpu().numpy() for name, value in gp.state_dict().items()}
-        store.write(path, about, arrays | state | {f"scaling/{k}": v for k, v in asdict(scaling).items()})
+        arrays = keep.state(gp, "gp/")
+        keep.write(path, KIND, self.options, self.train_options, self.prior, scaling, provenance, arrays)
 
     @classmethod
     def load(cls, path: Path, rigid_body: RigidBodyModel | None = None) -> VariationalModel:
         """What :meth:`save` wrote. Raises OSError; ModelError for another file, or another ``rigid_body``."""
-        about, arrays = store.read(path, (KIND,))
-        prior = priors.unpack(about["prior"], arrays, rigid_body) if about["prior"] else None
-        model = cls(KernelOptions(**about["options"]), TrainOptions(**about["train"]), prior)
-        model.scaling = Scaling(**{k: arrays[f"scaling/{k}"] for k in ("x_mean", "x_std", "y_mean", "y_std")})
-        gp = DeepKernelGP(model.scaling.x_mean.size, int(about["joints"]), model.options).double()
-        gp.load_state_dict({name[3:]: torch.as_tensor(v) for name, v in arrays.items() if name.startswith("gp/")})
+        kept = keep.read(path, KIND, rigid_body)
+        model = cls(KernelOptions(**kept.options), kept.train, kept.prior)
+        model.scaling = kept.scaling
+        gp = DeepKernelGP(kept.scaling.x_mean.size, kept.joints, model.options).double()
+        keep.restore(gp, kept.arrays, "gp/", path)
         model.gp = gp.eval()
         return model
 
@@ -150,12 +136,7 @@ class VariationalModel:
 
     def _loss(self, gp: DeepKernelGP, x: Tensor, y: Tensor, samples: int) -> Tensor:
         """Of a batch, nats a sample and joint; ``samples`` there are in all."""
-        weight = self.train_options.temper * samples
-        if self.options.latents:
-            elbo = gpytorch.mlls.VariationalELBO(gp.likelihood, gp, num_data=weight)
-            loss: Tensor = -elbo(gp(x), y) / y.shape[1]
-            return loss
-        return bound(gp, x, y, 1.0 / weight)
+        return bound(gp, x, y, 1.0 / (self.train_options.temper * samples))
 
     def _before_validation(self, gp: DeepKernelGP, x: Tensor, y: Tensor) -> None:
         """Whatever must be set before the model can predict."""
@@ -166,19 +147,13 @@ class VariationalModel:
 
     def _scaled(self, x: Tensor) -> tuple[Tensor, Tensor]:
         gp = self.trained()[0]
-        if self.options.latents:
-            with torch.no_grad():
-                found = gp.likelihood(gp(x))
-            return found.mean, found.variance
         mean, variance = moments(gp, x)
         return mean.T, (variance + gp.likelihood.task_noises[:, None]).T
 
     def _gpytorch(self, gp: DeepKernelGP, x: Tensor) -> tuple[Array, Array]:
         with gpytorch.settings.fast_pred_var(False):
             found = gp.likelihood(gp(x))
-        # GPyTorch's jitter on the data's own covariance is numerics and no part of the model.
-        jitter = 0.0 if self.options.latents else JITTER
-        return found.mean.numpy(), found.variance.numpy() - jitter
+        return found.mean.numpy(), (found.variance - gp.jitter).numpy()
 
 
 def nll(error: Tensor, variance: Tensor) -> Tensor:
