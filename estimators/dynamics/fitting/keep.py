@@ -86,7 +86,7 @@ def restore(module: nn.Module, arrays: Mapping[str, npt.NDArray[Any]], head: str
     try:
         module.load_state_dict(under(arrays, head))
     except RuntimeError as error:
-        raise ModelError(f"{path} is not whole, or of another model: its parameters do not fit; train it anew") from error
+        raise ModelError(f"{path} is not whole, or of another model: parameters do not fit; train it anew") from error
 
 
 def moments_of(optimizer: torch.optim.Optimizer) -> dict[str, npt.NDArray[Any]]:
