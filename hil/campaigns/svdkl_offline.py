@@ -62,6 +62,7 @@ ROWS: dict[str, Row] = {
     "svdkl_few": Row("SVDKL, small, 40 trajectories", "svdkl", trajectories=FEW),
     "svgp_large": Row("SVGP, large", "svgp", "large"),
     "svdkl_large": Row("SVDKL, large", "svdkl", "large"),
+    "semi_large": Row("SVDKL on nominal physics, large", "svdkl", "large", physics=True),
     "sgpr_small": Row("deep SGPR, small", "sgpr"),
     "dkl": Row("DKL with KISS-GP, on 2000 samples", "dkl"),
     "lstm": Row("B-LSTM", "lstm"),
