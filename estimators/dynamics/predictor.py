@@ -62,10 +62,21 @@ class DynamicsPredictor:
         result: Array = self.posterior.scaling.y_std * np.sqrt(self.posterior.spread)
         return result
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the physics have a memory, so that different motions must not be mixed in one stream of calls."""
+        return self.prior is not None and self.prior.memory is not None
+
+    def reset(self) -> None:
+        """A new motion begins: forget what led to here."""
+        if self.prior is not None:
+            self.prior.reset()
+
     def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
         """Mean and standard deviation, (n,) N·m each, at ``q`` rad, ``qd`` rad/s, ``qdd`` rad/s², (n,) each.
 
-        The arrays are overwritten by the next call. NaN where the input is not finite.
+        The arrays are overwritten by the next call. NaN where the input is not finite. Physics with a memory take it
+        for the next sample of one motion; see :meth:`reset`, :meth:`steps`.
         """
         n = self.n
         x, mean, sigma = self._one
@@ -79,7 +90,8 @@ class DynamicsPredictor:
     def steps(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
         """As :meth:`step` at S samples, (S, n) each: the model is read from memory once for all of them.
 
-        More samples than ever before allocate memory, more than two for the first time.
+        Physics with a memory follow S motions: row s is always the next sample of the motion s. More samples than ever
+        before allocate memory, more than two for the first time.
         """
         n, count = self.n, len(q)
         if count > len(self._x):
@@ -89,7 +101,7 @@ class DynamicsPredictor:
         self._at(x, mean, sigma)
         if self.prior is not None:
             for s in range(count):
-                self.prior.add(q[s], qd[s], qdd[s], mean[s])
+                self.prior.add(q[s], qd[s], qdd[s], mean[s], s)
         return mean, sigma
 
     def save(self, path: Path) -> None:
