@@ -32,7 +32,7 @@ class Compiled:
     def __init__(self, posterior: Posterior, shared: tuple[Array, Array] | None = None) -> None:
         p = self._p = posterior
         scaling = p.scaling
-        D, (L, M, F) = scaling.x_mean.size, p.points.shape
+        D, P, (L, M, F) = scaling.x_mean.size, p.n, p.points.shape
         alpha, B = (p.alpha, p.B) if shared is None else shared
         self._sizes = np.array([D, *(len(b) for b in p.biases)], dtype=np.int64)
         width = max(int(self._sizes.max()), F)
@@ -44,7 +44,8 @@ class Compiled:
         self._skip = p.skip or not p.weights
         self._inputs = np.stack((scaling.x_mean, 1.0 / scaling.x_std))
         self._spread = np.stack((np.log(p.s2), p.s2))
-        self._outputs = np.stack((scaling.y_mean, scaling.y_std, p.noise))
+        still = np.stack((np.zeros(P), np.ones(P))) if p.standstill is None else p.standstill
+        self._outputs = np.stack((scaling.y_mean, scaling.y_std, p.noise, still[0], 1.0 / still[1]))
         self._mixing = np.eye(L) if p.mixing is None else np.ascontiguousarray(p.mixing)
         self._points = np.ascontiguousarray(p.points.transpose(0, 2, 1))
         self._inverse = 1.0 / p.lengths
@@ -239,6 +240,8 @@ def _predict(
     for s in range(S):
         for p in range(P):
             total, variance = 0.0, outputs[2, p]
+            if outputs[3, p] > 0.0:
+                variance += outputs[3, p] * np.exp(-((x[s, P + p] * outputs[4, p]) ** 2))
             for g in range(L):
                 total += mixing[g, p] * latent[0, s, g]
                 variance += mixing[g, p] ** 2 * latent[1, s, g]

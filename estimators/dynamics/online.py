@@ -136,7 +136,7 @@ def predict(posterior: Posterior, x: Array) -> tuple[Array, Array]:
         variance[:, p] = np.maximum(latent, 0.0)
     if posterior.mixing is not None:
         mean, variance = mean @ posterior.mixing, variance @ np.square(posterior.mixing)
-    return posterior.scaling.torque(mean, variance + posterior.noise)
+    return posterior.scaling.torque(mean, variance + posterior.noise_at(x))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,9 @@ class Posterior:
     scaling: Scaling
     mixing: Array | None = None
     """W, (L, P); None: each joint has a GP of its own."""
+    standstill: Array | None = None
+    """(2, P): variance that the noise has in addition at standstill, and the speed v rad/s at which exp(−(qd/v)²) of
+    it is left; None: the same noise at all speeds."""
 
     def __post_init__(self) -> None:
         L, M, F = self.points.shape if self.points.ndim == 3 else (0, 0, 0)
@@ -69,12 +72,18 @@ class Posterior:
             and all(w.shape == (b, a) for w, a, b in zip(self.weights, sizes[:-1], sizes[1:], strict=True))
             and learnt + (D if self.skip or not self.weights else 0) == F
         )
+        if self.standstill is not None:
+            right = right and self.standstill.shape == (2, P)
         if not right or M == 0:
             raise ModelError("the arrays of the learned model do not fit each other: export it anew")
         for name, array in self.arrays().items():
             if array.dtype != np.float64 or not np.isfinite(array).all():
                 raise ModelError(f"{name} of the learned model is not finite float64: export it anew")
-        scales = (self.lengths, self.s2, self.noise, self.scaling.x_std, self.scaling.y_std)
+        scales: tuple[Array, ...] = (self.lengths, self.s2, self.noise, self.scaling.x_std, self.scaling.y_std)
+        if self.standstill is not None and not (self.standstill[0] >= 0.0).all():
+            raise ModelError("a variance at standstill of the learned model is below 0: export it anew")
+        if self.standstill is not None:
+            scales = (*scales, self.standstill[1])
         if not all((part > 0.0).all() for part in scales):
             raise ModelError("a length, variance or scale of the learned model is not above 0: export it anew")
 
@@ -88,11 +97,22 @@ class Posterior:
         """Variance of what was learnt, far from all data, (n,), of scaled torque."""
         return self.s2 if self.mixing is None else self.s2 @ np.square(self.mixing)
 
+    def noise_at(self, x: Array) -> Array:
+        """Noise variance at the inputs ``x`` (S, 3n), (S, n) or (n,), of scaled torque."""
+        if self.standstill is None:
+            return self.noise
+        n = self.n
+        variance, speed = self.standstill
+        result: Array = self.noise + variance * np.exp(-np.square(x[:, n : 2 * n] / speed))
+        return result
+
     def arrays(self) -> dict[str, Array]:
         """By name, as they stand in the file."""
         found = {name: getattr(self, name) for name in ("lengths", "points", "s2", "noise", "alpha", "B")}
         if self.mixing is not None:
             found["mixing"] = self.mixing
+        if self.standstill is not None:
+            found["standstill"] = self.standstill
         found |= {f"scaling/{each.name}": getattr(self.scaling, each.name) for each in fields(Scaling)}
         for k, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             found |= {f"net/{k}/weight": W, f"net/{k}/bias": b}
@@ -109,6 +129,7 @@ class Posterior:
                 skip,
                 scaling=Scaling(**{each.name: arrays[f"scaling/{each.name}"] for each in fields(Scaling)}),
                 mixing=arrays.get("mixing"),
+                standstill=arrays.get("standstill"),
                 **{name: arrays[name] for name in ("lengths", "points", "s2", "noise", "alpha", "B")},
             )
         except KeyError as error:
@@ -124,7 +145,7 @@ class Reference:
         self._inverse = (1.0 / p.lengths)[:, :, None]
         self._half = (0.5 * np.square(p.points).sum(axis=2) - np.log(p.s2)[:, None])[:, :, None]
         self._alpha = p.alpha[:, None, :]
-        self._s2, self._noise = p.s2[:, None], p.noise[:, None]
+        self._s2 = p.s2[:, None]
 
     def at(self, x: Array, mean: Array, sigma: Array) -> None:
         """Torque at the inputs ``x`` (S, 3n): ``mean`` and ``sigma`` (S, n), with noise, N·m, both written to.
@@ -156,6 +177,6 @@ class Reference:
             found, variance = p.mixing.T @ found, np.square(p.mixing).T @ variance
         np.multiply(found.T, scaling.y_std, out=mean)
         mean += scaling.y_mean
-        np.multiply(np.sqrt(variance + self._noise).T, scaling.y_std, out=sigma)
+        np.multiply(np.sqrt(variance.T + p.noise_at(x)), scaling.y_std, out=sigma)
         if not finite.all():
             mean[~finite], sigma[~finite] = np.nan, np.nan

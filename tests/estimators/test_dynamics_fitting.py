@@ -181,6 +181,33 @@ def test_few_trajectories_are_little_evidence_about_the_noise() -> None:
     assert float(refit.uncertainty(gp, (x, mean + error), torch.zeros(len(x))).abs().max()) == 0.0
 
 
+def test_noise_at_standstill_is_told_from_noise_in_motion(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    parts = []
+    for samples in (TRAIN, VALIDATE, TEST):
+        extra = 1.5 * rng.standard_normal(samples.tau.shape) * (np.abs(samples.qd) < 0.1)
+        parts.append(replace(samples, tau=samples.tau + extra))
+    train, validate, test = parts
+    model = VariationalModel(replace(plain(TINY), standstill=0.1), SHORT, Prior(planar()))
+    model.fit(train, validate)
+    mean, variance = model.predict(test)
+    error = np.abs(test.tau - mean) <= 1.96 * np.sqrt(variance)
+    still = np.abs(test.qd) < 0.05
+    assert 0.88 <= error[still].mean() <= 1.0
+    assert 0.88 <= error[~still].mean() <= 0.99
+    assert np.sqrt(variance[still].mean()) > 2.0 * np.sqrt(variance[np.abs(test.qd) > 0.3].mean())
+    model.save(tmp_path / "model.npz")
+    again = VariationalModel.load(tmp_path / "model.npz", planar())
+    np.testing.assert_allclose(again.predict(test)[1], variance, rtol=1e-9)
+    export(again).save(tmp_path / "predictor.npz")
+    for kernel in ("compiled", "numpy"):
+        way: Any = kernel
+        fast = files.load(tmp_path / "predictor.npz", planar(), kernel=way)
+        ours, sigma = fast.steps(test.q, test.qd, test.qdd)
+        np.testing.assert_allclose(ours, mean, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(sigma, np.sqrt(variance), rtol=1e-6)
+
+
 class _Interrupted(Exception):
     pass
 
@@ -274,6 +301,8 @@ def test_the_cycle_of_rates_rises_and_falls() -> None:
 def test_options_that_cannot_be_are_refused() -> None:
     with pytest.raises(ParameterError, match="inducing is 0"):
         KernelOptions(inducing=0)
+    with pytest.raises(ParameterError, match="standstill"):
+        KernelOptions(standstill=-1.0)
     with pytest.raises(ParameterError, match="temper"):
         TrainOptions(temper=0.0)
     with pytest.raises(ParameterError, match="rates"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -19,7 +21,8 @@ Array = npt.NDArray[np.float64]
 def export(model: VariationalModel, provenance: dict[str, object] | None = None) -> DynamicsPredictor:
     """The predictor of a trained SVDKL, SVGP or deep SGPR. Raises ParameterError before training."""
     gp, scaling = model.trained()
-    return DynamicsPredictor(posterior(gp, scaling), model.prior, provenance)
+    found = replace(posterior(gp, scaling), standstill=model.standstill)
+    return DynamicsPredictor(found, model.prior, provenance)
 
 
 def posterior(gp: DeepKernelGP, scaling: Scaling) -> Posterior:

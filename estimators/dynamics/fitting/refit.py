@@ -19,11 +19,15 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
 
 from estimators.dynamics.fitting.deep_kernel import NOISE_FLOOR, DeepKernelGP, lower, moments, projected
 
+Array = npt.NDArray[np.float64]
 CHUNK = 4096
 Q = tuple[Tensor, Tensor]
 """m (L, M) and lower Cholesky factor of S (L, M, M); L is P without mixing."""
@@ -194,6 +198,31 @@ def uncertainty(gp: DeepKernelGP, validate: tuple[Tensor, Tensor], trajectory: T
     called = torch.stack(found)
     error: Tensor = called.std(0) / math.sqrt(len(found))
     return error
+
+
+def by_speed(gp: DeepKernelGP, validate: tuple[Tensor, Tensor], fading: Tensor) -> Array:
+    """Noise a + b w of each joint that makes the validation samples most likely, w ``fading`` (N, P); b (P,) is told.
+
+    a becomes the noise of ``gp``. Both are scaled variances.
+    """
+    x, y = validate
+    with torch.no_grad():
+        found = [moments(gp, part) for part in torch.split(x, CHUNK)]
+        squared = (y - torch.cat([mean.T for mean, _ in found])).square().cpu().numpy()
+        latent = torch.cat([variance.T for _, variance in found]).cpu().numpy()
+    w = fading.cpu().numpy()
+    noise = np.empty((2, y.shape[1]))
+    for p in range(y.shape[1]):
+
+        def surprise(logs: Array, p: int = p) -> float:
+            total = latent[:, p] + np.exp(logs[0]) + np.exp(logs[1]) * w[:, p]
+            return float(np.mean(np.log(total) + squared[:, p] / total))
+
+        start = math.log(max(float(squared[:, p].mean()), NOISE_FLOOR))
+        best = minimize(surprise, np.full(2, start), method="L-BFGS-B", bounds=[(math.log(NOISE_FLOOR), 10.0)] * 2)
+        noise[:, p] = np.exp(best.x)
+    gp.likelihood.task_noises = torch.as_tensor(np.maximum(noise[0], NOISE_FLOOR * (1.0 + 1e-9)), device=x.device)
+    return np.array(noise[1])
 
 
 def _likely(held: Statistics, s2: Tensor, q: Q, noise: Tensor) -> float:

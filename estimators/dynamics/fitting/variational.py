@@ -40,6 +40,8 @@ class VariationalModel:
         self.options, self.train_options, self.prior = options or KernelOptions(), train or TrainOptions(), prior
         self.scaling: Scaling | None = None
         self.gp: DeepKernelGP | None = None
+        self.standstill: Array | None = None
+        """As :attr:`estimators.dynamics.posterior.Posterior.standstill`."""
 
     @property
     def kind(self) -> str:
@@ -86,6 +88,12 @@ class VariationalModel:
         if o.refit:
             trajectory = torch.as_tensor(validate.trajectory, device=device)
             history.notes.append(refit.finish(gp, (x64, y64), (xv64, yv64), trajectory, o.temper))
+        self.standstill = None
+        if (speed := self.options.standstill) > 0.0:
+            fading = torch.as_tensor(np.exp(-np.square(validate.qd / speed)), device=device)
+            extra = refit.by_speed(gp, (xv64, yv64), fading)
+            self.standstill = np.stack((extra, np.full(validate.n, speed)))
+            history.notes.append("noise at standstill and in motion apart")
         gp.to("cpu").eval()
         clear_cache_hook(gp.base)
         return history
@@ -95,12 +103,17 @@ class VariationalModel:
         x = torch.as_tensor(scaling.inputs(samples.inputs))
         with torch.no_grad():
             parts = [self._gpytorch(gp, part) for part in torch.split(x, CHUNK)]
-        mean, variance = scaling.torque(*(np.concatenate([p[k] for p in parts]) for k in (0, 1)))
+        scaled, variance = (np.concatenate([p[k] for p in parts]) for k in (0, 1))
+        if self.standstill is not None:
+            variance = variance + self.standstill[0] * np.exp(-np.square(samples.qd / self.standstill[1]))
+        mean, variance = scaling.torque(scaled, variance)
         return (mean if self.prior is None else mean + self.prior.of(samples)), variance
 
     def save(self, path: Path, provenance: dict[str, object] | None = None) -> None:
         gp, scaling = self.trained()
         arrays = keep.state(gp, "gp/")
+        if self.standstill is not None:
+            arrays["standstill"] = self.standstill
         keep.write(path, KIND, self.options, self.train_options, self.prior, scaling, provenance, arrays)
 
     @classmethod
@@ -108,7 +121,7 @@ class VariationalModel:
         """What :meth:`save` wrote. Raises OSError; ModelError for another file, or another ``rigid_body``."""
         kept = keep.read(path, KIND, rigid_body)
         model = cls(KernelOptions(**kept.options), kept.train, kept.prior)
-        model.scaling = kept.scaling
+        model.scaling, model.standstill = kept.scaling, kept.arrays.get("standstill")
         gp = DeepKernelGP(kept.scaling.x_mean.size, kept.joints, model.options).double()
         keep.restore(gp, kept.arrays, "gp/", path)
         model.gp = gp.eval()
