@@ -36,19 +36,26 @@ class DynamicsPredictor:
         prior: Prior | None = None,
         provenance: Mapping[str, Any] | None = None,
         kernel: Literal["compiled", "numpy"] | None = None,
+        probe: tuple[Array, Array] | None = None,
     ) -> None:
         if kernel == "compiled" and not has_numba():
             raise ModelError("numba is not installed: pip install 'hil-lab[kvark]', or take the kernel numpy")
         self.posterior, self.prior, self.provenance = posterior, prior, dict(provenance or {})
         self.n = posterior.n
+        self.probe = probe
+        """Inputs (k, 3n) rad, rad/s, rad/s² that nothing was learnt from, and their torque (k, n) N·m without the
+        prior's: what is learnt online must not become worse on them. None in files that have none."""
         self.kernel = kernel or ("compiled" if has_numba() else "numpy")
         self._at = (Compiled if self.kernel == "compiled" else Reference)(posterior).at
         self._reserve(2)
 
     def _reserve(self, count: int) -> None:
         n = self.n
-        self._x, self._mean, self._sigma = (np.zeros((count, width)) for width in (3 * n, n, n))
+        widths = (3 * n, n, n, n)
+        self._x, self._mean, self._sigma, self.prior_torques = (np.zeros((count, width)) for width in widths)
         self._one = self._x[:1], self._mean[:1], self._sigma[:1]
+        self.prior_torque = self.prior_torques[0]
+        """The prior's share of the last mean, (n,) N·m; of several samples the first one's, see ``prior_torques``."""
 
     @property
     def sigma_noise(self) -> Array:
@@ -84,7 +91,7 @@ class DynamicsPredictor:
         row[:n], row[n : 2 * n], row[2 * n :] = q, qd, qdd
         self._at(x, mean, sigma)
         if self.prior is not None:
-            self.prior.add(q, qd, qdd, mean[0])
+            self._add_prior(q, qd, qdd, 0)
         return mean[0], sigma[0]
 
     def steps(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
@@ -101,12 +108,21 @@ class DynamicsPredictor:
         self._at(x, mean, sigma)
         if self.prior is not None:
             for s in range(count):
-                self.prior.add(q[s], qd[s], qdd[s], mean[s], s)
+                self._add_prior(q[s], qd[s], qdd[s], s)
         return mean, sigma
+
+    def _add_prior(self, q: Array, qd: Array, qdd: Array, s: int) -> None:
+        assert self.prior is not None
+        torque = self.prior_torques[s]
+        torque.fill(0.0)
+        self.prior.add(q, qd, qdd, torque, s)
+        self._mean[s] += torque
 
     def save(self, path: Path) -> None:
         """Write to ``path``, whole or not at all. Raises OSError."""
         options, arrays = ({}, {}) if self.prior is None else self.prior.pack()
+        if self.probe is not None:
+            arrays = arrays | {"probe_x": self.probe[0], "probe_r": self.probe[1]}
         about = {
             "kind": KIND,
             "layout": LAYOUT,
@@ -137,12 +153,24 @@ def load(
         if about["joints"] != wanted:
             raise ModelError(f"it is for {about['joints']} joints, the arm has {wanted}: name the model of this arm")
         prior = priors.unpack(about["prior"], arrays, rigid_body) if about["prior"] else None
-        own = {name: value for name, value in arrays.items() if not name.startswith("prior_")}
-        posterior = Posterior.of(own, bool(about["skip"]))
+        probe = (arrays["probe_x"], arrays["probe_r"]) if "probe_x" in arrays else None
+        posterior = Posterior.of(own_arrays(arrays), bool(about["skip"]))
         if posterior.n != wanted:
             raise ModelError(f"its arrays are for {posterior.n} joints, its page says {wanted}: export it anew")
+        if probe is not None and not _is_probe(*probe, wanted):
+            raise ModelError("its probe samples are not finite, or not of this arm: export it anew")
     except ModelError as error:
         raise ModelError(f"{path} does not fit: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is no exported model ({type(error).__name__}: {error}); export it anew") from error
-    return DynamicsPredictor(posterior, prior, about["provenance"], kernel)
+    return DynamicsPredictor(posterior, prior, about["provenance"], kernel, probe)
+
+
+def own_arrays(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Those of a file that belong to the posterior, without the prior's and the probe samples."""
+    return {name: value for name, value in arrays.items() if not name.startswith(("prior_", "probe_"))}
+
+
+def _is_probe(x: Array, r: Array, n: int) -> bool:
+    shapes = x.ndim == 2 and x.shape == (len(r), 3 * n) and r.shape == (len(x), n) and len(x) > 0
+    return shapes and bool(np.isfinite(x).all() and np.isfinite(r).all())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
+from hil.cell.online import OnlineLearning
 from hil.cell.parts import NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, for_every_joint
 from hil.control.variable_gain import VariableGainParams
 
@@ -49,6 +52,12 @@ class LearnedController(Section):
     tank: Positive = Field(default=_DEFAULT.tank, description="energy for rising stiffness under tension, J")
     max_error: Positive = Field(default=_DEFAULT.max_error, description="errors are taken for no larger, rad")
     blend_time: NotNegative = Field(default=_DEFAULT.blend_time, description="fade of the torque at takeover, s")
+    smoothing: Annotated[float, Field(ge=2.0, le=100.0)] = Field(
+        default=_DEFAULT.smoothing, description="low-pass before motion and command are compared, Hz"
+    )
+    online: OnlineLearning | None = Field(
+        default=None, description="what goes on being learnt while the arm moves; `{}`: all"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> LearnedController:
@@ -63,5 +72,5 @@ class LearnedController(Section):
 
     def params(self) -> VariableGainParams:
         """For :class:`hil.control.variable_gain.VariableGain`."""
-        law = {"model", "kp_min", "kp_max", "sensitivity", "sigma_known", "sigma_unknown"}
+        law = {"model", "kp_min", "kp_max", "sensitivity", "sigma_known", "sigma_unknown", "online"}
         return VariableGainParams(**self.model_dump(exclude=law))

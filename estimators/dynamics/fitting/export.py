@@ -13,16 +13,33 @@ from estimators.dynamics.fitting.deep_kernel import DeepKernelGP, lower, whiteni
 from estimators.dynamics.fitting.variational import VariationalModel
 from estimators.dynamics.posterior import Posterior
 from estimators.dynamics.predictor import DynamicsPredictor
-from estimators.dynamics.samples import Scaling
+from estimators.dynamics.prior import Prior
+from estimators.dynamics.samples import Samples, Scaling
 
 Array = npt.NDArray[np.float64]
 
+PROBE = 500
+"""Samples that a file carries to judge by what is learnt online."""
 
-def export(model: VariationalModel, provenance: dict[str, object] | None = None) -> DynamicsPredictor:
-    """The predictor of a trained SVDKL, SVGP or deep SGPR. Raises ParameterError before training."""
+
+def export(
+    model: VariationalModel, provenance: dict[str, object] | None = None, held_out: Samples | None = None
+) -> DynamicsPredictor:
+    """The predictor of a trained SVDKL, SVGP or deep SGPR; up to :data:`PROBE` of the samples ``held_out`` go with it.
+
+    Raises ParameterError before training.
+    """
     gp, scaling = model.trained()
+    probe = None if held_out is None else _probe(held_out, model.prior)
     found = replace(posterior(gp, scaling), standstill=model.standstill)
-    return DynamicsPredictor(found, model.prior, provenance)
+    return DynamicsPredictor(found, model.prior, provenance, probe=probe)
+
+
+def _probe(held_out: Samples, prior: Prior | None) -> tuple[Array, Array]:
+    """Some of the samples, always the same: inputs, and torque without the prior's."""
+    r = held_out.tau if prior is None else held_out.tau - prior.of(held_out)
+    some = np.sort(np.random.default_rng(0).permutation(len(held_out))[:PROBE])
+    return held_out.inputs[some], r[some]
 
 
 def posterior(gp: DeepKernelGP, scaling: Scaling) -> Posterior:
