@@ -48,7 +48,7 @@ def found(name: str) -> dict[str, Any]:
 class TestRecorded:
     pytestmark = needs_data
 
-    @pytest.mark.parametrize("name", ["kuka", "kuka_physics", "kuka_memory"])
+    @pytest.mark.parametrize("name", ["kuka", "kuka_physics"])
     def test_a_kuka(self, name: str) -> None:
         own = found(name)["tests"]["9 and 10"]["model"]
         assert own["mean"] <= 0.30
