@@ -19,12 +19,13 @@ from estimators.dynamics.fitting.variational import VariationalModel
 from estimators.dynamics.prior import STRIBECK, Prior, regress
 from estimators.dynamics.samples import Samples
 from estimators.dynamics.scores import Scores, score
+from estimators.dynamics.slip import RADII, STRIBECK_SPEEDS
 from estimators.rigid_body import RigidBodyModel
 from hil.learning.dynamics_data import DataError
 from hil.learning.dynamics_split import Split
 
 Family = Literal["svdkl", "svgp", "sgpr", "dkl", "lstm"]
-Physics = Literal["none", "nominal", "regressed"]
+Physics = Literal["none", "nominal", "regressed", "maxwell-slip"]
 Size = Literal["small", "large"]
 PACKAGES = ("numpy", "torch", "gpytorch")
 
@@ -133,4 +134,6 @@ def _prior(physics: Physics, rigid_body: RigidBodyModel | None, train: Samples) 
         raise DataError(f"the data have {train.n} joints, the cell has {rigid_body.n}: name the cell of this arm")
     if physics == "nominal":
         return Prior(rigid_body)
+    if physics == "maxwell-slip":
+        return regress(rigid_body, train, radii=RADII, speeds=STRIBECK_SPEEDS)
     return regress(rigid_body, train, widths=STRIBECK, loaded=True)
