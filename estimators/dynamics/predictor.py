@@ -57,16 +57,17 @@ class DynamicsPredictor:
         result: Array = self.posterior.scaling.y_std * np.sqrt(self.posterior.s2)
         return result
 
-    def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+    def step(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> tuple[Array, Array]:
         """Mean and standard deviation, (n,) N·m each, at ``q`` rad, ``qd`` rad/s, ``qdd`` rad/s², (n,) each.
 
-        The arrays are overwritten by the next call. NaN where the input is not finite.
+        ``stream``: which path it is the next sample of, where the prior's friction remembers. The arrays are
+        overwritten by the next call. NaN where the input is not finite.
         """
         n, x = self.n, self._x
         x[:n], x[n : 2 * n], x[2 * n :] = q, qd, qdd
         self._at(x, self._mean, self._sigma)
         if self.prior is not None:
-            self._mean += self.prior.torque(q, qd, qdd)
+            self._mean += self.prior.torque(q, qd, qdd, stream)
         return self._mean, self._sigma
 
     def save(self, path: Path) -> None:

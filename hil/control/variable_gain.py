@@ -36,10 +36,10 @@ class TorquePredictor(Protocol):
         """Number of joints."""
         ...
 
-    def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+    def step(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> tuple[Array, Array]:
         """Mean and standard deviation, noise included, both (n,) N·m, at (n,) rad, rad/s, rad/s².
 
-        The next call may overwrite them; NaN where the input is not finite.
+        ``stream`` tells apart the paths of reference (0) and arm (1), for friction that remembers. The next call may overwrite them; NaN where the input is not finite.
         """
         ...
 
@@ -170,7 +170,7 @@ class VariableGain:
             return self._innovation.factor
         # The weight of a declared load is carried beside what was learnt, and is no surprise.
         acting = acting - dyn.g_payload
-        mean, sigma = self.predictor.step(sample.q, sample.qd, sample.qdd)
+        mean, sigma = self.predictor.step(sample.q, sample.qd, sample.qdd, 1)
         noise = input_noise(dyn.M, self._qdd_sigma, self._friction, self._qd_sigma)
         return self._innovation.step(acting, mean, sigma * sigma + noise, dt)
 

@@ -49,9 +49,9 @@ class Command:
         self.n = whole.n
         self._whole, self._model, self._gravity = whole, model, "gravity" in adds
 
-    def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+    def step(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> tuple[Array, Array]:
         """See :class:`hil.control.variable_gain.TorquePredictor`."""
-        mean, sigma = self._whole.step(q, qd, qdd)
+        mean, sigma = self._whole.step(q, qd, qdd, stream)
         if self._gravity:
             mean -= self._model.gravity(q)
         return mean, sigma

@@ -30,6 +30,8 @@ from estimators.errors import ModelError
 from hil.learning.ring import SampleRing
 from hil.learning.swap import Swap, SwappedPredictor
 
+_STREAM = 2
+"""Of the samples that are learnt from, where the prior's friction remembers a path: not every one is taken."""
 START_TIMEOUT = 60.0
 """Longest wait for the learner's process, s: it loads the model and the probe set."""
 
@@ -133,7 +135,7 @@ class Learner:
             return
         p = self.params
         if self._tick % p.every == 0:
-            r = tau if self._prior is None else tau - self._prior.torque(q, qd, qdd)
+            r = tau if self._prior is None else tau - self._prior.torque(q, qd, qdd, _STREAM)
             if np.isfinite(q).all() and np.isfinite(qd).all() and np.isfinite(qdd).all() and np.isfinite(r).all():
                 count = self._ring.write(q, qd, qdd, r)
                 if count % p.batch == 0:
