@@ -39,7 +39,8 @@ class TorquePredictor(Protocol):
     def step(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> tuple[Array, Array]:
         """Mean and standard deviation, noise included, both (n,) N·m, at (n,) rad, rad/s, rad/s².
 
-        ``stream`` tells apart the paths of reference (0) and arm (1), for friction that remembers. The next call may overwrite them; NaN where the input is not finite.
+        ``stream`` tells apart the paths of reference (0) and arm (1), for friction that remembers. The next call may
+        overwrite them; NaN where the input is not finite.
         """
         ...
 

@@ -11,11 +11,10 @@ import numpy as np
 from drivers.contract import Array
 from estimators.dynamics.predictor import DynamicsPredictor, load
 from estimators.errors import ModelError, ParameterError
-from estimators.gains.law import GainLaw
+from estimators.gains.calibration import GainFigures
 from estimators.rigid_body import RigidBodyModel
 from hil.build import build_model
 from hil.cell import Cell
-from hil.cell.parts import array
 from hil.control.variable_gain import VariableGain
 from hil.store import StoreError, store_of
 from hil.store.disk import sha256
@@ -25,6 +24,8 @@ KIND = "dynamics"
 FILE = "dynamics.npz"
 """The file of each version."""
 KEY = "controller.joint.learned.model"
+GAINS = "gains"
+"""In a model's provenance: the calibration of the gains that go with it."""
 COMMANDED = "commanded"
 """In a model's provenance: what was learnt is the torque that has to be commanded, not what sensors measured."""
 
@@ -85,25 +86,31 @@ def chosen(cell: Cell) -> ChosenDynamics:
     return ChosenDynamics(predictor, path, f"{words}, sha256 of {path.name} {sha256(path)}")
 
 
+def figures_of(predictor: DynamicsPredictor) -> GainFigures | None:
+    """What ``hil train gains`` wrote into the model's file; None: nothing yet. Raises ModelError."""
+    found = predictor.provenance.get(GAINS)
+    return None if found is None else GainFigures.from_mapping(found, predictor.n)
+
+
 def controller(cell: Cell, adds: AbstractSet[str]) -> VariableGain:
     """The joint controller with the model and the gains of ``cell``. Raises ModelError."""
     learned = cell.controller.joint.learned
     assert learned is not None
     found = chosen(cell)
     predictor = found.predictor
-    sigma_n = predictor.sigma_noise if learned.sigma_known is None else array(learned.sigma_known)
-    sigma_f = predictor.sigma_signal if learned.sigma_unknown is None else array(learned.sigma_unknown)
-    if (sigma_f <= sigma_n).any():
-        joints = ", ".join(f"A{j + 1}" for j in np.flatnonzero(sigma_f <= sigma_n))
-        raise ModelError(
-            f"{KEY}: by {found.path} the gains of {joints} would always be the largest: σ_n is not below σ_f there; "
-            "name sigma_known and sigma_unknown, or train with more different motions"
-        )
+    calibrated = figures_of(predictor)
     try:
-        law = GainLaw(array(learned.kp_min), array(learned.kp_max), sigma_n, sigma_f, learned.sensitivity)
+        law = learned.law(calibrated, predictor.sigma_noise, predictor.sigma_signal)
     except ParameterError as error:
         raise ModelError(f"controller.joint.learned: {error}") from error
-    made = VariableGain(Command(predictor, build_model(cell), adds), law, adds, learned.params())
+    if (law.sigma_f <= law.sigma_n).any():
+        joints = ", ".join(f"A{j + 1}" for j in np.flatnonzero(law.sigma_f <= law.sigma_n))
+        raise ModelError(
+            f"{KEY}: by {found.path} the gains of {joints} would always be the largest: σ_n is not below σ_f there; "
+            "calibrate them with `hil train gains`, name sigma_known and sigma_unknown, or train with more different "
+            "motions"
+        )
+    made = VariableGain(Command(predictor, build_model(cell), adds), law, adds, learned.params(calibrated))
     made.artefact = found.words
     # The first call compiles the prediction; that must not happen in the cycle.
     zero = np.zeros(law.n)
