@@ -70,6 +70,11 @@ class DynamicsPredictor:
             self._mean += self.prior.torque(q, qd, qdd, stream)
         return self._mean, self._sigma
 
+    def forget(self, stream: int = 0) -> None:
+        """The next sample of ``stream`` begins a path of which nothing is known."""
+        if self.prior is not None:
+            self.prior.forget(stream)
+
     def save(self, path: Path) -> None:
         """Write to ``path``, whole or not at all. Raises OSError."""
         options, arrays = ({}, {}) if self.prior is None else self.prior.pack()

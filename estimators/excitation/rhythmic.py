@@ -35,7 +35,7 @@ class Rhythm:
     frequency: float = 0.5
     """Of its highest harmonic, Hz."""
     slowest: float = 0.2
-    """Speed and acceleration keep a share of the limits drawn between this and 1: friction at low speed is different."""
+    """Speed and acceleration keep a share of the limits between this and 1: friction at low speed is different."""
     around: float = 0.6
     """How far from home the middle of a motion may lie, rad a joint."""
     swing: float = 0.8

@@ -61,7 +61,7 @@ class GainFigures:
         try:
             values = {field.name: np.asarray(data[field.name], dtype=np.float64) for field in fields(cls)}
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the gains' calibration is not whole ({error}): `hil train gains` makes it anew") from error
+            raise ModelError(f"the gains' calibration is not whole ({error}); anew: `hil train gains`") from error
         sensitivity = values.pop("sensitivity")
         fit = sensitivity.shape == () and all(value.shape == (n,) for value in values.values())
         if not fit or not all(np.isfinite(value).all() for value in (sensitivity, *values.values())):

@@ -92,7 +92,7 @@ def read(
         parts.append(Samples(one.q, one.qd, one.qdd, one.tau, trajectory))
     if not parts:
         raise DataError("no data were named")
-    return Recording(_joined(parts), names)
+    return Recording(joined(parts), names)
 
 
 def _read(path: Path, layout: Layout | None, lag: int, torque: Torque) -> tuple[Samples, dict[int, str]]:
@@ -126,7 +126,7 @@ def _log(path: Path, lag: int, torque: Torque) -> tuple[Samples, dict[int, str]]
     if torque != "measured":
         pieces, lag = [commanded(piece, torque) for piece in pieces], 0
     samples = [from_segment(piece, k, lag) for k, piece in enumerate(pieces)]
-    return _joined(samples), {k: piece.name for k, piece in enumerate(pieces)}
+    return joined(samples), {k: piece.name for k, piece in enumerate(pieces)}
 
 
 def commanded(piece: Segment, torque: Torque) -> Segment:
@@ -236,6 +236,7 @@ def _samples(parts: list[Array], trajectory: npt.NDArray[np.generic] | None) -> 
     return Samples(q, qd, qdd, tau, numbers)
 
 
-def _joined(parts: Sequence[Samples]) -> Samples:
+def joined(parts: Sequence[Samples]) -> Samples:
+    """All samples in one, the trajectories' numbers as they are."""
     q, qd, qdd, tau = (np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES)
     return Samples(q, qd, qdd, tau, np.concatenate([part.trajectory for part in parts]))
