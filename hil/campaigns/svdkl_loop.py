@@ -55,7 +55,7 @@ class Effort:
     """How much is recorded and followed."""
 
     recorded: int = 24
-    followed: int = 3
+    followed: int = 2
     size: str = "small"
     epochs: int | None = None
 
@@ -71,9 +71,9 @@ def trial(seed: int, folder: Path, effort: Effort | None = None, tell: Tell = pr
     found: dict[str, Any] = {"seed": seed, **page, "followed": {}}
     runs: dict[str, tuple[Cell, Controller | None]] = {
         "learnt": (learned, None),
-        "paper": (learned_cell(folder, "paper", _paper(folder, learned)), None),
         "rnea": (cell, rnea(cell)),
         "computed-torque": (cell, None),
+        "paper": (learned_cell(folder, "paper", _paper(folder, learned)), None),
     }
     for name, (which, controller) in runs.items():
         path = folder / f"{name}.json"

@@ -31,7 +31,7 @@ Physics = Literal["none", "nominal", "regressed", "maxwell-slip"]
 Size = Literal["small", "large"]
 TRAVEL = 0.03
 """rad."""
-PATIENCE = 100
+WAIT = 300
 """Samples."""
 PACKAGES = ("numpy", "torch", "gpytorch")
 
@@ -141,12 +141,12 @@ def train_dynamics(
 
 def settled(samples: Samples) -> Samples:
     """Without the beginning of each trajectory, where friction that remembers has not been told enough of the path:
-    until every joint has moved :data:`TRAVEL`, for :data:`PATIENCE` at most."""
+    until every joint has moved :data:`TRAVEL`, for :data:`WAIT` at most."""
     kept = np.zeros(len(samples), dtype=bool)
     for number in samples.trajectories:
         rows = np.flatnonzero(samples.trajectory == number)
         way = np.abs(np.diff(samples.q[rows], axis=0)).cumsum(axis=0).min(axis=1)
-        kept[rows[min(1 + int(np.searchsorted(way, TRAVEL)), PATIENCE, len(rows)) :]] = True
+        kept[rows[min(1 + int(np.searchsorted(way, TRAVEL)), WAIT, len(rows)) :]] = True
     return samples.at(kept)
 
 
