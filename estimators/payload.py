@@ -26,7 +26,8 @@ PRIOR_SIGMA = np.array([5.0, 1.0, 1.0, 1.0, *(math.sqrt(0.05),) * 6])
 
 
 class PayloadEstimator:
-    """θ of the payload at the last link of ``model``, in the frame of its joint; zero and unsure at start.
+    """θ of the payload at the link of ``model`` that carries the flange, in the frame of its joint; zero and unsure at
+    start.
 
     ``model`` is used for its regressor only and is not changed. ``drift``: relative loss of certainty per second, 1/s;
     0 averages over everything since the last reset. ``noise_floor`` (n,) N·m: what the measurement noise is at least.
@@ -49,12 +50,16 @@ class PayloadEstimator:
         self._drift = drift
         self.reset()
 
-    def reset(self) -> None:
-        """A payload was taken or let go: everything about it is unknown again."""
-        self.theta = np.zeros(10)
+    def reset(self, theta: Array | None = None) -> None:
+        """A payload was taken or let go: everything about it is unknown again; ``theta`` (10,) is the best guess."""
+        self.theta = np.zeros(10) if theta is None else theta.copy()
         """m kg, m c kg m (3), Ixx, Ixy, Iyy, Ixz, Iyz, Izz kg m² about the joint's origin."""
         self.P = self._P0.copy()
         """Covariance of ``theta`` (10, 10)."""
+
+    def know(self, theta: Array) -> None:
+        """From now on θ is taken for certain, until the next :meth:`reset`."""
+        self.theta, self.P = theta.copy(), np.zeros((10, 10))
 
     @property
     def mass(self) -> float:
@@ -93,13 +98,11 @@ class PayloadEstimator:
         return True
 
     def regressor(self, q: Array, qd: Array, qdd: Array) -> Array:
-        """Y (n, 10): torque per parameter of the last link."""
-        n = self._model.n
-        last: Array = self._model.inertial_regressor(q, qd, qdd)[:, 10 * (n - 1) : 10 * n]
-        return last
+        """Y (n, 10): torque per parameter of that link."""
+        return self._model.load_regressor(q, qd, qdd)
 
     def torque(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
         """What the payload takes, (n,) N·m, and the standard deviation of it that θ's uncertainty makes, (n,)."""
         Y = self.regressor(q, qd, qdd)
-        sigma = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", Y, self.P, Y), 0.0))
+        sigma = np.sqrt(np.maximum((Y.dot(self.P) * Y).sum(axis=1), 0.0))
         return Y.dot(self.theta), sigma

@@ -203,6 +203,17 @@ class RigidBodyModel:
         links = pin.computeJointTorqueRegressor(self.model, self._aux, q, qd, qdd)
         return np.hstack((links, np.diag(qdd)))
 
+    def load_regressor(self, q: Array, qd: Array, qdd: Array) -> Array:
+        """The ten columns of :meth:`inertial_regressor` that belong to the link with the flange, (n, 10), fresh."""
+        first = 10 * (self._flange_joint - 1)
+        links = pin.computeJointTorqueRegressor(self.model, self._aux, q, qd, qdd)
+        return np.array(links[:, first : first + 10])
+
+    def load_parameters(self, body: BodyInertia) -> Array:
+        """What multiplies :meth:`load_regressor` for ``body`` (flange frame), (10,): mass, first moments, inertia."""
+        inertia = self._flange_placement.act(pin.Inertia(body.mass, body.com, body.inertia))
+        return np.array(inertia.toDynamicParameters())
+
     def inertial_parameters(self) -> Array:
         """π (11 n,), in the order of :meth:`inertial_regressor`."""
         links = [inertia.toDynamicParameters() for inertia in self.model.inertias[1:]]

@@ -76,8 +76,8 @@ def build_parts(
 
     ``ticks``: where time and waiting come from. ``start_motion``: see :class:`hil.parts.Parts`. ``ft_path``:
     serial port of a mock sensor, for cells that name it ``mock``; ``can``: the same of CAN channels. ``log``: folder
-    for a log of the arm's own wire. ``stamps``: measure how long packets wait for us
-    (:class:`hil.timing.TimedTicks`). Raises ConnectError; RefusedError for another command
+    for a log of the arm's own wire. ``stamps``: by the wall clock, and measure how long
+    packets wait for us (:class:`hil.timing.TimedTicks`). Raises ConnectError; RefusedError for another command
     mode than torque.
     """
     robot, safety = cell.robot, cell.safety
@@ -120,6 +120,7 @@ def build_parts(
         grip=build_grip(cell, arm, timed, model, wrist, getattr(observer, "model", None)),
         contact=contact_wrench if cell.observer.contact == "wrench" else point_contact_wrench,
         observed_by=observer_words(cell, observer),
+        lockstep=not stamps,
     )
 
 
@@ -309,7 +310,7 @@ def _build_kvark(cell: Cell) -> Observer:
 
 def build_motion(name: str, cell: Cell) -> Motion:
     """The reference motion that ``cell`` gives this name. Raises KeyError, MotionError, PluginError."""
-    motion = cell.motions[name].build(name, cell.robot.joint_limits)
+    motion = cell.motions[name].build(name, cell)
     if isinstance(cell.motions[name], OwnMotion) and motion.kind == "joint":
         motion.start(array(cell.robot.home), np.zeros(3), np.eye(3))
         check_motion(motion, cell)

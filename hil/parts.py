@@ -10,7 +10,9 @@ from estimators.observer import Observer
 from estimators.rigid_body import RigidBodyModel
 from estimators.spatial import WristWrench
 from estimators.wrench import contact_wrench
+from hil.control.adapting import Adapting
 from hil.control.base import Controller
+from hil.control.variable_gain import VariableGain
 from hil.gripping import Grip
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
@@ -48,13 +50,23 @@ class Parts:
     """Wrench at the TCP and its covariance from Jacobian, external torque and its covariance."""
     observed_by: str = "momentum observer"
     """The observer in words, for log and report."""
+    lockstep: bool = True
+    """Time passes in ticks, however long they take; False: by the wall clock."""
+
+    @property
+    def adapting(self) -> list[Adapting]:
+        """What goes on learning beside controllers that run a learnt model."""
+        own = [each for each in self.controllers.values() if isinstance(each, VariableGain)]
+        return [each.adapting for each in own if each.adapting is not None]
 
 
 def open_devices(parts: Parts) -> None:
     """Open the sensor, then the arm, which may take a second; the sensor is read meanwhile, nothing of it is lost.
 
-    Raises ConnectError.
+    What learns in a process of its own is started before. Raises ConnectError; ModelError.
     """
+    for each in parts.adapting:
+        each.open(parts.lockstep)
     sensor = parts.sensor
     if sensor is not None:
         sensor.open()
@@ -63,3 +75,15 @@ def open_devices(parts: Parts) -> None:
         parts.arm.open()
     finally:
         parts.ticks.meanwhile = None
+
+
+def close_devices(parts: Parts) -> None:
+    """Arm off, everything closed, what learns ended; legal more than once."""
+    try:
+        parts.arm.off()
+        parts.arm.close()
+        if parts.sensor is not None:
+            parts.sensor.close()
+    finally:
+        for each in parts.adapting:
+            each.close()

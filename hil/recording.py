@@ -194,6 +194,13 @@ class TelemetryWriter:
         s["kp_clamped"][()] = int(shown.clamped)
         s["kp_starved"][()] = int(shown.starved)
         s["ff_fallback"][()] = int(shown.fallback)
+        learnt = shown.learnt
+        if learnt is not None:
+            s["load_mass"][()] = learnt.load_mass
+            s["load_mass_sd"][()] = learnt.load_mass_sd
+            s["ff_version"][()] = learnt.version
+            s["ff_rmse"][()] = learnt.rmse
+            s["ff_nis"][()] = learnt.nis
 
     def _reference(self, cycle: CycleView) -> None:
         reference, dyn, s = cycle.reference, cycle.dyn, self._s

@@ -31,7 +31,7 @@ from hil.cycle import Estimate
 from hil.guiding import Guided
 from hil.mocks import Control, MockHere, mock_config, overlay_starter, point_at
 from hil.motion import JointHold, JointMove, Motion, MotionError
-from hil.parts import open_devices
+from hil.parts import close_devices, open_devices
 from hil.plugins import check_controller, check_observer
 from hil.plugins import check_motion as check_motion_class
 from hil.procedure import Procedure, RunResult, procedure_cycles
@@ -365,10 +365,7 @@ class Session:
             self._come_to_rest()
         finally:
             try:
-                parts.arm.off()
-                parts.arm.close()
-                if parts.sensor is not None:
-                    parts.sensor.close()
+                close_devices(parts)
                 self._host.control.run_out()
             finally:
                 try:

@@ -40,7 +40,7 @@ from hil.operation.events import RememberingWriter  # noqa: E402
 from hil.operation.place import Claim, PlaceError  # noqa: E402
 from hil.operation.run import LogFiles, run_operated  # noqa: E402
 from hil.operation.server import OperationServer  # noqa: E402
-from hil.parts import Parts, open_devices  # noqa: E402
+from hil.parts import Parts, close_devices, open_devices  # noqa: E402
 from hil.plugins import PluginError  # noqa: E402
 from hil.procedure import RunResult, procedure_cycles, run, stop  # noqa: E402
 from hil.realtime import Placement, describe  # noqa: E402
@@ -132,6 +132,10 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
 
         try:
             open_devices(parts)
+            for each in parts.adapting:
+                if placement is not None and each.pid >= 0:
+                    # It was started by the cycle's process, and must not share its CPU.
+                    placement.place_recorder(each.pid)
             point_at(link.control, parts.arm)
             if claim is None:
                 _cycles(supervisor, cell, motions, result, request, progress)
@@ -150,10 +154,7 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
                 stack.callback(server.close)
                 run_operated(operated, server, link, request.look, progress)
         finally:
-            parts.arm.off()
-            parts.arm.close()
-            if parts.sensor is not None:
-                parts.sensor.close()
+            close_devices(parts)
         alive = publisher.recorder_alive
         recorded = publisher.close() and alive
         return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, link.lost, placement))

@@ -35,13 +35,19 @@ class DynamicsPredictor:
         prior: Prior | None = None,
         provenance: Mapping[str, Any] | None = None,
         kernel: Literal["compiled", "numpy"] | None = None,
+        probe: tuple[Array, Array] | None = None,
     ) -> None:
         if kernel == "compiled" and not has_numba():
             raise ModelError("numba is not installed: pip install 'hil-lab[kvark]', or take the kernel numpy")
         self.posterior, self.prior, self.provenance = posterior, prior, dict(provenance or {})
         self.n = posterior.n
+        self.probe = probe
+        """Inputs (k, 3n) rad, rad/s, rad/s² that nothing was learnt from, and their torque (k, n) N·m without the
+        prior's: what is learnt online must not become worse on them. None in files that have none."""
         self.kernel = kernel or ("compiled" if has_numba() else "numpy")
         self._at = (Compiled if self.kernel == "compiled" else Reference)(posterior).at
+        self.prior_torque = np.zeros(self.n)
+        """The prior's share of the last mean, (n,) N·m."""
         self._x = np.zeros(3 * self.n)
         self._mean, self._sigma = np.zeros(self.n), np.zeros(self.n)
 
@@ -67,7 +73,8 @@ class DynamicsPredictor:
         x[:n], x[n : 2 * n], x[2 * n :] = q, qd, qdd
         self._at(x, self._mean, self._sigma)
         if self.prior is not None:
-            self._mean += self.prior.torque(q, qd, qdd, stream)
+            self.prior_torque = self.prior.torque(q, qd, qdd, stream)
+            self._mean += self.prior_torque
         return self._mean, self._sigma
 
     def forget(self, stream: int = 0) -> None:
@@ -78,6 +85,8 @@ class DynamicsPredictor:
     def save(self, path: Path) -> None:
         """Write to ``path``, whole or not at all. Raises OSError."""
         options, arrays = ({}, {}) if self.prior is None else self.prior.pack()
+        if self.probe is not None:
+            arrays = arrays | {"probe_x": self.probe[0], "probe_r": self.probe[1]}
         about = {
             "kind": KIND,
             "layout": LAYOUT,
@@ -108,12 +117,24 @@ def load(
         if about["joints"] != wanted:
             raise ModelError(f"it is for {about['joints']} joints, the arm has {wanted}: name the model of this arm")
         prior = priors.unpack(about["prior"], arrays, rigid_body) if about["prior"] else None
-        own = {name: value for name, value in arrays.items() if not name.startswith("prior_")}
-        posterior = Posterior.of(own, bool(about["skip"]))
+        probe = (arrays["probe_x"], arrays["probe_r"]) if "probe_x" in arrays else None
+        posterior = Posterior.of(own_arrays(arrays), bool(about["skip"]))
         if posterior.n != wanted:
             raise ModelError(f"its arrays are for {posterior.n} joints, its page says {wanted}: export it anew")
+        if probe is not None and not _is_probe(*probe, wanted):
+            raise ModelError("its probe samples are not finite, or not of this arm: export it anew")
     except ModelError as error:
         raise ModelError(f"{path} does not fit: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is no exported model ({type(error).__name__}: {error}); export it anew") from error
-    return DynamicsPredictor(posterior, prior, about["provenance"], kernel)
+    return DynamicsPredictor(posterior, prior, about["provenance"], kernel, probe)
+
+
+def own_arrays(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Those of a file that belong to the posterior, without the prior's and the probe samples."""
+    return {name: value for name, value in arrays.items() if not name.startswith(("prior_", "probe_"))}
+
+
+def _is_probe(x: Array, r: Array, n: int) -> bool:
+    shapes = x.ndim == 2 and x.shape == (len(r), 3 * n) and r.shape == (len(x), n) and len(x) > 0
+    return shapes and bool(np.isfinite(x).all() and np.isfinite(r).all())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from estimators.gains.calibration import GainFigures
 from estimators.gains.law import GainLaw
+from hil.cell.online import OnlineLearning
 from hil.cell.parts import Array, NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, array
 from hil.control.variable_gain import VariableGainParams
 
@@ -55,6 +58,12 @@ class LearnedController(Section):
     tank: Positive = Field(default=_DEFAULT.tank, description="energy for rising stiffness under tension, J")
     max_error: Positive = Field(default=_DEFAULT.max_error, description="errors are taken for no larger, rad")
     blend_time: NotNegative = Field(default=_DEFAULT.blend_time, description="fade of the torque at takeover, s")
+    smoothing: Annotated[float, Field(ge=2.0, le=100.0)] = Field(
+        default=_DEFAULT.smoothing, description="low-pass before motion and command are compared, Hz"
+    )
+    online: OnlineLearning | None = Field(
+        default=None, description="what goes on being learnt while the arm moves; `{}`: all"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> LearnedController:
@@ -69,7 +78,7 @@ class LearnedController(Section):
 
     def params(self, calibrated: GainFigures | None = None) -> VariableGainParams:
         """For :class:`hil.control.variable_gain.VariableGain`; what the file does not name is ``calibrated``."""
-        law = {"model", "kp_min", "kp_max", "sensitivity", "sigma_known", "sigma_unknown"}
+        law = {"model", "kp_min", "kp_max", "sensitivity", "sigma_known", "sigma_unknown", "online"}
         values = self.model_dump(exclude=law)
         for name, otherwise in (("baseline", 1.0), ("qd_sigma", 0.0), ("qdd_sigma", 0.5), ("friction", 0.0)):
             if values[name] is None:

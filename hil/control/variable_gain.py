@@ -6,6 +6,9 @@ The model is asked at the *reference*, so that no loop goes through it; at the m
 for the innovation factor that eq. (8) lacks (:mod:`estimators.gains.innovation`). What the law wants goes through slew
 limit, passivity bound and energy tank, and below the stiffness that this loop can bear with its delay.
 
+Where something goes on learning while it runs (:mod:`hil.control.adapting`), the load that it estimates is added to the
+feed-forward, and its uncertainty to σ: the gains rise at a grasp and fall again as the load becomes known.
+
 A prediction that is not finite is replaced by the rigid-body model's torque, and the gains go up.
 """
 
@@ -22,7 +25,9 @@ from drivers.contract import Array, RobotSample
 from estimators.gains.innovation import Innovation, input_noise
 from estimators.gains.law import Bearable, GainLaw, inverse_inertia
 from estimators.gains.passivity import PassiveGains, PassivityParams
+from estimators.gains.smoothed import CUTOFF, SmoothedMotion
 from estimators.rigid_body import Dynamics
+from hil.control.adapting import Adapting
 from hil.control.base import ControlError, Takeover, number, vector
 from hil.control.shown import Shown
 from hil.motion.base import JointReference, Kind, Reference
@@ -57,6 +62,8 @@ class VariableGainParams:
     """False: the paper's law alone, which does not see a payload."""
     window: float = 0.25
     """Time constant of the innovation's average, s."""
+    smoothing: float = CUTOFF
+    """Low-pass of measured motion and command before they are compared, Hz."""
     baseline: float | tuple[float, ...] = 1.0
     """What the average is with nothing unusual, from data."""
     qd_sigma: float | tuple[float, ...] = 0.0
@@ -75,7 +82,7 @@ class VariableGainParams:
     """Time over which the torque found at takeover fades out, s."""
 
     def __post_init__(self) -> None:
-        for name in ("damping_ratio", "bandwidth_max", "window", "max_error", "slew", "tank"):
+        for name in ("damping_ratio", "bandwidth_max", "window", "smoothing", "max_error", "slew", "tank"):
             number(name, getattr(self, name), above=True)
         number("blend_time", self.blend_time)
         for name in ("baseline", "qd_sigma", "qdd_sigma", "friction"):
@@ -85,8 +92,8 @@ class VariableGainParams:
 class VariableGain:
     """Follows joint references on an arm of ``law.n`` joints; see the module's docstring.
 
-    ``adds``: terms that the robot adds to our torque; they are left out of the fallback. Raises ControlError where
-    ``predictor`` and ``law`` are for different arms.
+    ``adds``: terms that the robot adds to our torque; they are left out of the fallback. ``adapting``: what goes on
+    learning. Raises ControlError where ``predictor`` and ``law`` are for different arms.
     """
 
     kind: Kind = "joint"
@@ -97,12 +104,14 @@ class VariableGain:
         law: GainLaw,
         adds: AbstractSet[str] = frozenset(),
         params: VariableGainParams | None = None,
+        adapting: Adapting | None = None,
     ) -> None:
         self.n = n = law.n
         self.params = p = params or VariableGainParams()
         if predictor.n != n:
             raise ControlError(f"the model is for {predictor.n} joints, the gains for {n}")
         self.predictor = predictor
+        self.adapting = adapting
         self.artefact = ""
         """Which model it is, for the log."""
         self.law = law
@@ -115,6 +124,7 @@ class VariableGain:
         )
         self._bearable = Bearable(n, p.bandwidth_max)
         self._innovation = Innovation(n, p.window, vector("baseline", p.baseline, n, ""))
+        self._smoothed = SmoothedMotion(n, p.smoothing)
         self._qd_sigma = vector("qd_sigma", p.qd_sigma, n, "rad/s")
         self._qdd_sigma = vector("qdd_sigma", p.qdd_sigma, n, "rad/s²")
         self._friction = vector("friction", p.friction, n, "N·m·s/rad")
@@ -134,6 +144,7 @@ class VariableGain:
             kp = np.fmin(self.law.kp_max, self._bearable.ceiling(inverse, kp))
         self._gains.reset(kp)
         self._innovation.reset()
+        self._smoothed.reset()
         self._takeover.reset(sample, tau_initial)
 
     def torque(
@@ -141,14 +152,23 @@ class VariableGain:
     ) -> Array:
         if not isinstance(reference, JointReference):
             raise ControlError("variable-gain control follows joint references; the motion gave a Cartesian one")
-        p = self.params
+        p, adapting = self.params, self.adapting
         e, ed = reference.q - sample.q, reference.qd - sample.qd
         mean, sigma = map(np.copy, self.predictor.step(reference.q, reference.qd, reference.qdd))
         known = math.isfinite(float(mean.sum() + sigma.sum()))
         if known and self._gravity:
             mean += dyn.g_payload  # where the robot adds gravity, the supervisor carries the load
         tau_ff = mean if known else self._rigid(dyn, reference.qdd)
-        surprise = self._surprise(sample, dyn, dt) if p.innovation else np.ones(self.n)
+        if adapting is not None:
+            adapting.carry(bool(dyn.g_payload.any()))
+            load = adapting.load(reference.q, reference.qd, reference.qdd, dyn.g_payload)
+            if load is not None:
+                tau_ff += load[0]
+                sigma = np.hypot(sigma, load[1])
+        surprise = np.ones(self.n)
+        if p.innovation or adapting is not None:
+            found = self._surprise(sample, dyn, dt)
+            surprise = found if p.innovation else surprise
         wanted = self.law.stiffness(sigma * surprise if known else np.full(self.n, math.nan))
         inverse = inverse_inertia(dyn.M)
         ceiling = self._bearable.ceiling(inverse, self._gains.kp)
@@ -157,23 +177,31 @@ class VariableGain:
         bent = np.minimum(np.maximum(e, -p.max_error), p.max_error)
         tau = tau_ff + kp * bent + gains.kd * ed
         self.shown = Shown(
-            tau_ff, sigma, surprise, kp, kp / self.law.kp_max, gains.energy, gains.clamped, gains.starved, not known
-        )
-        found = self._takeover.difference(tau)
-        if found is not None:
-            self._takeover.fade(found)
+            tau_ff, sigma, surprise, kp, kp / self.law.kp_max, gains.energy, gains.clamped, gains.starved, not known,
+            None if adapting is None else adapting.learnt,
+        )  # fmt: skip
+        jump = self._takeover.difference(tau)
+        if jump is not None:
+            self._takeover.fade(jump)
         return self._takeover.apply(tau, dt)
 
     def _surprise(self, sample: RobotSample, dyn: Dynamics, dt: float) -> Array:
         """Compare the command that acts with what the model would have commanded for the motion it made."""
-        acting = 0.5 * (sample.tau_accepted_lo + sample.tau_accepted_hi)
-        if not math.isfinite(float(acting.sum() + sample.qdd.sum())):
-            return self._innovation.factor
         # The weight of a declared load is carried beside what was learnt, and is no surprise.
-        acting = acting - dyn.g_payload
-        mean, sigma = self.predictor.step(sample.q, sample.qd, sample.qdd, 1)
-        noise = input_noise(dyn.M, self._qdd_sigma, self._friction, self._qd_sigma)
-        return self._innovation.step(acting, mean, sigma * sigma + noise, dt)
+        acting = 0.5 * (sample.tau_accepted_lo + sample.tau_accepted_hi) - dyn.g_payload
+        seen, adapting = self._smoothed, self.adapting
+        if not seen.step(sample.q, sample.qd, acting, dt):
+            return self._innovation.factor
+        mean, sigma = self.predictor.step(seen.q, seen.qd, seen.qdd, 1)
+        variance = sigma * sigma + input_noise(dyn.M, self._qdd_sigma, self._friction, self._qd_sigma)
+        load = None if adapting is None else adapting.load(seen.q, seen.qd, seen.qdd, dyn.g_payload)
+        if load is None:
+            factor = self._innovation.step(seen.tau, mean, variance, dt)
+        else:
+            factor = self._innovation.step(seen.tau, mean + load[0], variance + load[1] * load[1], dt)
+        if adapting is not None:
+            adapting.learn(seen.q, seen.qd, seen.qdd, seen.tau, mean, variance, dt)
+        return factor
 
     def _rigid(self, dyn: Dynamics, qdd: Array) -> Array:
         """The rigid-body model's torque for the reference's acceleration, without what the robot adds."""

@@ -60,11 +60,13 @@ class TrainedDynamics:
     physics: Scores | None
     """The same of the prior alone, with its own best constant variance; None: black box."""
     provenance: dict[str, object]
+    held_out: Samples
+    """The test trajectories: some of their samples go with the real-time predictor."""
 
     def save(self, path: Path) -> None:
         """The real-time predictor where the family has one, else the model itself. Raises OSError."""
         if isinstance(self.model, VariationalModel):
-            export(self.model, self.provenance).save(path)
+            export(self.model, self.provenance, self.held_out).save(path)
         else:
             self.model.save(path, self.provenance)
 
@@ -136,7 +138,8 @@ def train_dynamics(
         "train_var": trained[1].tolist(),
         **(provenance or {}),
     }
-    return TrainedDynamics(model, history, score(split.test.tau, mean, variance, *trained), physics, about)
+    scores = score(split.test.tau, mean, variance, *trained)
+    return TrainedDynamics(model, history, scores, physics, about, split.test)
 
 
 def settled(samples: Samples) -> Samples:

@@ -12,10 +12,14 @@ from drivers.contract import Array
 from estimators.dynamics.predictor import DynamicsPredictor, load
 from estimators.errors import ModelError, ParameterError
 from estimators.gains.calibration import GainFigures
-from estimators.rigid_body import RigidBodyModel
+from estimators.gains.smoothed import SmoothedMotion
+from estimators.rigid_body import BodyInertia, RigidBodyModel
 from hil.build import build_model
 from hil.cell import Cell
-from hil.control.variable_gain import VariableGain
+from hil.cell.parts import array
+from hil.control.variable_gain import VariableGain, VariableGainParams
+from hil.learning.adaptation import Adaptation
+from hil.learning.load import LoadWatch
 from hil.store import StoreError, store_of
 from hil.store.disk import sha256
 
@@ -56,6 +60,14 @@ class Command:
         if self._gravity:
             mean -= self._model.gravity(q)
         return mean, sigma
+
+    def use(self, whole: DynamicsPredictor) -> None:
+        """From now on predict by ``whole``."""
+        self._whole = whole
+
+    def whole(self, q: Array, tau: Array) -> Array:
+        """The whole torque (n,) N·m of which our command is ``tau`` (n,) N·m at ``q`` (n,) rad."""
+        return tau + self._model.gravity(q) if self._gravity else tau
 
 
 def chosen(cell: Cell) -> ChosenDynamics:
@@ -110,9 +122,35 @@ def controller(cell: Cell, adds: AbstractSet[str]) -> VariableGain:
             "calibrate them with `hil train gains`, name sigma_known and sigma_unknown, or train with more different "
             "motions"
         )
-    made = VariableGain(Command(predictor, build_model(cell), adds), law, adds, learned.params(calibrated))
+    command = Command(predictor, build_model(cell), adds)
+    params = learned.params(calibrated)
+    adapting = _adaptation(cell, found, command, params)
+    made = VariableGain(command, law, adds, params, adapting)
     made.artefact = found.words
     # The first call compiles the prediction; that must not happen in the cycle.
     zero = np.zeros(law.n)
     predictor.step(zero, zero, zero)
     return made
+
+
+def _adaptation(
+    cell: Cell, found: ChosenDynamics, command: Command, params: VariableGainParams
+) -> Adaptation | None:
+    """What goes on being learnt, not started yet; None where the cell file has nothing of it. Raises ModelError."""
+    learned = cell.controller.joint.learned
+    if learned is None or learned.online is None:
+        return None
+    online, watch = learned.online, None
+    load = online.load_params()
+    if load is not None:
+        held = None if cell.gripper is None else cell.gripper.payload
+        declared = None if held is None else BodyInertia(held.mass, array(held.com), held.inertia_matrix)
+        blind = SmoothedMotion(found.predictor.n, learned.smoothing).memory
+        noise, n = found.predictor.sigma_noise, found.predictor.n
+        baseline = np.broadcast_to(np.asarray(params.baseline, dtype=np.float64), n).copy()
+        watch = LoadWatch(build_model(cell), noise, blind, declared, load, baseline)
+    tau_max = cell.robot.joint_limits.tau_max
+    try:
+        return Adaptation(found.predictor, found.path, tau_max, command, watch, online.online_params())
+    except ModelError as error:
+        raise ModelError(f"{KEY}: {error}") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import subprocess
@@ -17,65 +18,48 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from drivers.contract import Array
-from estimators.dynamics.online import BATCH, KEEP, WEIGHT
 from estimators.dynamics.predictor import DynamicsPredictor
 from estimators.errors import ModelError
+from hil.learning.online_params import OnlineParams
 from hil.learning.ring import SampleRing
 from hil.learning.swap import Swap, SwappedPredictor
 
-_STREAM = 2
-"""Of the samples that are learnt from, where the prior's friction remembers a path: not every one is taken."""
 START_TIMEOUT = 60.0
 """Longest wait for the learner's process, s: it loads the model and the probe set."""
 
 
-@dataclass(frozen=True, slots=True)
-class OnlineParams:
-    """Of :class:`Learner`."""
-
-    batch: int = BATCH
-    """Samples that are learnt at once."""
-    every: int = 5
-    """Ticks from one sample to the next: neighbours at 1 kHz say the same."""
-    settle: int = 100
-    """In lockstep: ticks from the end of a batch to the tick at which what it taught takes effect."""
-    keep: float = KEEP
-    weight: float = WEIGHT
-
-    def __post_init__(self) -> None:
-        if not 0 < self.settle < self.batch * self.every:
-            raise ModelError(
-                f"settle is {self.settle} ticks, a batch takes {self.batch * self.every}; expected less, and above 0: "
-                "one batch must be dealt with before the next is complete"
-            )
+def require_probe(offline: DynamicsPredictor, model: Path) -> None:
+    """Raises ModelError where ``model`` has no samples to judge by what is learnt online."""
+    if offline.probe is None:
+        raise ModelError(
+            f"{model} has no probe samples, by which every model that is learnt online must prove no worse: train it "
+            "anew with `hil train dynamics`, which keeps some of the test trajectories in the file"
+        )
 
 
 class Learner:
     """The learner's process and what is shared with it.
 
-    ``model``: the file that ``offline`` was loaded from. ``probe``: an .npz with ``x`` (k, 3n) and ``r`` (k, n):
-    offline samples and their torque without the prior's. ``tau_max`` (n,) N·m. ``tell``: takes what the learner says of
-    each batch. Raises ModelError where the process does not come up.
+    ``model``: the file that ``offline`` was loaded from; it must have probe samples. ``tau_max`` (n,) N·m: no mean
+    beyond it is believed. ``tell``: takes what the learner says of each batch. Raises ModelError where the file has no
+    probe samples, or the process does not come up.
     """
 
     def __init__(
         self,
         offline: DynamicsPredictor,
         model: Path,
-        probe: Path,
         tau_max: Array,
         *,
         lockstep: bool,
         params: OnlineParams | None = None,
         tell: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
+        require_probe(offline, model)
         self.params = p = params or OnlineParams()
         self._lockstep = lockstep
         self._tell = tell or (lambda said: None)
@@ -83,7 +67,6 @@ class Learner:
         self._swap = Swap(offline.posterior)
         self.predictor = SwappedPredictor(offline, self._swap)
         """Always with the newest model."""
-        self._prior = offline.prior
         self._tick = 0
         self._open: deque[int] = deque()
         """Ticks at which a batch was handed over that nothing has been heard of yet."""
@@ -99,7 +82,6 @@ class Learner:
         )
         job = {
             "model": str(model),
-            "probe": str(probe),
             "ring": self._ring.fd,
             "swap": self._swap.fd,
             "tau_max": tau_max.tolist(),
@@ -121,26 +103,29 @@ class Learner:
             self.predictor.pinned = 0
 
     @property
+    def pid(self) -> int:
+        """Of the learner's process."""
+        return self._process.pid
+
+    @property
     def version(self) -> int:
         """Of the newest model."""
         return self._swap.version
 
-    def step(self, q: Array, qd: Array, qdd: Array, tau: Array) -> None:
-        """One tick: the motion that was measured and the command that acted on it, (n,) each. Never waits by the clock.
+    def step(self, q: Array, qd: Array, qdd: Array, r: Array | None) -> None:
+        """One tick: the motion that was measured, and the torque ``r`` that acted on it less the prior's; (n,) each.
 
-        A sample that is not finite is left out.
+        Never waits by the clock. A sample that is not finite is left out, as is one without ``r``.
         """
         self._tick += 1
         if not self.alive:
             return
         p = self.params
-        if self._tick % p.every == 0:
-            r = tau if self._prior is None else tau - self._prior.torque(q, qd, qdd, _STREAM)
-            if np.isfinite(q).all() and np.isfinite(qd).all() and np.isfinite(qdd).all() and np.isfinite(r).all():
-                count = self._ring.write(q, qd, qdd, r)
-                if count % p.batch == 0:
-                    self._open.append(self._tick)
-                    self._send(str(count - p.batch))
+        if r is not None and self._tick % p.every == 0 and math.isfinite(float((q + qd + qdd + r).sum())):
+            count = self._ring.write(q, qd, qdd, r)
+            if count % p.batch == 0:
+                self._open.append(self._tick)
+                self._send(str(count - p.batch))
         if self._lockstep:
             while self.alive and self._open and self._tick - self._open[0] >= p.settle:
                 self._wait(START_TIMEOUT)

@@ -23,6 +23,7 @@ import numpy as np  # noqa: E402
 from estimators.dynamics import store  # noqa: E402
 from estimators.dynamics.online import Guard, OnlinePosterior, predict  # noqa: E402
 from estimators.dynamics.posterior import Posterior  # noqa: E402
+from estimators.dynamics.predictor import KIND, own_arrays  # noqa: E402
 from estimators.errors import EstimatorError  # noqa: E402
 from hil.learning.ring import SampleRing  # noqa: E402
 from hil.learning.swap import Swap  # noqa: E402
@@ -71,11 +72,9 @@ class OnlineLearning:
 def main() -> int:
     """See the module's docstring."""
     job = json.loads(sys.stdin.readline())
-    about, arrays = store.read(Path(job["model"]), ("dynamics-predictor",))
-    own = {name: value for name, value in arrays.items() if not name.startswith("prior_")}
-    offline = Posterior.of(own, bool(about["skip"]))
-    with np.load(job["probe"], allow_pickle=False) as probe:
-        guard = Guard(offline, probe["x"], probe["r"], np.array(job["tau_max"]))
+    about, arrays = store.read(Path(job["model"]), (KIND,))
+    offline = Posterior.of(own_arrays(arrays), bool(about["skip"]))
+    guard = Guard(offline, arrays["probe_x"], arrays["probe_r"], np.array(job["tau_max"]))
     ring = SampleRing(offline.n, job["ring"])
     swap = Swap(offline, job["swap"])
     learning = OnlineLearning(offline, guard, job["keep"], job["weight"])

@@ -18,7 +18,7 @@ from hil.learning.evaluate import Evaluation
 from hil.learning.free import Points
 from hil.learning.judge import verdict
 from hil.learning.score import Z95, Score
-from hil.report.figures import COLOURS, GRID, INK
+from hil.report.drawing import COLOURS, GRID, INK
 from hil.report.page import png
 from hil.report.style import CSS
 

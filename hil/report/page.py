@@ -11,7 +11,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from hil.report.figures import COLOURS, FIGURES
+from hil.report.drawing import COLOURS
+from hil.report.figures import FIGURES
 from hil.report.style import CSS
 from hil.report.summary import Summary, phase_spans, summarise
 from hil.report.timing import NOT_JUDGED
@@ -31,6 +32,9 @@ CAPTIONS = {
     "names. Tool weight and inertia are taken "
     "off the sensor's reading; nothing is drawn before the tare. Each panel is scaled to its values and to the band; "
     "a band far wider than the values runs out of the panel, whose corner then states its width.",
+    "gains": "Stiffness by joint; feed-forward torque of the joints of which the model was the least sure, with twice "
+    "its predicted standard deviation, and the torque that the controller asks for with feedback; estimated mass of "
+    "what the arm carries beside its tool.",
     "timing": "Wall-clock durations, logarithmic on both axes; vertical marks belong to read-to-write.",
 }
 

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
-from hil.report.figures import COLOURS, GRID, INK
+from hil.report.drawing import COLOURS, GRID, INK
 
 Array = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hil.report.figures import COLOURS
+from hil.report.drawing import COLOURS
 from hil.reproduce import charts, paper
 from hil.reproduce.results import Results, of_test, title
 from hil.reproduce.sections import Section, missing, note, number, picture, spread, table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hil.report.figures import COLOURS
+from hil.report.drawing import COLOURS
 from hil.reproduce import charts, paper
 from hil.reproduce.charts import SOFT
 from hil.reproduce.results import LEARNT, Results

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hil.report.figures import COLOURS
+from hil.report.drawing import COLOURS
 from hil.reproduce import charts
 from hil.reproduce.results import Results
 from hil.reproduce.sections import Section, missing, note, number, picture, table

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from estimators.kvark.methods import BASELINES
-from hil.report.figures import COLOURS
+from hil.report.drawing import COLOURS
 from hil.reproduce import charts, paper
 from hil.reproduce.case import FREE, SCORED
 from hil.reproduce.charts import SOFT

@@ -107,6 +107,11 @@ FIELDS: tuple[Field, ...] = (
     Field("kp_clamped", None, "i8", "", "1 if the passivity bound held the stiffness back"),
     Field("kp_starved", None, "i8", "", "1 if the energy tank did"),
     Field("ff_fallback", None, "i8", "", "1 if the prediction was not finite: rigid-body torque, full gains"),
+    Field("load_mass", None, "f8", "kg", "estimated mass of what the arm carries beside its tool; NaN: not estimated"),
+    Field("load_mass_sd", None, "f8", "kg", "its standard deviation; 0 where nothing has put the load in doubt"),
+    Field("ff_version", None, "i8", "", "of the model that is learnt on while it runs, 0 the file's; -1: none is"),
+    Field("ff_rmse", None, "f8", "N·m", "error of that model on the last batch before it was learnt, mean of joints"),
+    Field("ff_nis", None, "f8", "", "squared error by predicted variance of that batch, mean of joints"),
     Field("wall_wake_ns", None, "i8", "ns", "monotonic time at which the cycle woke", TIMING),
     Field("wall_read_ns", None, "i8", "ns", "wake to sample decoded", TIMING),
     Field("wall_write_ns", None, "i8", "ns", "wake to command written; 0 where none was", TIMING),
@@ -122,7 +127,7 @@ _TIMING_FIELDS = (*_CYCLE_FIELDS[:2], *(f for f in FIELDS if f.channel == TIMING
 
 CHANNEL_FIELDS: dict[str, tuple[Field, ...]] = {CYCLE: _CYCLE_FIELDS, TIMING: _TIMING_FIELDS}
 
-_MINUS_ONE = {"arm_seq", "arm_age_ns", "ft_seq", "ft_age_ns", "stop_category", "grip", "contact"}
+_MINUS_ONE = {"arm_seq", "arm_age_ns", "ft_seq", "ft_age_ns", "stop_category", "grip", "contact", "ff_version"}
 """Integers whose "nothing yet" is -1, as in the drivers' samples."""
 
 

@@ -109,6 +109,8 @@ class Running:
             arm.read = distorted  # type: ignore[method-assign]
         if self.parts.sensor is not None:
             self.parts.sensor.open()
+        for each in self.parts.adapting:
+            each.open(lockstep=True)
         arm.open()
         point_at(self.control, arm)
         self.writer = NoRecording()
@@ -194,6 +196,8 @@ class Running:
         self.parts.arm.close()
         if self.parts.sensor is not None:
             self.parts.sensor.close()
+        for each in self.parts.adapting:
+            each.close()
         self.host.close()
 
 

@@ -62,6 +62,9 @@ def model(data: Path) -> Path:
 def test_the_file_runs_in_a_cell_and_says_where_it_is_from(model: Path) -> None:
     rigid_body = build_model(load_cell(CELL))
     found = predictor.load(model, rigid_body)
+    # Samples of the test trajectories go with it, for what may be learnt online.
+    assert found.probe is not None
+    assert found.probe[0].shape[1] == 3 * found.n
     about = found.provenance
     assert about["cell"] == CELL
     assert about["split"] == {"train": [0, 1, 2, 6, 7], "validate": [3, 8], "test": [4, 5], "leaking": False}

@@ -17,7 +17,8 @@ from estimators.dynamics.posterior import Posterior
 from estimators.dynamics.predictor import DynamicsPredictor
 from estimators.dynamics.samples import Scaling
 from estimators.errors import ModelError
-from hil.learning.online import Learner, OnlineParams
+from hil.learning.online import Learner
+from hil.learning.online_params import OnlineParams
 from hil.learning.ring import ROWS, SampleRing
 from hil.learning.swap import Swap, SwappedPredictor
 
@@ -39,14 +40,18 @@ def torque(x: np.ndarray) -> np.ndarray:
     return np.array([0.8 * np.sin(x[0]) + 0.3 * x[2], 0.5 * np.cos(x[1]) - 0.2 * x[3]])
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> tuple[Path, Path]:
-    model, probe = tmp_path / "model.npz", tmp_path / "probe.npz"
-    offline().save(model)
+def judged() -> DynamicsPredictor:
+    """The same with probe samples."""
     rng = np.random.default_rng(5)
     x = rng.normal(0.0, 0.6, (100, 3 * P))
-    np.savez(probe, x=x, r=np.array([torque(row) for row in x]))
-    return model, probe
+    return DynamicsPredictor(offline().posterior, probe=(x, np.array([torque(row) for row in x])))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.npz"
+    judged().save(path)
+    return path
 
 
 def follow(learner: Learner, ticks: int, seed: int = 1, at: Any = None) -> list[tuple[int, float]]:
@@ -63,11 +68,11 @@ def follow(learner: Learner, ticks: int, seed: int = 1, at: Any = None) -> list[
     return seen
 
 
-def test_in_lockstep_a_model_takes_effect_at_the_same_tick_in_every_run(files: tuple[Path, Path]) -> None:
+def test_in_lockstep_a_model_takes_effect_at_the_same_tick_in_every_run(model: Path) -> None:
     runs, said = [], []
     for _ in range(2):
         told: list[dict[str, Any]] = []
-        learner = Learner(offline(), *files, np.full(P, 9.0), lockstep=True, params=FAST, tell=told.append)
+        learner = Learner(judged(), model, np.full(P, 9.0), lockstep=True, params=FAST, tell=told.append)
         try:
             runs.append(follow(learner, 500))
         finally:
@@ -83,9 +88,9 @@ def test_in_lockstep_a_model_takes_effect_at_the_same_tick_in_every_run(files: t
     assert sum(last["rmse"]) < 0.5 * sum(first["rmse"]), "batches are scored before they are learnt"
 
 
-def test_the_cycle_goes_on_with_its_model_when_the_learner_dies(files: tuple[Path, Path]) -> None:
+def test_the_cycle_goes_on_with_its_model_when_the_learner_dies(model: Path) -> None:
     told: list[dict[str, Any]] = []
-    learner = Learner(offline(), *files, np.full(P, 9.0), lockstep=True, params=FAST, tell=told.append)
+    learner = Learner(judged(), model, np.full(P, 9.0), lockstep=True, params=FAST, tell=told.append)
 
     def kill(k: int) -> None:
         if k == 320:
@@ -103,9 +108,9 @@ def test_the_cycle_goes_on_with_its_model_when_the_learner_dies(files: tuple[Pat
     assert np.isfinite([value for _, value in seen]).all()
 
 
-def test_without_lockstep_nothing_is_waited_for(files: tuple[Path, Path]) -> None:
+def test_without_lockstep_nothing_is_waited_for(model: Path) -> None:
     """The learner is stopped (SIGSTOP): every tick goes on, and nothing changes."""
-    learner = Learner(offline(), *files, np.full(P, 9.0), lockstep=False, params=FAST)
+    learner = Learner(judged(), model, np.full(P, 9.0), lockstep=False, params=FAST)
     try:
         os.kill(learner._process.pid, signal.SIGSTOP)
         seen = follow(learner, 1000)
@@ -175,6 +180,11 @@ def test_what_belongs_to_another_model_is_refused() -> None:
     swap.close()
     with pytest.raises(ModelError, match="settle"):
         OnlineParams(batch=10, every=1, settle=10)
+
+
+def test_a_model_without_probe_samples_is_not_learnt_on(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no probe samples"):
+        Learner(offline(), tmp_path / "model.npz", np.full(P, 9.0), lockstep=True, params=FAST)
 
 
 def test_the_ring_keeps_the_newest_rows() -> None:

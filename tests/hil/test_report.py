@@ -331,7 +331,7 @@ def test_page_is_complete_and_self_contained(log: Log, tmp_path: Path) -> None:
     html = out.read_text(encoding="utf-8")
     page.feed(html)
     assert page.open == []
-    assert len(page.loads) == len(FIGURES) == 5
+    assert len(page.loads) == sum(draw(log) is not None for _, draw in FIGURES.values()) == 5
     for source in page.loads:
         assert base64.b64decode(source.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
     assert not re.search(r"https?://|url\(|@import|<script|<link", html)
@@ -385,3 +385,20 @@ def test_rows_that_know_nothing_give_no_figures_and_no_numbers(tmp_path: Path) -
     assert summary.tracking == []
     assert summary.force is summary.wrench is summary.timing is None
     assert [name for name, (_, draw) in FIGURES.items() if draw(log) is not None] == []
+
+
+def test_gains_and_load_are_drawn_where_a_learnt_feed_forward_ran(log: Log) -> None:
+    draw, n = FIGURES["gains"][1], log.cycle["q"].shape[1]
+    assert draw(log) is None
+    rows = len(log.cycle)
+    sd = np.tile(np.linspace(0.5, 1.0, n), (rows, 1))
+    ran = _changed(log, kp=np.full((rows, n), 100.0), tau_ff=5.0 * sd, tau_ff_sd=sd)
+    figure = draw(ran)
+    assert figure is not None
+    labels = [axis.get_ylabel() for axis in figure.axes]
+    assert labels == ["stiffness / N·m/rad", f"torque A{n - 1} / N·m", f"torque A{n} / N·m"]
+    figure = draw(_changed(ran, load_mass=np.full(rows, 3.0), load_mass_sd=np.full(rows, 0.1)))
+    assert figure is not None
+    assert figure.axes[-1].get_ylabel() == "estimated load / kg"
+    low, high = figure.axes[-1].get_ylim()
+    assert low < 0.0 < 3.0 < high

@@ -11,18 +11,35 @@ from estimators.dynamics.fitting.deep_kernel import DeepKernelGP, lower, whiteni
 from estimators.dynamics.fitting.variational import VariationalModel
 from estimators.dynamics.posterior import Posterior
 from estimators.dynamics.predictor import DynamicsPredictor
-from estimators.dynamics.samples import Scaling
+from estimators.dynamics.prior import Prior
+from estimators.dynamics.samples import Samples, Scaling
 from estimators.errors import ModelError
 
 Array = npt.NDArray[np.float64]
 
+PROBE = 500
+"""Samples that a file carries to judge by what is learnt online."""
 
-def export(model: VariationalModel, provenance: dict[str, object] | None = None) -> DynamicsPredictor:
-    """The predictor of a trained SVDKL, SVGP or deep SGPR. Raises ModelError for joints mixed of latent GPs (LMC)."""
+
+def export(
+    model: VariationalModel, provenance: dict[str, object] | None = None, held_out: Samples | None = None
+) -> DynamicsPredictor:
+    """The predictor of a trained SVDKL, SVGP or deep SGPR; up to :data:`PROBE` of the samples ``held_out`` go with it.
+
+    Raises ModelError for joints mixed of latent GPs (LMC).
+    """
     gp, scaling = model.trained()
     if model.options.latents:
         raise ModelError("the real-time predictor takes independent joints; train without latent GPs to export")
-    return DynamicsPredictor(posterior(gp, scaling), model.prior, provenance)
+    probe = None if held_out is None else _probe(held_out, model.prior)
+    return DynamicsPredictor(posterior(gp, scaling), model.prior, provenance, probe=probe)
+
+
+def _probe(held_out: Samples, prior: Prior | None) -> tuple[Array, Array]:
+    """Some of the samples, always the same: inputs, and torque without the prior's."""
+    r = held_out.tau if prior is None else held_out.tau - prior.of(held_out)
+    some = np.sort(np.random.default_rng(0).permutation(len(held_out))[:PROBE])
+    return held_out.inputs[some], r[some]
 
 
 def posterior(gp: DeepKernelGP, scaling: Scaling) -> Posterior:
