@@ -40,11 +40,11 @@ def test_what_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.Mon
         raise AssertionError("done again")
 
     svdkl_record.save(pieces(), tmp_path / "train.npz")
-    (tmp_path / "model.npz").write_bytes(b"")
-    (tmp_path / "model.json").write_text(json.dumps({"known": [0.1]}), encoding="utf-8")
+    (tmp_path / "trained.json").write_text(json.dumps({"held_out": [0]}), encoding="utf-8")
+    (tmp_path / "gains.json").write_text(json.dumps({"known": [0.1]}), encoding="utf-8")
     for name in ("learnt", "paper", "rnea", "computed-torque"):
         (tmp_path / f"{name}.json").write_text(json.dumps({"rmse": 1.0}), encoding="utf-8")
-    for name in ("record", "train_dynamics", "follow"):
+    for name in ("record", "train_dynamics", "calibrate", "follow"):
         monkeypatch.setattr(svdkl_loop, name, forbidden)
     monkeypatch.setattr(svdkl_loop, "_paper", lambda *_: {})
     found = trial(7, tmp_path, tell=lambda what: None)
