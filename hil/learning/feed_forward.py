@@ -130,6 +130,7 @@ def controller(cell: Cell, adds: AbstractSet[str]) -> VariableGain:
     # The first call compiles the prediction; that must not happen in the cycle.
     zero = np.zeros(law.n)
     predictor.step(zero, zero, zero)
+    predictor.forget()
     return made
 
 
