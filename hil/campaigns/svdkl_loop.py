@@ -30,6 +30,7 @@ from estimators.dynamics.samples import Samples  # noqa: E402
 from estimators.excitation import Rhythm  # noqa: E402
 from estimators.gains.law import GainLaw  # noqa: E402
 from hil.build import build_model  # noqa: E402
+from hil.campaigns.svdkl_load import grasp  # noqa: E402
 from hil.campaigns.svdkl_record import Tell, load, ready, record, rhythmic, save  # noqa: E402
 from hil.cell import Cell, load_cell  # noqa: E402
 from hil.control.base import Controller  # noqa: E402
@@ -90,6 +91,23 @@ def trial(
             which, controller = made[name]()
             path.write_text(json.dumps(follow(which, seed, effort.followed, controller)), encoding="utf-8")
         found["followed"][name] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def loaded(seed: int, folder: Path, tell: Tell = print) -> dict[str, Any]:
+    """A load that nobody announced, with the model of a :func:`trial`: with load estimate, and by the paper's law."""
+    learned = learned_cell(folder)
+    cells: dict[str, Callable[[], Cell]] = {
+        "load": lambda: learned_cell(folder, "load", {"online": {"posterior": False}}),
+        "load-paper": lambda: learned_cell(folder, "load-paper", _paper(folder, learned)),
+    }
+    found = {}
+    for name, cell in cells.items():
+        path = folder / f"{name}.json"
+        if not path.exists():
+            tell(f"seed {seed}: {name}")
+            path.write_text(json.dumps(grasp(cell(), seed, RHYTHM, 2 * UNSEEN + seed)), encoding="utf-8")
+        found[name] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -230,6 +248,10 @@ def main() -> None:
             for name, run in found["followed"].items():
                 gain = "" if run["gain"] is None else f" at {run['gain']:.3f} kp_max"
                 print(f"seed {seed}, {name}: {1e3 * run['rmse']:.3f} mrad{gain}", flush=True)
+    for seed in map(int, sys.argv[2:]):
+        for name, run in loaded(seed, folder / f"seed{seed}", lambda what: print(what, flush=True)).items():
+            for each in run["windows"]:
+                print(f"seed {seed}, {name}, to {each['to']:g} s: {1e3 * each['rmse']:.2f} mrad at {each['gain']:.3f}")
 
 
 if __name__ == "__main__":

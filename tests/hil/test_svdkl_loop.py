@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hil.campaigns import svdkl_loop, svdkl_record
-from hil.campaigns.svdkl_loop import KP_MAX, KP_MIN, Effort, follow, rnea, samples_of, trial
+from hil.campaigns.svdkl_loop import KP_MAX, KP_MIN, Effort, follow, loaded, rnea, samples_of, trial
 from hil.cell import load_cell
 from hil.learning.segments import Segment
 
@@ -65,6 +65,13 @@ def test_unseen_motion_is_followed_to_a_milliradian_at_a_seventh_of_the_stiffnes
     assert learnt["rmse"] < found["followed"]["computed-torque"]["rmse"]
     assert min(min(share) for share in found["unknown"].values()) >= 0.5 - 1e-6
     assert max(found["known"]) < 0.3
+    # 3 kg that nobody announced, then: known within two seconds, and the gains down again.
+    carried = loaded(0, tmp_path)
+    settled = carried["load"]["windows"][-2:]
+    assert max(each["rmse"] for each in settled) <= 1.5e-3
+    assert max(each["gain"] for each in settled) < 0.25
+    assert settled[-1]["mass"] == pytest.approx(3.0, abs=0.2)
+    assert carried["load-paper"]["windows"][-1]["rmse"] > 10.0 * settled[-1]["rmse"]
 
 
 @pytest.mark.accept
