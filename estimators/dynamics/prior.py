@@ -4,7 +4,10 @@ Nominal: Pinocchio's RNEA of a rigid-body model. Regressed: the same with inerti
 regression on the training samples, and friction for each joint. Inverse dynamics are linear in all of these parameters
 (Atkeson, An & Hollerbach 1986). Friction is a + b qd + Σ c_i tanh(qd/w_i); several widths make a Stribeck curve, and
 where it is ``loaded``, each term but the offset has a partner that is multiplied by |τ| of the nominal model: gears and
-bearings rub more under load. With ``memory`` the Dahl states of :mod:`estimators.dynamics.memory` are terms too.
+bearings rub more under load. Friction that remembers the path is told in one of two ways: with ``memory`` the Dahl
+states of :mod:`estimators.dynamics.memory` are terms beside the tanh; with ``radii`` the Maxwell-slip elements of
+:mod:`estimators.dynamics.slip` stand in their place. Such a prior must be told every sample of a path in order, and
+keeps several paths apart by their ``stream``.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy.typing as npt
 import pinocchio as pin
 
 from estimators.compiled import COMPILED, compiled
+from estimators.dynamics import slip
 from estimators.dynamics.memory import Memory, Track, along
 from estimators.dynamics.samples import Samples
 from estimators.errors import ModelError, ParameterError
@@ -30,6 +34,8 @@ WIDTHS = (0.02,)
 """w of tanh(qd/w), rad/s: Coulomb friction with a steep step."""
 STRIBECK = (0.003, 0.01, 0.05, 0.2)
 """Widths from which a friction curve of any shape can be made."""
+_BATCH = -1
+"""Stream of whole sets of samples."""
 
 
 def fingerprint(model: RigidBodyModel) -> str:
@@ -96,6 +102,8 @@ class Prior:
         widths: tuple[float, ...] = WIDTHS,
         loaded: bool = False,
         memory: Memory | None = None,
+        radii: tuple[float, ...] = (),
+        speeds: tuple[float, ...] = (),
     ) -> None:
         n = model.n
         self.model, self.correction, self.friction, self.widths, self.loaded, self.memory = (
@@ -103,10 +111,16 @@ class Prior:
         )  # fmt: skip
         if memory is not None and friction is None:
             raise ModelError("a memory without friction weights remembers for nothing: regress them, or leave it out")
-        self._tracks: list[Track] = []
+        if memory is not None and radii:
+            raise ModelError("Dahl states and Maxwell-slip elements are two ways to say the same: choose one")
+        self.radii, self.speeds = radii, speeds
+        self._tracks: dict[int, Track] = {}
+        self._slips: dict[int, slip.Slip] = {}
         self._none = np.zeros((n, 0))
         states = None if memory is None else np.zeros((n, len(memory.travel)))
-        terms = friction_terms(np.zeros(n), np.zeros(n), widths, loaded, states).shape
+        terms = (n, slip.width(radii, speeds))
+        if not radii:
+            terms = friction_terms(np.zeros(n), np.zeros(n), widths, loaded, states).shape
         for name, part, shape in (("correction", correction, (11 * n,)), ("friction", friction, terms)):
             if part is not None and (part.shape != shape or not np.isfinite(part).all()):
                 raise ModelError(f"the prior's {name} has shape {part.shape}; expected {shape}, finite")
@@ -122,14 +136,24 @@ class Prior:
                 self._inner.inertias[j + 1] = pin.Inertia.FromDynamicParameters(link)
             self._inner.armature = parameters[10 * n :]
 
-    def reset(self) -> None:
-        """Forget how the joints came to be where they are, in all streams."""
-        self._tracks.clear()
+    @property
+    def remembers(self) -> bool:
+        """Its friction depends on the path."""
+        return self.friction is not None and (self.memory is not None or bool(self.radii))
 
-    def torque(self, q: Array, qd: Array, qdd: Array) -> Array:
-        """Torque (n,) N·m at the next sample of the first stream, a fresh array."""
+    def forget(self, stream: int | None = None) -> None:
+        """The next sample of ``stream`` (None: of each) begins a path of which nothing is known."""
+        if stream is None:
+            self._tracks.clear()
+            self._slips.clear()
+        else:
+            self._tracks.pop(stream, None)
+            self._slips.pop(stream, None)
+
+    def torque(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> Array:
+        """Torque (n,) N·m at the next sample of ``stream``, a fresh array."""
         tau = np.zeros(self.model.n)
-        self.add(q, qd, qdd, tau)
+        self.add(q, qd, qdd, tau, stream)
         return tau
 
     def add(
@@ -138,14 +162,19 @@ class Prior:
         """Add the torque at the next sample of ``stream`` to ``tau`` (n,) N·m."""
         z = self._none
         if self.memory is not None:
-            while len(self._tracks) <= stream:
-                self._tracks.append(Track(self.memory, self.model.n))
+            if stream not in self._tracks:
+                self._tracks[stream] = Track(self.memory, self.model.n)
             z = self._tracks[stream].to(q)
-        self._add(q, qd, qdd, z, tau, use_compiled)
+        self._add(q, qd, qdd, z, tau, stream, use_compiled)
 
-    def _add(self, q: Array, qd: Array, qdd: Array, z: Array, tau: Array, use_compiled: bool = COMPILED) -> None:
+    def _add(
+        self, q: Array, qd: Array, qdd: Array, z: Array, tau: Array, stream: int, use_compiled: bool = COMPILED
+    ) -> None:
         tau += pin.rnea(self._inner, self._data, q, qd, qdd)
         if self.friction is None:
+            return
+        if self.radii:
+            tau += self._slip(stream).torque(q, qd, self.friction)
             return
         load = self.model.rnea(q, qd, qdd) if self.loaded else qd
         if use_compiled:
@@ -153,12 +182,24 @@ class Prior:
         else:
             tau += (self.friction * friction_terms(qd, load, self.widths, self.loaded, z)).sum(axis=1)
 
+    def slipped(self, q: Array, qd: Array, stream: int = 0) -> Array:
+        """What the friction weights of Maxwell-slip elements multiply, (n, K), at the next sample of ``stream``."""
+        return slip.slip_terms(self._slip(stream).step(q, qd), qd, self.speeds)
+
+    def _slip(self, stream: int) -> slip.Slip:
+        found = self._slips.get(stream)
+        if found is None:
+            found = self._slips[stream] = slip.Slip(self.model.n, self.radii, self.speeds)
+        return found
+
     def of(self, samples: Samples) -> Array:
-        """Torque (N, n) at all samples, each trajectory a motion of its own; no stream is touched."""
+        """Torque (N, n) at all samples, each trajectory a path of its own; no stream of others is touched."""
         tau = np.zeros((len(samples), self.model.n))
         states = None if self.memory is None else along(self.memory, samples)
         for k, row in enumerate(zip(samples.q, samples.qd, samples.qdd, strict=True)):
-            self._add(*row, self._none if states is None else states[k], tau[k])
+            if k == 0 or samples.trajectory[k] != samples.trajectory[k - 1]:
+                self.forget(_BATCH)
+            self._add(*row, self._none if states is None else states[k], tau[k], _BATCH)
         return tau
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -171,6 +212,8 @@ class Prior:
             arrays["prior_friction"] = self.friction
         if self.memory is not None:
             options |= {"travel": list(self.memory.travel), "play": self.memory.play}
+        if self.radii:
+            options |= {"radii": list(self.radii), "speeds": list(self.speeds)}
         return options | {"widths": list(self.widths), "loaded": self.loaded}, arrays
 
 
@@ -189,8 +232,9 @@ def unpack(options: Mapping[str, Any], arrays: Mapping[str, Array], model: Rigid
     memory = None
     if "travel" in options:
         memory = Memory(tuple(float(each) for each in options["travel"]), float(options["play"]))
+    radii, speeds = (tuple(float(value) for value in options.get(name, ())) for name in ("radii", "speeds"))
     correction, friction = arrays.get("prior_correction"), arrays.get("prior_friction")
-    return Prior(model, correction, friction, widths, bool(options["loaded"]), memory)
+    return Prior(model, correction, friction, widths, bool(options["loaded"]), memory, radii, speeds)
 
 
 def regress(
@@ -200,20 +244,27 @@ def regress(
     widths: tuple[float, ...] = WIDTHS,
     loaded: bool = False,
     memory: Memory | None = None,
+    radii: tuple[float, ...] = (),
+    speeds: tuple[float, ...] = (),
 ) -> Prior:
     """A prior whose parameters fit ``samples``, held near the nominal ones by ``ridge`` (relative, dimensionless).
 
+    With ``radii`` (and ``speeds``) its friction remembers the path, and ``widths`` and ``loaded`` say nothing.
+
     Minimises Σ_j ‖τ_j − (Y θ)_j‖²/var τ_j plus ridge times the squared change, columns scaled to unit length. Joints
-    are weighted by their own torque, or the large ones would decide alone. With ``memory`` the samples must be in order
-    of time. Raises ParameterError if there are fewer
-    equations than parameters.
+    are weighted by their own torque, or the large ones would decide alone. Friction that remembers wants the
+    samples in order of time. Raises ParameterError if there are fewer equations than parameters.
     """
     n, N = model.n, len(samples)
     if samples.n != n:
         raise ParameterError(f"the samples have {samples.n} joints, the rigid-body model has {n}")
     nominal = Prior(model).of(samples)
     z = np.zeros((N, n, 0)) if memory is None else along(memory, samples)
-    K = friction_terms(np.zeros(n), np.zeros(n), widths, loaded, z[0]).shape[1] if N else 1
+    path = Prior(model, None, None, widths, loaded, None, radii, speeds)
+    if radii:
+        K = slip.width(radii, speeds)
+    else:
+        K = friction_terms(np.zeros(n), np.zeros(n), widths, loaded, z[0]).shape[1] if N else 1
     inertial, columns = 11 * n, 11 * n + K * n
     if N * n < columns:
         raise ParameterError(f"{N} samples; expected at least {columns // n + 1} to regress {columns} parameters")
@@ -225,7 +276,13 @@ def regress(
         qd = samples.qd[k]
         Y = np.zeros((n, columns))
         Y[:, :inertial] = model.inertial_regressor(samples.q[k], qd, samples.qdd[k])
-        Y[:, inertial:].reshape(n, n, K)[joints, joints] = friction_terms(qd, nominal[k], widths, loaded, z[k])
+        if radii:
+            if k == 0 or samples.trajectory[k] != samples.trajectory[k - 1]:
+                path.forget()
+            terms = path.slipped(samples.q[k], qd)
+        else:
+            terms = friction_terms(qd, nominal[k], widths, loaded, z[k])
+        Y[:, inertial:].reshape(n, n, K)[joints, joints] = terms
         Y *= weight[:, None]
         gram += Y.T @ Y
         right += Y.T @ (weight * rest[k])
@@ -235,4 +292,4 @@ def regress(
     # Friction is no small correction of something known: next to nothing holds it at zero.
     hold[inertial:] = min(ridge, 1e-4)
     theta = np.linalg.solve(scaled + np.diag(hold), right / length) / length
-    return Prior(model, theta[:inertial], theta[inertial:].reshape(n, K), widths, loaded, memory)
+    return Prior(model, theta[:inertial], theta[inertial:].reshape(n, K), widths, loaded, memory, radii, speeds)

@@ -55,7 +55,7 @@ class GainLaw:
         return self.kp_min.size
 
     def doubt(self, sigma: Array) -> Array:
-        """r (n,), 0 to 1, for σ (n,) N·m; 1 where σ is not a finite number of at least 0."""
+        """r (…, n), 0 to 1, for σ (…, n) N·m; 1 where σ is not a finite number of at least 0."""
         span = self.sigma_f - self.sigma_n
         fit = np.isfinite(sigma) & (sigma >= 0.0) & (span > 0.0)
         within = np.minimum(np.where(fit, sigma, 0.0), self.sigma_f)
@@ -64,7 +64,7 @@ class GainLaw:
         return doubt
 
     def stiffness(self, sigma: Array) -> Array:
-        """KP (n,) N·m/rad for σ (n,) N·m, between the bounds; ``kp_max`` where σ is unknown or the span is empty."""
+        """KP (…, n) N·m/rad for σ (…, n) N·m; ``kp_max`` where σ is unknown or the span is empty."""
         unknown = ~(np.isfinite(sigma) & (sigma >= 0.0)) | (self.sigma_f <= self.sigma_n)
         share = np.where(unknown, 1.0, 1.0 - np.exp(-self.sensitivity * self.doubt(sigma)))
         # Kmax − (…) instead of Kmin + (…): at share 1 it is Kmax to the last bit.

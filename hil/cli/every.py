@@ -9,6 +9,7 @@ from hil.cli import (
     evaluate,
     excite,
     explain,
+    gains,
     guide,
     lint,
     log,
@@ -39,6 +40,7 @@ app.command("replay")(replay.replay_command)
 app.add_typer(log.app, name="log")
 app.add_typer(can.app, name="can")
 train.app.command("dynamics")(dynamics.train)
+train.app.command("gains")(gains.gains)
 app.add_typer(train.app, name="train")
 evaluate.app.command("dynamics")(dynamics.evaluate)
 app.add_typer(evaluate.app, name="evaluate")
