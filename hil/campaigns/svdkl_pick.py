@@ -46,8 +46,8 @@ ONE_SIDED = 20
 SHAPES = 5
 """Objects of random shape."""
 PAPERS_ONLINE = {"payload": False, "guarded": False, "batch": 100, "every": 1, "settle": 50, "keep": 0.2}
-"""Each batch of 100 is scored, then learnt: here every cycle is a sample, and nothing is held back or refused. The paper
-trains by gradient; this is the recursive closed form, with the κ that did best for it (:mod:`svdkl_forms`)."""
+"""Each batch of 100 is scored, then learnt: every cycle is a sample, and nothing is held back or refused. The paper
+trains by gradient; this is the recursive closed form, with a κ that does well for it (docs/dynamics.md)."""
 _EVERY = 5
 """Cycles of which one enters the error of the tool centre point."""
 
