@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from scipy.spatial import ConvexHull
 
 import hil
 from drivers.gripper import GripState
 from hil.build import build_model, build_motion
 from hil.campaigns.svdkl_cell import EDGE, task_cell, warmup_cell
 from hil.campaigns.svdkl_pick import PickCase, cases, figures, rigid_body, trial
+from hil.campaigns.svdkl_pick import thing as thing_of
+from hil.campaigns.svdkl_shapes import DENSITY, described, draw
 from hil.campaigns.svdkl_tools import PARALLEL, TONG, inertia, section
 from hil.campaigns.svdkl_warmup import motion
 from hil.cell import Cell, CellError, load_cell
+from hil.cell.parts import inertia_matrix
 from hil.motion import JointHold, MotionError, PickPlace, Place, Sequence, waypoints
 from hil.motion.inverse import mirrored_posture
 from safety.saturation import LimitedBy
@@ -195,6 +200,38 @@ def test_a_tong_that_opens_comes_closer_and_wider() -> None:
     assert wide.inertia[2, 2] > closed.inertia[2, 2]
     with pytest.raises(ValueError, match=r"opens 0 to 0\.13 m"):
         inertia(TONG, 0.2)
+
+
+def test_an_object_of_random_shape_weighs_what_its_pieces_weigh() -> None:
+    """Against the convex hulls of the mesh's pieces, each summed up from tetrahedra."""
+    (number, mass), *rest = draw(PARALLEL, 3, 0)
+    assert draw(PARALLEL, 2, 0) == [(number, mass), rest[0]]
+    text = files("pybullet_data").joinpath(f"random_urdfs/{number:03d}/{number:03d}.obj").read_text()
+    pieces = [
+        0.015 * np.array([line.split()[1:4] for line in piece.splitlines() if line.startswith("v ")], dtype=np.float64)
+        for piece in text.split("\no ")
+    ]
+    hulls = [ConvexHull(piece) for piece in pieces if len(piece)]
+    assert mass == pytest.approx(DENSITY * sum(hull.volume for hull in hulls), rel=2e-3)
+    whole, second = np.zeros(3), np.zeros((3, 3))
+    for hull in hulls:
+        middle = hull.points.mean(axis=0)
+        for corners in hull.points[hull.simplices]:
+            four = np.vstack((corners, middle))
+            volume = abs(np.linalg.det(corners - middle)) / 6.0
+            whole += volume * four.mean(axis=0)
+            second += volume / 20.0 * (four.T @ four + 16.0 * np.outer(four.mean(axis=0), four.mean(axis=0)))
+    volume = sum(hull.volume for hull in hulls)
+    com = whole / volume
+    about = DENSITY * (second - volume * np.outer(com, com))
+    thing = described(number, mass)
+    corners = np.vstack(pieces)
+    np.testing.assert_allclose(thing["com"], com - 0.5 * (corners.min(axis=0) + corners.max(axis=0)), atol=2e-5)
+    np.testing.assert_allclose(inertia_matrix(thing["inertia"]), np.trace(about) * np.eye(3) - about, atol=2e-5)
+    assert min(thing["size"][:2]) <= PARALLEL.opening
+    with pytest.raises(ValueError, match="random_000"):
+        thing_of(PickCase(thing="ball"))
+    assert thing_of(PickCase(thing=f"random_{number:03d}", mass=mass)) == thing
 
 
 def test_cases_have_names_of_their_own_and_a_warm_start_that_fits(tmp_path: Path) -> None:
