@@ -156,10 +156,20 @@ def test_a_cube_is_taken_carried_and_put_down(tmp_path: Path) -> None:
         assert float(np.abs(trace["tau_cmd"])[phases == "carry"].max()) > 5.0, "it weighs on the arm all the same"
 
 
-def test_a_stop_in_the_middle_leaves_in_the_jaws_what_they_hold(tmp_path: Path) -> None:
+def test_it_begins_with_open_jaws_and_a_stop_leaves_in_them_what_they_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with hil.open(changed(tmp_path)) as session:
         session.bring_up()
         session.enable()
+        assert session.gripper.grasp() is GripState.EMPTY
+        with pytest.raises(hil.SessionError, match="it begins with open jaws"):
+            session.run("pick")
+        with monkeypatch.context() as without:
+            without.setattr(session.supervisor.parts, "grip", None)
+            with pytest.raises(hil.SessionError, match="this cell has no gripper"):
+                session.run("pick")
+        assert session.gripper.let_go() is GripState.OPEN
         session.start("pick")
         while session.supervisor.phase != "lift":
             session.step()
@@ -168,18 +178,6 @@ def test_a_stop_in_the_middle_leaves_in_the_jaws_what_they_hold(tmp_path: Path) 
         assert session.gripper.read().state is GripState.HOLDING
         with pytest.raises(hil.FaultError, match="holds something"):
             session.bring_up()
-
-
-def test_jaws_that_are_not_open_keep_it_from_beginning(tmp_path: Path) -> None:
-    with hil.open(changed(tmp_path)) as session:
-        session.bring_up()
-        session.enable()
-        assert session.gripper.grasp() is GripState.EMPTY
-        with pytest.raises(hil.SessionError, match="it begins with open jaws"):
-            session.run("pick")
-        session.supervisor.parts.grip = None
-        with pytest.raises(hil.SessionError, match="this cell has no gripper"):
-            session.run("pick")
 
 
 # --- the campaign ----------------------------------------------------------------------------------------------------
