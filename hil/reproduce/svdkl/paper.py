@@ -45,7 +45,7 @@ CAVEATS = (
     "Online learning. The paper trains on each batch of 100 by gradient. Under the paper's law here each is learnt in "
     "closed form with a short memory, without our guard, which would refuse an unknown load; on recorded batches that "
     "predicts the next one about as well as gradient steps do (docs/dynamics.md), but keeps nothing from trip to trip.",
-    "Objects of random shape are PyBullet's meshes in solid tungsten, 2 to 3.5 kg. What the paper's weighed is unknown.",
+    "Objects of random shape are PyBullet's meshes in solid tungsten, 2 to 3.5 kg. The paper's masses are unknown.",
     "Its equation (3) prints the distance in the kernel without a square; that is taken for a misprint.",
 )  # fmt: skip
 """To be read before any comparison."""
