@@ -49,7 +49,7 @@ def kvark(
 
 @app.command()
 def svdkl(
-    quick: Annotated[bool, typer.Option("--quick", help="few motions, short trainings; no closed loop, no pick and place")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="few motions, short trainings; nothing driven")] = False,
     trials: Annotated[int, typer.Option(min=1, help="trainings of each model, each from another seed")] = 5,
     method: Annotated[list[str] | None, typer.Option(help="a model; again for more; all by default")] = None,
     part: Annotated[

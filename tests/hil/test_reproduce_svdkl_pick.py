@@ -82,6 +82,7 @@ def test_trajectories_are_counted() -> None:
 def test_gains_for_random_objects() -> None:
     told = gain_reduction(results(row("svdkl", "paper", 0.01), row("svdkl", "rnea_high", 0.01))).finding
     assert "Objects of random shape are not part of this run" in told
+    assert "the loop lets 25.0 % of Kmax act" in told
     told = gain_reduction(results(row("svdkl", "paper", 0.01, thing="random_003", gain_reduction=0.4))).finding
     assert "by SVDKL, the paper's law 40.0 %; the paper says 18.54 %" in told
 

@@ -92,9 +92,7 @@ def held(found: Sequence[Figures], seeds: Sequence[int], target: Figures) -> str
     return f"{words} with seed{'s' if len(named) > 1 else ''} {joined([str(seed) for seed in named])}"
 
 
-def _finding(
-    seeds: Sequence[int], shown: dict[str, list[Figures]], loads: dict[str, list[Figures]], kg: float
-) -> str:
+def _finding(seeds: Sequence[int], shown: dict[str, list[Figures]], loads: dict[str, list[Figures]], kg: float) -> str:
     sentences = []
     for of, target, where in ((shown, FREE, "Unseen motion"), (loads, CARRYING, f"With {kg:g} kg unannounced")):
         means = {name: mean(found) for name, found in of.items()}
@@ -106,9 +104,7 @@ def _finding(
     return " ".join([*sentences, "Means over seeds." if len(seeds) > 1 else "One seed."])
 
 
-def _picture(
-    seeds: Sequence[int], shown: dict[str, list[Figures]], loads: dict[str, list[Figures]], kg: float
-) -> str:
+def _picture(seeds: Sequence[int], shown: dict[str, list[Figures]], loads: dict[str, list[Figures]], kg: float) -> str:
     figure, axes = charts.axes(1, 4, 2.7)
     for k, (of, target, title) in enumerate(((shown, FREE, "unseen motion"), (loads, CARRYING, f"with {kg:g} kg"))):
         for at, scale, words in ((0, 1e3, "RMS error / mrad"), (1, 100.0, "Kp/Kmax / %")):
