@@ -225,7 +225,8 @@ def gain_reduction(results: Results) -> Section:
         finding += " Objects of random shape are not part of this run."
     stiff = [row for ways in found.values() for each, rows in ways.items() if each[1] == "rnea_high" for row in rows]
     if stiff:
-        finding += f" With the largest gains asked for, the loop lets {_percent(mean_of(stiff, 'kp_ratio'))} of Kmax act."
+        acting = _percent(mean_of(stiff, "kp_ratio"))
+        finding += f" With the largest gains asked for, the loop lets {acting} of Kmax act."
     head = ["1 − Kp/Kmax", "all joints", "warm start", *(f"A{j + 1}" for j in range(7))]
     text = (
         "Mean over time, joints and trials; “warm start”: its trajectories. The smallest gains are a tenth of "
