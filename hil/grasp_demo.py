@@ -86,10 +86,16 @@ def motion_of(cell: Cell) -> str:
     raise DemoError(f"cell {cell.name} has no motion of kind sinusoid that lasts {END:g} s, in which to grasp a load")
 
 
-def show(cell: Cell, folder: Path, seed: int | None = None, progress: Callable[[float, str], None] | None = None) -> Shown:
+def show(
+    cell: Cell,
+    folder: Path,
+    seed: int | None = None,
+    progress: Callable[[float, str], None] | None = None,
+    mass: float = MASS,
+) -> Shown:
     """Run it in lockstep, as fast as the machine allows; log and report go to ``folder``, which must exist.
 
-    ``progress``: takes the share that is done and what is being done. Raises DemoError, SessionError where the cell
+    ``progress``: takes the share that is done and what is being done; ``mass``: of the load, kg. Raises DemoError, SessionError where the cell
     does not come up, ModelError, ConnectError, OSError.
     """
     name, say = motion_of(cell), progress or (lambda done, what: None)
@@ -108,7 +114,7 @@ def show(cell: Cell, folder: Path, seed: int | None = None, progress: Callable[[
             for until, what in ticks.items():
                 _follow(session, parts, until, round(END / session.dt), say)
                 if what == "grasp":
-                    session.mock.attach(MASS, AT)
+                    session.mock.attach(mass, AT)
                 elif what == "release":
                     session.mock.call("release")
             session.stop()
@@ -123,9 +129,7 @@ def show(cell: Cell, folder: Path, seed: int | None = None, progress: Callable[[
     return Shown(phases, learning, fault, report)
 
 
-def _follow(
-    session: Session, parts: list[Trace], until: int, total: int, say: Callable[[float, str], None]
-) -> None:
+def _follow(session: Session, parts: list[Trace], until: int, total: int, say: Callable[[float, str], None]) -> None:
     """Cycles up to number ``until`` of the motion."""
     done = sum(part.cycles for part in parts)
     while done < until:

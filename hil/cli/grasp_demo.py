@@ -21,7 +21,7 @@ def grasp_demo(cell: Cell, seed: int | None) -> Shown:
     out = console()
     motion_of(cell)  # before a folder is made
     out.print(f"[bold]{cell.name}[/]: {cell.description}. Simulated devices, no hardware moves.")
-    out.print(f"{MASS:g} kg are attached {GRASP:g} s into the motion and released at {RELEASE:g} s; nobody tells the cell.")
+    out.print(f"{MASS:g} kg are attached {GRASP:g} s into the motion and released at {RELEASE:g} s; nobody tells it.")
     folder = run_folder(Path(cell.recording.dir))
     bar = Progress(
         SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description:<14}"), BarColumn(bar_width=32),
