@@ -33,6 +33,11 @@ from hil.control.shown import Shown
 from hil.motion.base import JointReference, Kind, Reference
 
 
+EASE = 0.04
+"""Time constant with which a new estimate of the load acts, s: 15 kg found in one tick would be a blow, beyond what the
+torque may change, and light joints are the first to answer it."""
+
+
 class TorquePredictor(Protocol):
     """A learnt inverse model of the torque that *we* command, without the terms that the robot adds."""
 
@@ -129,6 +134,7 @@ class VariableGain:
         self._friction = vector("friction", p.friction, n, "N·m·s/rad")
         self._coriolis = "coriolis" not in adds
         self._gravity = "gravity" not in adds
+        self._load, self._to_come, self._changes = np.zeros(n), np.zeros(n), 0
         self._takeover = Takeover(n, p.blend_time, "gravity" in adds)
         unknown = np.full(n, math.nan)
         self.shown = Shown(unknown, unknown, unknown, unknown, unknown, math.nan, False, False, False)
@@ -144,6 +150,7 @@ class VariableGain:
         self._gains.reset(kp)
         self._innovation.reset()
         self._smoothed.reset()
+        self._load, self._to_come = np.zeros(self.n), np.zeros(self.n)
         self._takeover.reset(sample, tau_initial)
 
     def torque(
@@ -161,8 +168,8 @@ class VariableGain:
         if adapting is not None:
             adapting.carry(bool(dyn.g_payload.any()))
             load = adapting.load(reference.q, reference.qd, reference.qdd, dyn.g_payload)
+            tau_ff += self._eased(np.zeros(self.n) if load is None else load[0], adapting.changes, dt)
             if load is not None:
-                tau_ff += load[0]
                 sigma = np.hypot(sigma, load[1])
         surprise = np.ones(self.n)
         if p.innovation or adapting is not None:
@@ -183,6 +190,15 @@ class VariableGain:
         if jump is not None:
             self._takeover.fade(jump)
         return self._takeover.apply(tau, dt)
+
+    def _eased(self, load: Array, changes: int, dt: float) -> Array:
+        """The torque of the load, with each change of its estimate coming in by and by."""
+        if changes != self._changes:
+            self._changes = changes
+            self._to_come += self._load - load
+        self._load = load
+        self._to_come *= math.exp(-dt / EASE)
+        return load + self._to_come
 
     def _surprise(self, sample: RobotSample, dyn: Dynamics, dt: float) -> Array:
         """Compare the command that acts with what the model would have commanded for the motion it made."""
