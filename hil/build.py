@@ -310,7 +310,7 @@ def _build_kvark(cell: Cell) -> Observer:
 
 def build_motion(name: str, cell: Cell) -> Motion:
     """The reference motion that ``cell`` gives this name. Raises KeyError, MotionError, PluginError."""
-    motion = cell.motions[name].build(name, cell.robot.joint_limits)
+    motion = cell.motions[name].build(name, cell)
     if isinstance(cell.motions[name], OwnMotion) and motion.kind == "joint":
         motion.start(array(cell.robot.home), np.zeros(3), np.eye(3))
         check_motion(motion, cell)

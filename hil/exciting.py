@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from drivers.contract import Array
-from estimators.excitation import Arena, Bounds, Budget, Plan, optimise
+from estimators.excitation import Arena, Bounds, Budget, Plan, Rhythm, draw, optimise
 from estimators.excitation.optimise import Progress
 from estimators.excitation.plan import load, require_fit
 from estimators.excitation.search import GRID
@@ -83,13 +84,31 @@ def make_plan(
     stop: Callable[[], bool] | None = None,
 ) -> Plan:
     """The plan of :func:`estimators.excitation.optimise` for ``cell``. Raises InfeasibleError."""
+    provenance = _provenance(cell, arena, seed) | {"budget": asdict(budget)}
+    home = array(cell.robot.home)
+    return optimise(arena, home, robot_hash(cell), budget, seed, provenance, progress, stop)
+
+
+def make_rhythmic(
+    cell: Cell,
+    arena: Arena,
+    rhythm: Rhythm,
+    seed: int = 0,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Plan:
+    """The plan of :func:`estimators.excitation.draw` for ``cell``. Raises InfeasibleError."""
+    provenance = _provenance(cell, arena, seed) | {"rhythm": asdict(rhythm)}
+    return draw(arena, array(cell.robot.home), robot_hash(cell), rhythm, seed, provenance, progress, stop)
+
+
+def _provenance(cell: Cell, arena: Arena, seed: int) -> dict[str, Any]:
     bounds = arena.bounds
-    provenance = {
+    return {
         "cell": cell.name,
         "digest": cell.digest(),
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "seed": seed,
-        "budget": asdict(budget),
         "limits": {
             name: getattr(bounds, name).tolist()
             for name in ("q_min", "q_max", "qd_max", "qdd_max", "tau_max", "tau_cmd_max")
@@ -97,8 +116,6 @@ def make_plan(
         "workspace": cell.workspace.model_dump(mode="json"),
         "tool_radius": cell.tool.radius,
     }
-    home = array(cell.robot.home)
-    return optimise(arena, home, robot_hash(cell), budget, seed, provenance, progress, stop)
 
 
 def load_plan(path: Path, cell: Cell, arena: Arena) -> Plan:

@@ -15,6 +15,7 @@ import numpy as np
 
 from calibration.tare import Tare, TareError, TareGates, tare, tare_torque, torque_gates, wrench_gates
 from drivers.contract import ArmState, Array, OperationMode, SafetyState, StopCategory
+from drivers.errors import RefusedError
 from drivers.gripper import GripState
 from estimators.rigid_body import BodyInertia
 from hil.cell import Cell
@@ -68,7 +69,10 @@ def run(supervisor: Supervisor, cell: Cell, motions: Sequence[Motion], result: R
     yield from check_and_tare(supervisor, cell, result)
     yield from enable(supervisor, cell)
     for motion in motions:
-        supervisor.start(motion)
+        try:
+            supervisor.start(motion)
+        except RefusedError as error:
+            raise StepFailedError(str(error)) from error
         while supervisor.motion is motion:
             yield
         if supervisor.finished is not motion:

@@ -28,6 +28,7 @@ from drivers.contract import (
     WrenchSample,
 )
 from drivers.errors import DriverError, RefusedError
+from drivers.gripper import GripState
 from estimators.rigid_body import Dynamics
 from estimators.sensed import Sensed
 from hil.blame import headline, seal, whole
@@ -36,7 +37,7 @@ from hil.control.shown import Learnt, Shown
 from hil.cycle import Decision, Estimate, RowWriter
 from hil.gripping import Grip
 from hil.lapse import Lapse
-from hil.motion import JointHold, Motion, Reference
+from hil.motion import GrippingMotion, JointHold, Motion, Reference
 from hil.parts import Parts
 from hil.plugins import check_estimate
 from hil.realtime.skips import TickCount
@@ -82,6 +83,8 @@ class Supervisor:
         self.estimate = Estimate(np.full(n, math.nan), np.full((n, n), math.nan), nan, np.full((6, 6), math.nan), nan)
         self._lapse = Lapse()
         self._controller: Controller | None = None
+        self._gripping: GrippingMotion | None = None
+        self._jaws: bool | None = None
         self._own: TorqueCommand | None = None
         self._touched = ""
         self._incomparable = [math.nan] * n
@@ -202,9 +205,11 @@ class Supervisor:
 
         ``touched``: why the arm may be touched elsewhere than through the wrench sensor during this motion, in words
         for the log; as long as it lasts, joint torques and wrench sensor are not compared. Raises RefusedError unless
-        the arm is held under command.
+        the arm is held under command, and for a motion that moves jaws which are not open.
         """
         self._require_commanded(f"start {motion.name!r}")
+        if isinstance(motion, GrippingMotion):
+            self._require_open_jaws(motion.name)
         self._begin(motion, controller, touched)
 
     def command(self, command: TorqueCommand) -> None:
@@ -393,6 +398,8 @@ class Supervisor:
         if load is not None:
             tau = tau + load
         self.phase = motion.phase(elapsed)
+        if self._gripping is not None:
+            self._move_jaws(self._gripping.jaws(elapsed))
         if elapsed >= motion.duration and not isinstance(motion, JointHold):
             self._writer.event("motion", f"{motion.name} finished", name=motion.name)
             self.finished = motion
@@ -430,6 +437,30 @@ class Supervisor:
         except RefusedError as error:
             self.fault(FaultCode.NOT_COMMANDED, str(error))
             return False
+
+    def _require_open_jaws(self, name: str) -> None:
+        grip = self.parts.grip
+        if grip is None:
+            raise RefusedError(f"cannot start {name!r}: it moves jaws, and this cell has no gripper")
+        if grip.state is not GripState.OPEN:
+            raise RefusedError(
+                f"cannot start {name!r}: it begins with open jaws, and {grip.gripper.name} is {grip.state.value}; "
+                "open it first (`hil grip open`)"
+            )
+
+    def _move_jaws(self, closed: bool | None) -> None:
+        """Pass on what the motion asks of the jaws, once for each change."""
+        grip = self.parts.grip
+        if closed is self._jaws or closed is None or grip is None:
+            return
+        self._jaws = closed
+        try:
+            if closed:
+                grip.grasp()
+            else:
+                grip.let_go()
+        except RefusedError as error:
+            self.fault(FaultCode.NOT_COMMANDED, str(error))
 
     # Stopping
 
@@ -510,6 +541,7 @@ class Supervisor:
             acting = 0.5 * (self.sample.tau_accepted_lo + self.sample.tau_accepted_hi) - load
             self._controller.reset(self.sample, self.dyn, acting if np.isfinite(acting).all() else None)
         self.motion = motion
+        self._gripping, self._jaws = (motion if isinstance(motion, GrippingMotion) else None), None
         self._touched = touched
         if touched:
             self._writer.event("check", f"joint torques and wrench sensor are not compared: {touched}")

@@ -63,18 +63,24 @@ class DynamicsPredictor:
         result: Array = self.posterior.scaling.y_std * np.sqrt(self.posterior.s2)
         return result
 
-    def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+    def step(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> tuple[Array, Array]:
         """Mean and standard deviation, (n,) N·m each, at ``q`` rad, ``qd`` rad/s, ``qdd`` rad/s², (n,) each.
 
-        The arrays are overwritten by the next call. NaN where the input is not finite.
+        ``stream``: which path it is the next sample of, where the prior's friction remembers. The arrays are
+        overwritten by the next call. NaN where the input is not finite.
         """
         n, x = self.n, self._x
         x[:n], x[n : 2 * n], x[2 * n :] = q, qd, qdd
         self._at(x, self._mean, self._sigma)
         if self.prior is not None:
-            self.prior_torque = self.prior.torque(q, qd, qdd)
+            self.prior_torque = self.prior.torque(q, qd, qdd, stream)
             self._mean += self.prior_torque
         return self._mean, self._sigma
+
+    def forget(self, stream: int = 0) -> None:
+        """The next sample of ``stream`` begins a path of which nothing is known."""
+        if self.prior is not None:
+            self.prior.forget(stream)
 
     def save(self, path: Path) -> None:
         """Write to ``path``, whole or not at all. Raises OSError."""

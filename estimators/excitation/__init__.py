@@ -10,6 +10,7 @@ from estimators.excitation.limits import Arena, Bounds, Violation
 from estimators.excitation.optimise import Budget, InfeasibleError, optimise
 from estimators.excitation.plan import Plan, load, save
 from estimators.excitation.points import Points
+from estimators.excitation.rhythmic import Rhythm, draw
 
 __all__ = [
     "Arena",
@@ -19,7 +20,9 @@ __all__ = [
     "InfeasibleError",
     "Plan",
     "Points",
+    "Rhythm",
     "Violation",
+    "draw",
     "load",
     "optimise",
     "save",

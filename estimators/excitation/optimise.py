@@ -100,10 +100,10 @@ def optimise(
             run.cost, run.size, rng, population=budget.population, generations=budget.generations, each=each
         )
         if (violation := run.broken(found.genes)) is not None:
-            raise _infeasible(violation, f"run {k + 1} at {speed:.0%} of the speed limits")
+            raise infeasible(violation, f"run {k + 1} at {speed:.0%} of the speed limits")
         best, violation = run.settle(run.decode(found.genes))
         if violation is not None:
-            raise _infeasible(violation, f"run {k + 1} at {speed:.0%} of the speed limits")
+            raise infeasible(violation, f"run {k + 1} at {speed:.0%} of the speed limits")
         chosen.append(best)
         grown.append(run.moments(best))
         first.append(run.moments(run.decode(found.first)))
@@ -128,7 +128,7 @@ def find_hub(arena: Arena, home: Array, rng: np.random.Generator, reach: float =
     Raises InfeasibleError: where home itself breaks a limit, or where nothing around it keeps them.
     """
     if (violation := arena.move(home, home)) is not None:
-        raise _infeasible(violation, "home, where the arm stands")
+        raise infeasible(violation, "home, where the arm stands")
     b = arena.bounds
     offsets: Sequence[Array] = [np.zeros(arena.n), *rng.uniform(-reach, reach, (_HUBS, arena.n))]
     swings = rng.uniform(-_SWING, _SWING, (24, arena.n))
@@ -147,7 +147,8 @@ def find_hub(arena: Arena, home: Array, rng: np.random.Generator, reach: float =
     return best
 
 
-def _infeasible(violation: Violation, what: str) -> InfeasibleError:
+def infeasible(violation: Violation, what: str) -> InfeasibleError:
+    """The error that names what is in the way."""
     return InfeasibleError(
         f"no motion found that keeps all limits; in the way for {what} is the {violation.kind}: {violation.what}. "
         "Give it more room: limits, workspace, obstacles, tool and home of the cell file"

@@ -88,17 +88,18 @@ class Run:
         """What ``fourier`` breaks on a grid ten times finer, and between its samples what comes too near."""
         return prove(self.arena, fourier, self.speed)
 
-    def settle(self, fourier: Fourier) -> tuple[Fourier, Violation | None]:
-        """``fourier``, made smaller until nothing is broken between the samples either; and what then still is.
+    def settle(self, fourier: Fourier, shrinks: int = _SHRINKS) -> tuple[Fourier, Violation | None]:
+        """``fourier``, made smaller up to ``shrinks`` times until nothing is broken between the samples either; and
+        what then still is.
 
         Where the way from the hub to its middle is not free, the middle is moved closer first.
         """
         arena, hub = self.arena, self.hub
-        for _ in range(_SHRINKS):
+        for _ in range(shrinks):
             if arena.move(hub, fourier.mid) is None:
                 break
             fourier = Fourier(hub + SHRINK * (fourier.mid - hub), fourier.a, fourier.b, fourier.period)
-        for _ in range(_SHRINKS):
+        for _ in range(shrinks):
             if (violation := self.prove(fourier)) is None:
                 return fourier, arena.move(hub, fourier.mid)
             fourier = fourier.scaled(SHRINK)

@@ -179,11 +179,10 @@ def _procedure(
 
 def _long_polish(cell: Cell, cycles: int) -> Motion:
     """The cell's polishing motion with so many laps that it outlasts ``cycles``."""
-    limits = cell.robot.joint_limits
     section = next(motion for motion in cell.motions.values() if isinstance(motion, Polish))
     lap = 4.0 * section.side / section.speed
     laps = 1 + int(cycles * cell.iiwa.fri.send_period_ms * 1e-3 / lap)
-    return section.model_copy(update={"laps": laps}).build("polish", limits)
+    return section.model_copy(update={"laps": laps}).build("polish", cell)
 
 
 @contextmanager

@@ -67,11 +67,12 @@ def load_cell(path_or_name: str | Path) -> Cell:
     check_limits(source, urdf)
     _check_names(source)
     check_gripper(source)
-    if cell is not None and not source.faults:  # motions are judged by limits that are sound
-        check_motions(source, cell)
-    if source.faults or cell is None or urdf is None:
+    if cell is None or urdf is None or source.faults:
         raise CellError(source.faults)
     cell._path, cell._urdf = path, urdf
+    check_motions(source, cell)  # by limits that are sound
+    if source.faults:
+        raise CellError(source.faults)
     return cell
 
 

@@ -19,7 +19,7 @@ def check_motions(source: Source, cell: Cell) -> None:
         if isinstance(section, OwnMotion):
             continue  # reading a file imports nothing: these are judged when they are built
         try:
-            motion = section.build(name, limits)
+            motion = section.build(name, cell)
             if motion.kind == "joint":
                 motion.start(home, np.zeros(3), np.eye(3))
                 qd_max = limits.qd_max * cell.safety.speed_fraction

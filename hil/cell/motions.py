@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
+from estimators.errors import ModelError
+from estimators.rigid_body import RigidBodyModel
 from hil.cell.parts import Joints, NotNegative, Positive, PositiveJoints, Section, Share, Vec3, array, for_every_joint
 from hil.cell.plugin import OwnMotion
-from hil.motion import JointMove, JointSinusoids, PolishSquare
+from hil.motion import JointMove, JointSinusoids, MotionError, PickPlace, Place, PolishSquare, waypoints
 from hil.plugins import is_plugin
-from safety.limits import JointLimits
+
+if TYPE_CHECKING:
+    from hil.cell.model import Cell
 
 
 class Sinusoid(Section):
@@ -23,7 +28,7 @@ class Sinusoid(Section):
     duration: Positive = Field(le=3600.0, description="s")
     ramp: Positive = Field(default=1.0, description="fade-in and fade-out, s")
 
-    def build(self, name: str, limits: JointLimits) -> JointSinusoids:
+    def build(self, name: str, cell: Cell) -> JointSinusoids:
         """The motion. Raises :class:`hil.motion.MotionError` where its parameters do not fit together."""
         return JointSinusoids(array(self.amplitude), array(self.frequency), self.duration, self.ramp, name)
 
@@ -39,11 +44,11 @@ class Move(Section):
         default_factory=for_every_joint(3.0), description="rad/s²; a choice of ours, KUKA publishes none"
     )
 
-    def build(self, name: str, limits: JointLimits) -> JointMove:
+    def build(self, name: str, cell: Cell) -> JointMove:
         """The motion. Raises :class:`hil.motion.MotionError` where its parameters do not fit together."""
         if self.duration is not None:
             return JointMove(array(self.target), duration=self.duration, name=name)
-        speed = self.speed * limits.qd_max
+        speed = self.speed * cell.robot.joint_limits.qd_max
         return JointMove(array(self.target), qd_max=speed, qdd_max=array(self.qdd_max), name=name)
 
 
@@ -71,7 +76,7 @@ class Polish(Section):
             raise ValueError("allowed: a direction, not zero; [0, 0, 1] for a table")
         return normal
 
-    def build(self, name: str, limits: JointLimits) -> PolishSquare:
+    def build(self, name: str, cell: Cell) -> PolishSquare:
         """The motion. Raises :class:`hil.motion.MotionError` where its parameters do not fit together."""
         return PolishSquare(
             self.side,
@@ -90,7 +95,56 @@ class Polish(Section):
         )
 
 
-_BUILT_IN = ("sinusoid", "move", "polish")
+class Station(Section):
+    """Where an object is taken or put, with the tool straight down."""
+
+    xyz: Vec3 = Field(description="of the TCP in the base frame, m")
+    yaw: float = Field(
+        default=0.0, ge=-math.pi, le=math.pi, description="turn of the tool about the vertical, rad; 0: x axis as base"
+    )
+
+    def place(self) -> Place:
+        """For :mod:`hil.motion.pick_place`."""
+        return Place(array(self.xyz), self.yaw)
+
+
+class PickAndPlace(Section):
+    """Take an object and put it elsewhere: joint moves between poses found by inverse kinematics; `gripper` is told
+    to close and to open where the arm stands."""
+
+    kind: Literal["pick_place"] = Field(description="pick and place with the cell's gripper")
+    pick: Station = Field(description="where the object is")
+    place: Station = Field(description="where it goes")
+    height: Positive = Field(default=0.15, le=1.0, description="how far above both the arm comes and goes, m")
+    posture: Joints = Field(description="posture that the inverse kinematics stay close to, rad: where the elbow is")
+    mirrored: bool = Field(default=False, description="the whole task as in a mirror in the base's x-z plane")
+    dwell: Positive = Field(default=1.5, le=60.0, description="standing while the jaws move, s; see travel_time")
+    speed: Share = Field(default=0.3, description="share of the speed limits")
+    qdd_max: PositiveJoints = Field(
+        default_factory=for_every_joint(3.0), description="rad/s²; a choice of ours, KUKA publishes none"
+    )
+    vertical: float = Field(default=1.5, ge=1.0, le=20.0, description="how many times slower next to the object")
+
+    def build(self, name: str, cell: Cell) -> PickPlace:
+        """The motion. Raises :class:`hil.motion.MotionError` for a place out of reach, or no gripper for it."""
+        if cell.gripper is None:
+            raise MotionError("a motion of this kind moves jaws: give the cell a section gripper")
+        if self.dwell < cell.gripper.travel_time:
+            raise MotionError(f"dwell is {self.dwell:g} s; gripper.travel_time is {cell.gripper.travel_time:g} s")
+        limits, margin = cell.robot.joint_limits, cell.safety.position_margin
+        inside = (limits.q_min + margin, limits.q_max - margin)
+        tcp = cell.tool.tcp
+        try:
+            model = RigidBodyModel(cell.urdf_xml, None, tcp.position, tcp.rotation)
+        except ModelError as error:
+            raise MotionError(str(error)) from error
+        way = waypoints(
+            model, self.pick.place(), self.place.place(), self.height, array(self.posture), inside, self.mirrored
+        )
+        return PickPlace(way, self.speed * limits.qd_max, array(self.qdd_max), self.dwell, self.vertical, name)
+
+
+_BUILT_IN = ("sinusoid", "move", "polish", "pick_place")
 OWN = "module:Class"
 """Tag of a motion of the user's own."""
 
@@ -109,6 +163,7 @@ Motion = Annotated[
     Annotated[Sinusoid, Tag("sinusoid")]
     | Annotated[Move, Tag("move")]
     | Annotated[Polish, Tag("polish")]
+    | Annotated[PickAndPlace, Tag("pick_place")]
     | Annotated[OwnMotion, Tag(OWN)],
     Discriminator(kind),
 ]

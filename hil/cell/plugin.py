@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from hil.cell.parts import Section
 from hil.motion import Motion
 from hil.plugins import SPEC, What, build_motion, entry_point_names, is_plugin
-from safety.limits import JointLimits
+
+if TYPE_CHECKING:
+    from hil.cell.model import Cell
 
 
 def meant(name: str) -> str:
@@ -62,7 +64,7 @@ class OwnMotion(Section):
     kind: Annotated[str, plugin_name("motion")] = Field(description="`module:Class`, or an entry point `hil.motions`")
     params: Params = Field(default={}, description="keyword arguments of the class")
 
-    def build(self, name: str, limits: JointLimits) -> Motion:
+    def build(self, name: str, cell: Cell) -> Motion:
         """The motion; imports its module. Raises PluginError."""
         return build_motion(self.kind, name, self.params)
 

@@ -8,6 +8,7 @@ from hil.cli import (
     dynamics,
     evaluate,
     excite,
+    gains,
     guide,
     log,
     mock,
@@ -33,6 +34,7 @@ app.command("excite")(excite.excite)
 app.add_typer(log.app, name="log")
 app.add_typer(can.app, name="can")
 train.app.command("dynamics")(dynamics.train)
+train.app.command("gains")(gains.gains)
 app.add_typer(train.app, name="train")
 evaluate.app.command("dynamics")(dynamics.evaluate)
 app.add_typer(evaluate.app, name="evaluate")

@@ -1,4 +1,4 @@
-"""``hil excite``: motions from which friction and inertia of an arm can be learnt, optimised, made and recorded."""
+"""``hil excite``: motions from which friction and inertia of an arm can be learnt: found or drawn, made, recorded."""
 
 from __future__ import annotations
 
@@ -25,21 +25,29 @@ from hil.launch import launch, run_folder
 from hil.motion import MotionError
 
 if TYPE_CHECKING:
-    from estimators.excitation import Arena, Plan
+    from estimators.excitation import Arena, Budget, Plan, Rhythm
 
 PLAN_NAME, PICTURE_NAME = "plan.npz", "excitation.png"
 
 
 def excite(
     cell: CellArgument,
+    rhythmic: Annotated[
+        int, typer.Option(min=0, max=1000, help="instead of a search: so many random rhythmic motions, for svdkl")
+    ] = 0,
     runs: Annotated[int, typer.Option(min=1, max=50, help="Fourier runs, at 100, 60, 90, 35, 80 % of the limits")] = 5,
-    seconds: Annotated[float, typer.Option(min=1.0, max=120.0, help="length of a run, s")] = 20.0,
+    seconds: Annotated[
+        float | None, typer.Option(min=1.0, max=120.0, help="length of a run, s; default: 20, rhythmic ones 8")
+    ] = None,
     moves: Annotated[
         float, typer.Option(min=0.0, max=600.0, help="moves with dwells, of which there are two: at least so long, s")
     ] = 25.0,
     harmonics: Annotated[int, typer.Option(min=3, max=30, help="of a run; below 10 one alone excites too little")] = 10,
     generations: Annotated[int, typer.Option(min=1, max=10_000, help="of the search for each run")] = 60,
-    seed: Annotated[int, typer.Option(min=0, help="of the search")] = 0,
+    frequency: Annotated[float, typer.Option(min=0.05, max=5.0, help="rhythmic: highest harmonic, Hz")] = 0.5,
+    around: Annotated[float, typer.Option(min=0.0, max=3.0, help="rhythmic: middles so far from home, rad")] = 0.6,
+    swing: Annotated[float, typer.Option(min=0.05, max=3.0, help="rhythmic: so far from the middle, rad")] = 0.8,
+    seed: Annotated[int, typer.Option(min=0, help="of the search, or of what is drawn")] = 0,
     optimise_only: Annotated[bool, typer.Option("--optimise-only", help="write the plan, move nothing")] = False,
     plan: Annotated[Path | None, typer.Option(help="a plan made before, instead of a search")] = None,
     out: Annotated[Path | None, typer.Option(help="where the run's folder goes; the cell file's by default")] = None,
@@ -55,6 +63,7 @@ def excite(
     except OSError as error:
         fail(f"the run's folder cannot be made: {error}; name another place with --out")
     try:
+        from estimators.excitation import Rhythm
         from hil.exciting import build_arena, load_plan
 
         arena = build_arena(loaded)
@@ -63,7 +72,12 @@ def excite(
         if plan is not None:
             found = load_plan(plan, loaded, arena)
         else:
-            found, finished = _search(told, loaded, arena, (runs, seconds, moves, harmonics, generations), seed)
+            asked: Budget | Rhythm
+            if rhythmic:
+                asked = Rhythm(rhythmic, seconds or 8.0, frequency, around=around, swing=swing)
+            else:
+                asked = _budget(runs, seconds or 20.0, moves, harmonics, generations)
+            found, finished = _search(told, loaded, arena, asked, seed)
         path = _keep(told, loaded, arena, found, folder)
         if not finished or optimise_only:
             told.print(f"plan: {path}", markup=False, highlight=False)
@@ -79,18 +93,15 @@ def excite(
         _drop(folder)
         where = error.filename or folder
         fail(f"{where}: {error.strerror or error}")
-    told.print(f"next: hil train residual {folder / LOG_NAME} --cell {cell}", markup=False, highlight=False)
+    what = "dynamics" if rhythmic else "residual"
+    how = " --physics maxwell-slip" if rhythmic else ""
+    told.print(f"next: hil train {what} {folder / LOG_NAME} --cell {cell}{how}", markup=False, highlight=False)
 
 
-def _search(
-    told: Console, cell: Cell, arena: Arena, asked: tuple[int, float, float, int, int], seed: int
-) -> tuple[Plan, bool]:
-    """The best plan found, and whether the search came to its end. Raises EstimatorError."""
+def _budget(runs: int, seconds: float, moves: float, harmonics: int, generations: int) -> Budget:
     from estimators.excitation import Budget
-    from hil.exciting import make_plan
 
-    runs, seconds, moves, harmonics, generations = asked
-    budget = Budget(
+    return Budget(
         runs=runs,
         period=seconds,
         harmonics=harmonics,
@@ -98,6 +109,13 @@ def _search(
         points=2 if moves > 0.0 else 0,
         points_seconds=moves,
     )
+
+
+def _search(told: Console, cell: Cell, arena: Arena, asked: Budget | Rhythm, seed: int) -> tuple[Plan, bool]:
+    """The best plan found, or the motions drawn, and whether that came to its end. Raises EstimatorError."""
+    from estimators.excitation import Budget
+    from hil.exciting import make_plan, make_rhythmic
+
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=32),
@@ -112,7 +130,10 @@ def _search(
             text = f"log det {score:.1f}" if score == score else ""
             bars.update(task, description=what, completed=share, score=text)
 
-        found = make_plan(cell, arena, budget, seed, tell, lambda: bool(asked_to_stop))
+        if isinstance(asked, Budget):
+            found = make_plan(cell, arena, asked, seed, tell, lambda: bool(asked_to_stop))
+        else:
+            found = make_rhythmic(cell, arena, asked, seed, tell, lambda: bool(asked_to_stop))
     if asked_to_stop:
         told.print("The search was interrupted: this is the best until then. Nothing has moved.", style="yellow")
     return found, not asked_to_stop
@@ -128,7 +149,8 @@ def _keep(told: Console, cell: Cell, arena: Arena, plan: Plan, folder: Path) -> 
     save(plan, path)
     limits = cell.robot.joint_limits
     draw(plan, limits.q_min, limits.q_max, limits.qd_max, folder / PICTURE_NAME)
-    table = Table(title=f"{plan.seconds:.0f} s of motion, log det {plan.score:.1f} (by chance {plan.before:.1f})")
+    found = "drawn" if "rhythm" in plan.provenance else f"log det {plan.score:.1f} (by chance {plan.before:.1f})"
+    table = Table(title=f"{plan.seconds:.0f} s of motion, {found}")
     for title in ("motion", "s", "fastest joint, % of its limit", "least distance, mm", "between"):
         table.add_column(title, justify="left" if title in ("motion", "between") else "right")
     for each in describe(plan, cell, arena):

@@ -46,10 +46,11 @@ class TorquePredictor(Protocol):
         """Number of joints."""
         ...
 
-    def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+    def step(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> tuple[Array, Array]:
         """Mean and standard deviation, noise included, both (n,) N·m, at (n,) rad, rad/s, rad/s².
 
-        The next call may overwrite them; NaN where the input is not finite.
+        ``stream`` tells apart the paths of reference (0) and arm (1), for friction that remembers. The next call may
+        overwrite them; NaN where the input is not finite.
         """
         ...
 
@@ -207,7 +208,7 @@ class VariableGain:
         seen, adapting = self._smoothed, self.adapting
         if not seen.step(sample.q, sample.qd, acting, dt):
             return self._innovation.factor
-        mean, sigma = self.predictor.step(seen.q, seen.qd, seen.qdd)
+        mean, sigma = self.predictor.step(seen.q, seen.qd, seen.qdd, 1)
         variance = sigma * sigma + input_noise(dyn.M, self._qdd_sigma, self._friction, self._qd_sigma)
         load = None if adapting is None else adapting.load(seen.q, seen.qd, seen.qdd, dyn.g_payload)
         if load is None:

@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from estimators.dynamics.base import DynamicsModel, History, Progress
 from estimators.dynamics.fitting.export import export
 from estimators.dynamics.fitting.grid import GridModel
@@ -19,13 +21,18 @@ from estimators.dynamics.fitting.variational import VariationalModel
 from estimators.dynamics.prior import STRIBECK, Prior, regress
 from estimators.dynamics.samples import Samples
 from estimators.dynamics.scores import Scores, score
+from estimators.dynamics.slip import RADII, STRIBECK_SPEEDS
 from estimators.rigid_body import RigidBodyModel
 from hil.learning.dynamics_data import DataError
 from hil.learning.dynamics_split import Split
 
 Family = Literal["svdkl", "svgp", "sgpr", "dkl", "lstm"]
-Physics = Literal["none", "nominal", "regressed"]
+Physics = Literal["none", "nominal", "regressed", "maxwell-slip"]
 Size = Literal["small", "large"]
+TRAVEL = 0.03
+"""rad."""
+WAIT = 300
+"""Samples."""
 PACKAGES = ("numpy", "torch", "gpytorch")
 
 
@@ -93,14 +100,22 @@ def train_dynamics(
 ) -> TrainedDynamics:
     """Train on ``split.train``, stop and calibrate by ``split.validate``, judge on ``split.test``.
 
-    Raises DataError where physics are asked for without ``rigid_body`` or a window would cross a random split;
+    Raises DataError where physics are asked for without ``rigid_body``, or memory would cross a random split;
     ParameterError and ModelError as :meth:`DynamicsModel.fit`.
     """
     if split.leaking and request.family == "lstm":
         raise DataError("the recurrent network needs whole trajectories, not a random split of their samples")
+    if request.physics == "maxwell-slip":
+        if split.leaking:
+            raise DataError("friction that remembers needs whole trajectories, not a random split of their samples")
+        split = Split(settled(split.train), settled(split.validate), settled(split.test))
     prior = _prior(request.physics, rigid_body, split.train)
-    model = make_model(request, prior)
+    first = _first(prior, request)
+    model = make_model(request, first)
     history = model.fit(split.train, split.validate, progress, checkpoint)
+    if prior is not None and first is not prior:
+        assert isinstance(model, VariationalModel)
+        history.notes.append(model.recentre(prior, split.train, split.validate))
     mean, variance = model.predict(split.test)
     trained = split.train.tau.mean(axis=0), split.train.tau.var(axis=0)
     physics = None
@@ -127,6 +142,28 @@ def train_dynamics(
     return TrainedDynamics(model, history, scores, physics, about, split.test)
 
 
+def settled(samples: Samples) -> Samples:
+    """Without the beginning of each trajectory, where friction that remembers has not been told enough of the path:
+    until every joint has moved :data:`TRAVEL`, for :data:`WAIT` at most."""
+    kept = np.zeros(len(samples), dtype=bool)
+    for number in samples.trajectories:
+        rows = np.flatnonzero(samples.trajectory == number)
+        way = np.abs(np.diff(samples.q[rows], axis=0)).cumsum(axis=0).min(axis=1)
+        kept[rows[min(1 + int(np.searchsorted(way, TRAVEL)), WAIT, len(rows)) :]] = True
+    return samples.at(kept)
+
+
+def _first(prior: Prior | None, request: Request) -> Prior | None:
+    """What features and kernel are learnt on: regressed friction with memory, but the nominal rigid body.
+
+    Then the kernel knows by how much a rigid body may be wrong, which is what strange motion has to be met with; on
+    what the regressed one leaves there is next to nothing to be learnt, and its σ would be the same everywhere.
+    """
+    if request.physics != "maxwell-slip" or prior is None or request.family not in ("svdkl", "svgp", "sgpr"):
+        return prior
+    return Prior(prior.model, None, prior.friction, radii=prior.radii, speeds=prior.speeds)
+
+
 def _prior(physics: Physics, rigid_body: RigidBodyModel | None, train: Samples) -> Prior | None:
     if physics == "none":
         return None
@@ -136,4 +173,6 @@ def _prior(physics: Physics, rigid_body: RigidBodyModel | None, train: Samples) 
         raise DataError(f"the data have {train.n} joints, the cell has {rigid_body.n}: name the cell of this arm")
     if physics == "nominal":
         return Prior(rigid_body)
+    if physics == "maxwell-slip":
+        return regress(rigid_body, train, radii=RADII, speeds=STRIBECK_SPEEDS)
     return regress(rigid_body, train, widths=STRIBECK, loaded=True)

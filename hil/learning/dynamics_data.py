@@ -92,7 +92,7 @@ def read(
         parts.append(Samples(one.q, one.qd, one.qdd, one.tau, trajectory))
     if not parts:
         raise DataError("no data were named")
-    return Recording(_joined(parts), names)
+    return Recording(joined(parts), names)
 
 
 def _read(path: Path, layout: Layout | None, lag: int, torque: Torque) -> tuple[Samples, dict[int, str]]:
@@ -126,7 +126,7 @@ def _log(path: Path, lag: int, torque: Torque) -> tuple[Samples, dict[int, str]]
     if torque != "measured":
         pieces, lag = [commanded(piece, torque) for piece in pieces], 0
     samples = [from_segment(piece, k, lag) for k, piece in enumerate(pieces)]
-    return _joined(samples), {k: piece.name for k, piece in enumerate(pieces)}
+    return joined(samples), {k: piece.name for k, piece in enumerate(pieces)}
 
 
 def commanded(piece: Segment, torque: Torque) -> Segment:
@@ -145,15 +145,22 @@ def from_segment(piece: Segment, number: int = 0, lag: int = 0) -> Samples:
     m = len(piece.q) - 1 - max(0, lag - 1)
     qdd = np.diff(piece.qd, axis=0)[:m] / piece.dt
     rows = [piece.q[:m], piece.qd[:m], qdd, piece.tau[lag : lag + m]]
-    if piece.dt * CUTOFF < 0.4:
-        b, a = butter(4, 2.0 * CUTOFF * piece.dt)
-        rows = [filtfilt(b, a, part, axis=0) for part in rows]
+    rows = [low_passed(part, piece.dt) for part in rows]
     step = max(1, round(1.0 / (RATE * piece.dt)))
     # The filter knows only one side at the ends.
     rim = round(0.1 / piece.dt)
     taken = [np.ascontiguousarray(part[rim : len(part) - rim : step], dtype=np.float64) for part in rows]
     q, qd, qdd, tau = taken
     return Samples(q, qd, qdd, tau, np.full(len(q), number, dtype=np.int64))
+
+
+def low_passed(part: Array, dt: float) -> Array:
+    """``part`` (m, n), every ``dt`` s, without what is faster than :data:`CUTOFF`, and without lag."""
+    if dt * CUTOFF >= 0.4:
+        return part
+    b, a = butter(4, 2.0 * CUTOFF * dt)
+    smooth: Array = filtfilt(b, a, part, axis=0)
+    return smooth
 
 
 def _npz(path: Path) -> Samples:
@@ -229,6 +236,7 @@ def _samples(parts: list[Array], trajectory: npt.NDArray[np.generic] | None) -> 
     return Samples(q, qd, qdd, tau, numbers)
 
 
-def _joined(parts: Sequence[Samples]) -> Samples:
+def joined(parts: Sequence[Samples]) -> Samples:
+    """All samples in one, the trajectories' numbers as they are."""
     q, qd, qdd, tau = (np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES)
     return Samples(q, qd, qdd, tau, np.concatenate([part.trajectory for part in parts]))

@@ -11,13 +11,13 @@ import numpy as np
 from drivers.contract import Array
 from estimators.dynamics.predictor import DynamicsPredictor, load
 from estimators.errors import ModelError, ParameterError
-from estimators.gains.law import GainLaw
+from estimators.gains.calibration import GainFigures
 from estimators.gains.smoothed import SmoothedMotion
 from estimators.rigid_body import BodyInertia, RigidBodyModel
 from hil.build import build_model
 from hil.cell import Cell
 from hil.cell.parts import array
-from hil.control.variable_gain import VariableGain
+from hil.control.variable_gain import VariableGain, VariableGainParams
 from hil.learning.adaptation import Adaptation
 from hil.learning.load import LoadWatch
 from hil.store import StoreError, store_of
@@ -28,6 +28,8 @@ KIND = "dynamics"
 FILE = "dynamics.npz"
 """The file of each version."""
 KEY = "controller.joint.learned.model"
+GAINS = "gains"
+"""In a model's provenance: the calibration of the gains that go with it."""
 COMMANDED = "commanded"
 """In a model's provenance: what was learnt is the torque that has to be commanded, not what sensors measured."""
 
@@ -52,9 +54,9 @@ class Command:
         self.n = whole.n
         self._whole, self._model, self._gravity = whole, model, "gravity" in adds
 
-    def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+    def step(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> tuple[Array, Array]:
         """See :class:`hil.control.variable_gain.TorquePredictor`."""
-        mean, sigma = self._whole.step(q, qd, qdd)
+        mean, sigma = self._whole.step(q, qd, qdd, stream)
         if self._gravity:
             mean -= self._model.gravity(q)
         return mean, sigma
@@ -96,27 +98,34 @@ def chosen(cell: Cell) -> ChosenDynamics:
     return ChosenDynamics(predictor, path, f"{words}, sha256 of {path.name} {sha256(path)}")
 
 
+def figures_of(predictor: DynamicsPredictor) -> GainFigures | None:
+    """What ``hil train gains`` wrote into the model's file; None: nothing yet. Raises ModelError."""
+    found = predictor.provenance.get(GAINS)
+    return None if found is None else GainFigures.from_mapping(found, predictor.n)
+
+
 def controller(cell: Cell, adds: AbstractSet[str]) -> VariableGain:
     """The joint controller with the model and the gains of ``cell``. Raises ModelError."""
     learned = cell.controller.joint.learned
     assert learned is not None
     found = chosen(cell)
     predictor = found.predictor
-    sigma_n = predictor.sigma_noise if learned.sigma_known is None else array(learned.sigma_known)
-    sigma_f = predictor.sigma_signal if learned.sigma_unknown is None else array(learned.sigma_unknown)
-    if (sigma_f <= sigma_n).any():
-        joints = ", ".join(f"A{j + 1}" for j in np.flatnonzero(sigma_f <= sigma_n))
-        raise ModelError(
-            f"{KEY}: by {found.path} the gains of {joints} would always be the largest: σ_n is not below σ_f there; "
-            "name sigma_known and sigma_unknown, or train with more different motions"
-        )
+    calibrated = figures_of(predictor)
     try:
-        law = GainLaw(array(learned.kp_min), array(learned.kp_max), sigma_n, sigma_f, learned.sensitivity)
+        law = learned.law(calibrated, predictor.sigma_noise, predictor.sigma_signal)
     except ParameterError as error:
         raise ModelError(f"controller.joint.learned: {error}") from error
+    if (law.sigma_f <= law.sigma_n).any():
+        joints = ", ".join(f"A{j + 1}" for j in np.flatnonzero(law.sigma_f <= law.sigma_n))
+        raise ModelError(
+            f"{KEY}: by {found.path} the gains of {joints} would always be the largest: σ_n is not below σ_f there; "
+            "calibrate them with `hil train gains`, name sigma_known and sigma_unknown, or train with more different "
+            "motions"
+        )
     command = Command(predictor, build_model(cell), adds)
-    adapting = _adaptation(cell, found, command)
-    made = VariableGain(command, law, adds, learned.params(), adapting)
+    params = learned.params(calibrated)
+    adapting = _adaptation(cell, found, command, params)
+    made = VariableGain(command, law, adds, params, adapting)
     made.artefact = found.words
     # The first call compiles the prediction; that must not happen in the cycle.
     zero = np.zeros(law.n)
@@ -124,7 +133,9 @@ def controller(cell: Cell, adds: AbstractSet[str]) -> VariableGain:
     return made
 
 
-def _adaptation(cell: Cell, found: ChosenDynamics, command: Command) -> Adaptation | None:
+def _adaptation(
+    cell: Cell, found: ChosenDynamics, command: Command, params: VariableGainParams
+) -> Adaptation | None:
     """What goes on being learnt, not started yet; None where the cell file has nothing of it. Raises ModelError."""
     learned = cell.controller.joint.learned
     if learned is None or learned.online is None:
@@ -135,7 +146,8 @@ def _adaptation(cell: Cell, found: ChosenDynamics, command: Command) -> Adaptati
         held = None if cell.gripper is None else cell.gripper.payload
         declared = None if held is None else BodyInertia(held.mass, array(held.com), held.inertia_matrix)
         blind = SmoothedMotion(found.predictor.n, learned.smoothing).memory
-        noise, baseline = found.predictor.sigma_noise, array(learned.baseline)
+        noise, n = found.predictor.sigma_noise, found.predictor.n
+        baseline = np.broadcast_to(np.asarray(params.baseline, dtype=np.float64), n).copy()
         watch = LoadWatch(build_model(cell), noise, blind, declared, load, baseline)
     tau_max = cell.robot.joint_limits.tau_max
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from drivers.contract import Array
 
@@ -73,6 +73,19 @@ class Motion(Protocol):
 
     def phase(self, t: float) -> str:
         """Name of what happens at ``t``."""
+        ...
+
+
+@runtime_checkable
+class GrippingMotion(Protocol):
+    """A motion that also moves the cell's jaws. They must be open when it begins."""
+
+    def jaws(self, t: float) -> bool | None:
+        """What the jaws are told ``t`` s after the start: True closed, False open, None nothing yet.
+
+        A change is a command; the arm should stand until the jaws have arrived. A motion that is stopped tells them
+        nothing more: they stay as they are.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence as SequenceOf
 from itertools import accumulate
 
 from drivers.contract import Array
-from hil.motion.base import JointReference, Kind, Motion, MotionError, Reference, not_started
+from hil.motion.base import GrippingMotion, JointReference, Kind, Motion, MotionError, Reference, not_started
 
 
 class Sequence:
@@ -23,6 +23,9 @@ class Sequence:
         kinds = sorted({m.kind for m in motions})
         if len(kinds) > 1:
             raise MotionError(f"a sequence mixes {' and '.join(kinds)} motions; run them as two motions instead")
+        gripping = next((m.name for m in motions if isinstance(m, GrippingMotion)), None)
+        if gripping is not None:
+            raise MotionError(f"motion {gripping!r} moves the jaws: run it by itself instead of in a sequence")
         self.name = name
         self.kind: Kind = motions[0].kind
         self.motions = tuple(motions)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimators.errors import ParameterError
+from estimators.errors import ModelError, ParameterError
+from estimators.gains.calibration import GainFigures, made_unknown, spans
 from estimators.gains.innovation import Innovation, baseline_of, input_noise
-from estimators.gains.law import Bearable, GainLaw, calibrate, damping, inverse_inertia
+from estimators.gains.law import Bearable, GainLaw, damping, inverse_inertia
 from estimators.gains.passivity import PassiveGains, PassivityParams
 
 LOW, HIGH = np.array([100.0, 60.0, 4.0]), np.array([1000.0, 600.0, 40.0])
@@ -88,16 +89,41 @@ def test_a_ceiling_goes_before_the_lower_bound_and_costs_nothing() -> None:
 def test_calibration_makes_unknown_motion_stiff_and_known_motion_soft() -> None:
     rng = np.random.default_rng(0)
     known = LAW.sigma_n * rng.uniform(0.9, 1.2, (500, 3))
-    unknown = LAW.sigma_n * rng.uniform(1.5, 6.0, (500, 3))
-    law = calibrate(LOW, HIGH, known, unknown)
-    stiff = np.array([law.stiffness(row) for row in unknown])
-    soft = np.array([law.stiffness(row) for row in known])
-    assert (np.median(stiff, axis=0) >= 0.5 * HIGH - 1e-9).all()
-    assert (np.median(soft, axis=0) < 0.2 * HIGH).all()
-    with pytest.raises(ParameterError, match="A2"):
-        calibrate(LOW, HIGH, known, unknown * [1.0, 0.01, 1.0])
+    near, far = (LAW.sigma_n * rng.uniform(*span, (500, 3)) for span in ((1.1, 1.6), (1.5, 6.0)))
+    law = spans(LOW, HIGH, known, [near, far])
+    soft, stiff, stiffer = (law.stiffness(part).mean(axis=0) / HIGH for part in (known, near, far))
+    # Exactly as stiff as asked on the motion that is less strange.
+    np.testing.assert_allclose(stiff, 0.5, atol=1e-6)
+    assert (stiffer > 0.9).all()
+    assert (soft < 0.11).all()
+    with pytest.raises(ParameterError, match="on A2 the predicted"):
+        spans(LOW, HIGH, known, [near, far * [1.0, 0.01, 1.0]])
     with pytest.raises(ParameterError, match="not finite"):
-        calibrate(LOW, HIGH, known * math.nan, unknown)
+        spans(LOW, HIGH, known * math.nan, [far])
+
+
+def test_motion_is_made_unknown_elsewhere_and_faster() -> None:
+    q, qd, qdd = (np.full((4, 3), value) for value in (0.1, 0.2, 0.3))
+    made = made_unknown(q, qd, qdd, np.random.default_rng(0))
+    np.testing.assert_allclose(np.abs(made["shifted"][0] - q), 1.0)
+    assert (made["shifted"][1] == qd).all()
+    np.testing.assert_allclose(made["faster"][1], 2.5 * qd)
+    np.testing.assert_allclose(made["faster"][2], 6.25 * qdd)
+
+
+def test_a_calibration_is_told_whole_or_not_at_all() -> None:
+    part = np.array([0.1, 0.2, 0.3])
+    figures = GainFigures(part, 2.0 * part, 3.0, 4.0 * part, part, part, part)
+    page = figures.to_mapping()
+    again = GainFigures.from_mapping(page, 3)
+    assert again.to_mapping() == page
+    assert again.sensitivity == 3.0
+    damages = ({"baseline": [1.0]}, {"sensitivity": math.nan}, {"friction": "x"}, {"qd_sigma": None})
+    for damaged in ({"baseline": [1.0] * 3}, *(page | damage for damage in damages)):
+        with pytest.raises(ModelError, match="hil train gains"):
+            GainFigures.from_mapping(damaged, 3)
+    with pytest.raises(ModelError, match="of 7 joints"):
+        GainFigures.from_mapping(page, 7)
 
 
 def test_the_innovation_sees_a_payload_and_forgets_it() -> None:

@@ -396,7 +396,7 @@ def test_every_motion_of_the_shipped_cells_can_be_built() -> None:
     for name in shipped_cells():
         cell = load_cell(name)
         for motion_name, section in cell.motions.items():
-            motion = section.build(motion_name, cell.robot.joint_limits)
+            motion = section.build(motion_name, cell)
             motion.start(np.array(cell.robot.home), np.array([0.57, 0.0, 0.28]), np.diag([1.0, -1.0, -1.0]))
             assert motion.name == motion_name
             assert 0.0 < motion.duration < 60.0

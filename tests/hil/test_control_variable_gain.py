@@ -32,7 +32,7 @@ class Learnt:
         self.sigma = NOISE.copy()
         self.broken = False
 
-    def step(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+    def step(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> tuple[Array, Array]:
         if self.broken:
             return np.full(7, math.nan), np.full(7, math.nan)
         torque = self.arm.rnea(q, qd, qdd) - self.robot.gravity(q)

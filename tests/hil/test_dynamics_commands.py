@@ -208,3 +208,23 @@ def test_with_a_cell_the_model_becomes_a_version_in_its_store(data: Path, tmp_pa
         code, said = invoke(*arguments)
         assert code == 2
         assert match in " ".join(said.split())
+
+
+def test_friction_that_remembers_is_regressed_and_needs_whole_trajectories(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "slip.npz"
+    asked = ("train", "dynamics", data, "--cell", CELL, "--physics", "maxwell-slip", "--model", "svgp", "--out", out)
+    code, said = invoke(*asked, "--validate", "3,8", "--test", "4,5", "--epochs", 1)
+    assert code == 0, said
+    assert "on the regressed physics" in said
+    rigid_body = build_model(load_cell(CELL))
+    found = predictor.load(out, rigid_body)
+    assert found.prior is not None
+    assert found.prior.remembers
+    assert found.prior.correction is not None
+    zero, fast = np.zeros(7), np.full(7, 0.5)
+    # Viscous friction is all that these data have; what is regressed for the elements is next to nothing.
+    mean, _ = found.step(zero, fast, zero)
+    np.testing.assert_allclose(mean, rigid_body.rnea(zero, fast, zero) + 1.0, atol=0.4)
+    code, said = invoke(*asked, "--random-split")
+    assert code == 2
+    assert "needs whole trajectories" in said

@@ -1,0 +1,217 @@
+"""The learnt feed-forward in closed loop: record, train, calibrate and follow unseen motion, for one seed of the world.
+
+Everything goes through the mock's real wire in lockstep, and uses nothing of the world's truth. Each step leaves a file
+in the seed's folder and is not done again when it is there: an interrupted campaign goes on where it was.
+``python -m hil.campaigns.svdkl_loop FOLDER SEED…`` runs seeds and prints their figures.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before numpy is loaded
+    os.environ.setdefault(_name, "1")
+
+import numpy as np  # noqa: E402
+import yaml  # noqa: E402
+
+import hil  # noqa: E402
+from drivers.contract import Array  # noqa: E402
+from estimators.dynamics import predictor as predictors  # noqa: E402
+from estimators.dynamics.samples import Samples  # noqa: E402
+from estimators.excitation import Rhythm  # noqa: E402
+from estimators.gains.law import GainLaw  # noqa: E402
+from hil.build import build_model  # noqa: E402
+from hil.campaigns.svdkl_record import Tell, load, ready, record, rhythmic, save  # noqa: E402
+from hil.cell import Cell, load_cell  # noqa: E402
+from hil.control.base import Controller  # noqa: E402
+from hil.control.variable_gain import VariableGain, VariableGainParams  # noqa: E402
+from hil.learning.dynamics import Request, train_dynamics  # noqa: E402
+from hil.learning.dynamics_data import commanded, from_segment, joined  # noqa: E402
+from hil.learning.dynamics_split import Split, by_trajectory  # noqa: E402
+from hil.learning.feed_forward import COMMANDED, GAINS  # noqa: E402
+from hil.learning.gains import calibrate  # noqa: E402
+from hil.learning.segments import Segment  # noqa: E402
+
+KP_MAX = np.array([1000.0, 1000.0, 600.0, 600.0, 200.0, 120.0, 40.0])
+"""N·m/rad."""
+KP_MIN = 0.1 * KP_MAX
+RHYTHM = {"seconds": 8.0, "frequency": 0.5, "slowest": 0.3, "around": 0.5, "swing": 0.8}
+"""Of recorded and of unseen motions; they differ in their seed."""
+UNSEEN = 1000
+"""Added to the seed for motions that are followed and never recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is recorded and followed."""
+
+    recorded: int = 24
+    followed: int = 2
+    size: str = "small"
+    epochs: int | None = None
+
+
+def trial(seed: int, folder: Path, effort: Effort | None = None, tell: Tell = print) -> dict[str, Any]:
+    """All figures of one seed. Raises FaultError, EstimatorError, OSError."""
+    effort = effort or Effort()
+    folder.mkdir(parents=True, exist_ok=True)
+    cell = load_cell("iiwa14_free")
+    pieces = _recorded(cell, seed, folder, effort, tell)
+    page = _trained(cell, pieces, seed, folder, effort, tell)
+    learned = learned_cell(folder)
+    found: dict[str, Any] = {"seed": seed, **page, "followed": {}}
+    runs: dict[str, tuple[Cell, Controller | None]] = {
+        "learnt": (learned, None),
+        "rnea": (cell, rnea(cell)),
+        "computed-torque": (cell, None),
+        "paper": (learned_cell(folder, "paper", _paper(folder, learned)), None),
+    }
+    for name, (which, controller) in runs.items():
+        path = folder / f"{name}.json"
+        if not path.exists():
+            tell(f"seed {seed}: {name}")
+            path.write_text(json.dumps(follow(which, seed, effort.followed, controller)), encoding="utf-8")
+        found["followed"][name] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def learned_cell(folder: Path, name: str = "learnt", keys: dict[str, Any] | None = None) -> Cell:
+    """The cell with the folder's model in its joint controller, and ``keys`` of that section besides."""
+    content = yaml.safe_load(load_cell("iiwa14_free").dump())
+    learned = {"model": "model.npz", "kp_min": KP_MIN.tolist(), "kp_max": KP_MAX.tolist()}
+    content["controller"]["joint"]["learned"] = learned | (keys or {})
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return load_cell(path)
+
+
+def rnea(cell: Cell) -> VariableGain:
+    """Rigid-body torque at full gains: what the controller falls back to where a model says nothing."""
+    law = GainLaw(KP_MIN, KP_MAX, np.zeros(KP_MAX.size), np.ones(KP_MAX.size))
+    return VariableGain(_Unknown(), law, cell.robot.terms, VariableGainParams(innovation=False))
+
+
+class _Unknown:
+    n = KP_MAX.size
+
+    def step(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> tuple[Array, Array]:
+        nothing = np.full(self.n, math.nan)
+        return nothing, nothing
+
+
+def follow(cell: Cell, seed: int, count: int, controller: Controller | None = None) -> dict[str, Any]:
+    """Unseen motions with the cell's controller, or another: errors rad and gains, the ways between left out."""
+    errors, gains, surprises, tank = [], [], [], math.inf
+    with hil.open(cell, seed=seed) as session:
+        ready(session, controller)
+        for motion in rhythmic(cell, Rhythm(motions=count, **RHYTHM), UNSEEN + seed):
+            trace = session.run(motion)
+            rows = np.flatnonzero(np.array(trace.phases()) == "excite")
+            errors.append((trace["q_ref"] - trace["q"])[rows])
+            gains.append(trace["kp"][rows] / KP_MAX)
+            surprises.append(trace["ff_surprise"][rows])
+            tank = min(tank, float(trace["gain_tank"][rows].min()))
+    error, gain, surprise = (np.concatenate(part) for part in (errors, gains, surprises))
+    known = bool(np.isfinite(gain).all())
+    return {
+        "rmse": _rms(error),
+        "joints": np.sqrt(np.mean(error**2, axis=0)).tolist(),
+        "motions": [_rms(part) for part in errors],
+        "gain": float(gain.mean()) if known else None,
+        "gain_joints": gain.mean(axis=0).tolist() if known else None,
+        "gain_95": np.quantile(gain, 0.95, axis=0).tolist() if known else None,
+        "surprise": surprise.max(axis=0).tolist() if known else None,
+        "tank": tank if known else None,
+        "seconds": len(error) * 1e-3,
+    }
+
+
+def _rms(error: Array) -> float:
+    return float(np.sqrt(np.mean(error**2)))
+
+
+def _recorded(cell: Cell, seed: int, folder: Path, effort: Effort, tell: Tell) -> list[Segment]:
+    path = folder / "train.npz"
+    if not path.exists():
+        motions = rhythmic(cell, Rhythm(motions=effort.recorded, **RHYTHM), seed)
+        save(record(cell, seed, motions, lambda what: tell(f"seed {seed}: recording {what}")), path)
+    return load(path)[: effort.recorded]
+
+
+def _trained(
+    cell: Cell, pieces: Sequence[Segment], seed: int, folder: Path, effort: Effort, tell: Tell
+) -> dict[str, Any]:
+    path, page = folder / "model.npz", folder / "model.json"
+    if path.exists() and page.exists():
+        content: dict[str, Any] = json.loads(page.read_text(encoding="utf-8"))
+        return content
+    tell(f"seed {seed}: training")
+    body = build_model(cell)
+    split = by_trajectory(samples_of(pieces), None, None, seed)
+    request = Request("svdkl", effort.size, "maxwell-slip", seed, effort.epochs)  # type: ignore[arg-type]
+    trained = train_dynamics(split, request, body, {"torque": COMMANDED, "cell": cell.name, "digest": cell.digest()})
+    trained.save(path)
+    tell(f"seed {seed}: calibrating")
+    begun = time.process_time()
+    loaded = predictors.load(path, body)
+    found = calibrate(learned_cell(folder), loaded, build_model(cell), _held_out(pieces, split), seed)
+    loaded.provenance[GAINS] = found.figures.to_mapping()
+    loaded.save(path)
+    assert trained.physics is not None
+    content = {
+        "recorded_seconds": sum(piece.seconds for piece in pieces),
+        "held_out_rmse": trained.scores.rmse.tolist(),
+        "held_out_coverage": trained.scores.coverage95.tolist(),
+        "physics_rmse": trained.physics.rmse.tolist(),
+        "training_cpu": trained.history.cpu_seconds,
+        "calibration_cpu": time.process_time() - begun,
+        "gains": found.figures.to_mapping(),
+        "known": found.known.tolist(),
+        "unknown": {name: share.tolist() for name, share in found.unknown.items()},
+    }
+    page.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return content
+
+
+def samples_of(pieces: Sequence[Segment]) -> Samples:
+    """What training takes of them: the command with our gravity, each piece a trajectory."""
+    return joined([from_segment(commanded(piece, "commanded+gravity"), k) for k, piece in enumerate(pieces)])
+
+
+def _held_out(pieces: Sequence[Segment], split: Split) -> list[Segment]:
+    """Those that no parameter was fitted to."""
+    kept = {*split.validate.trajectories.tolist(), *split.test.trajectories.tolist()}
+    return [piece for k, piece in enumerate(pieces) if k in kept]
+
+
+def _paper(folder: Path, cell: Cell) -> dict[str, Any]:
+    """Keys of the paper's law alone: σ_n and σ_f as fitted, no innovation."""
+    model = predictors.load(folder / "model.npz", build_model(cell))
+    noise, signal = model.sigma_noise, model.sigma_signal
+    # Where the fitted spread is below the noise the law has no span at all: next to none, so that any doubt is stiff.
+    unknown = np.maximum(signal, 1.0001 * noise)
+    keys = {"sigma_known": noise.tolist(), "sigma_unknown": unknown.tolist(), "sensitivity": 3.0}
+    return {**keys, "innovation": False}
+
+
+def main() -> None:
+    """Command line."""
+    folder = Path(sys.argv[1])
+    for seed in map(int, sys.argv[2:]):
+        found = trial(seed, folder / f"seed{seed}", tell=lambda what: print(what, flush=True))
+        for name, run in found["followed"].items():
+            gain = "" if run["gain"] is None else f" at {run['gain']:.3f} kp_max"
+            print(f"seed {seed}, {name}: {1e3 * run['rmse']:.3f} mrad{gain}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
