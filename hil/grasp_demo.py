@@ -95,8 +95,8 @@ def show(
 ) -> Shown:
     """Run it in lockstep, as fast as the machine allows; log and report go to ``folder``, which must exist.
 
-    ``progress``: takes the share that is done and what is being done; ``mass``: of the load, kg. Raises DemoError, SessionError where the cell
-    does not come up, ModelError, ConnectError, OSError.
+    ``progress``: takes the share that is done and what is being done; ``mass``: of the load, kg.
+    Raises DemoError, SessionError where the cell does not come up, ModelError, ConnectError, OSError.
     """
     name, say = motion_of(cell), progress or (lambda done, what: None)
     (folder / CELL_NAME).write_text(cell.dump(), encoding="utf-8")
