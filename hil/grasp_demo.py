@@ -79,9 +79,8 @@ def motion_of(cell: Cell) -> str:
             f"cell {cell.name} has no learnt feed-forward: give it a section controller.joint.learned, "
             "or take `hil demo --cell iiwa --learned`"
         )
-    limits = cell.robot.joint_limits
     for name, described in cell.motions.items():
-        if described.build(name, limits).duration >= END and described.kind == "sinusoid":
+        if described.kind == "sinusoid" and described.build(name, cell).duration >= END:
             return name
     raise DemoError(f"cell {cell.name} has no motion of kind sinusoid that lasts {END:g} s, in which to grasp a load")
 

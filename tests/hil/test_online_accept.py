@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from drivers.contract import Array
+from estimators.dynamics.posterior import Posterior
 from estimators.dynamics.predictor import DynamicsPredictor, load
 from hil.build import build_model
 from hil.cell import load_cell, shipped_cells
@@ -46,10 +49,8 @@ def shipped() -> DynamicsPredictor:
     return load(MODEL, build_model(load_cell("iiwa14_learned")))
 
 
-def variants(predictor: DynamicsPredictor) -> list:
+def variants(predictor: DynamicsPredictor) -> list[Posterior]:
     """Models of one shape that differ in every number that is swapped."""
-    from dataclasses import replace
-
     own, rng = predictor.posterior, np.random.default_rng(0)
     return [
         replace(own, alpha=own.alpha + rng.normal(0.0, 0.1, own.alpha.shape), B=own.B * (1.0 - 0.1 * k))
@@ -58,10 +59,11 @@ def variants(predictor: DynamicsPredictor) -> list:
 
 
 def state() -> tuple[Array, Array, Array]:
-    return tuple(np.random.default_rng(1).normal(0.0, 0.3, (3, 7)))  # type: ignore[return-value]
+    q, qd, qdd = np.random.default_rng(1).normal(0.0, 0.3, (3, 7))
+    return q, qd, qdd
 
 
-def test_ten_thousand_swaps_under_load(record_property: pytest.RecordProperty) -> None:  # type: ignore[name-defined]
+def test_ten_thousand_swaps_under_load(record_property: Callable[[str, object], None]) -> None:
     """Another process publishes without pause; every prediction must be bit for bit that of the version it names."""
     base = shipped()
     models = variants(base)
@@ -78,11 +80,11 @@ def test_ten_thousand_swaps_under_load(record_property: pytest.RecordProperty) -
     predictor.step(*at)
     command = [sys.executable, "-c", PUBLISHER, str(Path(__file__).parent), str(swap.fd), str(SWAPS)]
     publisher = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(swap.fd,))
-    first, steady, seen, last = [], [], 0, 0
-    try:
-        publisher.communicate(b"\n", timeout=0.001)
-    except subprocess.TimeoutExpired:
-        pass
+    first: list[tuple[int, int]] = []
+    steady: list[tuple[int, int]] = []
+    seen, last = 0, 0
+    assert publisher.stdin is not None
+    publisher.stdin.close()
     try:
         while last < SWAPS:
             wall, own = time.perf_counter_ns(), time.thread_time_ns()
@@ -98,7 +100,7 @@ def test_ten_thousand_swaps_under_load(record_property: pytest.RecordProperty) -
         publisher.kill()
         publisher.wait()
     assert swap.version == SWAPS
-    told = {
+    told: dict[str, object] = {
         "versions used": seen,
         "predictions": len(first) + len(steady),
         "made anew": predictor.again,
@@ -106,7 +108,7 @@ def test_ten_thousand_swaps_under_load(record_property: pytest.RecordProperty) -
     for name, times in (("first tick", first), ("steady", steady)):
         cpu, wall_ns = np.array(times).T / 1e3
         told |= {
-            f"{name}, processor time p50 p99 max / us": [round(float(v), 1) for v in np.quantile(cpu, [0.5, 0.99, 1.0])],
+            f"{name}, processor time p50 p99 max / us": np.quantile(cpu, [0.5, 0.99, 1.0]).round(1).tolist(),
             f"{name}, wall max / us": round(float(wall_ns.max()), 1),
         }
     print(json.dumps(told, indent=1))
@@ -123,13 +125,16 @@ def test_learners_killed_at_random_while_they_update(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     params = OnlineParams(batch=40, every=1, settle=20)
     x, r = base.probe
-    waited, spent, at_update, versions = 0, [], 0, []
+    waited, at_update = 0, 0
+    spent: list[int] = []
+    versions: list[int] = []
     for _ in range(KILLS):
         learner = Learner(base, MODEL, np.full(7, 320.0), lockstep=False, params=params)
         try:
             # Until a few versions are in use; then a moment at random after a batch was handed over.
             kill_after, target = rng.uniform(0.0, 0.02), 2 + int(rng.integers(3))
-            killed, handed, kept, ticks, after = False, 0.0, None, 0, 0
+            killed, handed, ticks, after = False, 0.0, 0, 0
+            kept: tuple[int, Array, Array] | None = None
             while after < 200:
                 row = int(rng.integers(len(x)))
                 before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
