@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from estimators.rigid_body import BodyInertia, RigidBodyModel
 from estimators.spatial import WristWrench
 from estimators.wrench import contact_wrench, point_contact_wrench
 from hil import cobot, piper, plugins
+from hil.build_safety import build_contact, build_energy, build_variance, monitor_params
 from hil.cell import Cell, CellError, CellFault
 from hil.cell.devices import MOCK_PORT, CobotRobot, PiperRobot, Robot
 from hil.cell.parts import array
@@ -36,8 +36,9 @@ from hil.parts import Parts
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
 from safety.gate import CommandGate, GateParams
-from safety.monitors import MonitorParams, StateMonitor
+from safety.monitors import StateMonitor
 from safety.poses import PoseLimits
+from safety.prediction import RestPrediction
 from safety.saturation import Saturation
 from safety.stops import StopController
 
@@ -117,6 +118,10 @@ def build_parts(
         wrist=wrist,
         frames_per_tick=robot.fri.receive_multiplier if isinstance(robot, Robot) else 1,
         consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
+        rest=RestPrediction(limits, traits, safety.stop_params()) if safety.braking_distance else None,
+        energy=build_energy(cell),
+        variance=build_variance(cell),
+        contact_limits=build_contact(cell),
         grip=build_grip(cell, arm, timed, model, wrist, getattr(observer, "model", None)),
         contact=contact_wrench if cell.observer.contact == "wrench" else point_contact_wrench,
         observed_by=observer_words(cell, observer),
@@ -143,14 +148,6 @@ def build_traits(cell: Cell) -> ArmTraits:
     if isinstance(robot, PiperRobot):
         return piper.traits(cell)
     return iiwa_traits(cell.name, robot.fri.period, robot.terms, robot.fri.command_mode)
-
-
-def monitor_params(cell: Cell) -> MonitorParams:
-    """Tolerances of the state checks; drives on a bus have no cabinet that could state a mode or a safety state."""
-    params = cell.safety.monitor_params()
-    if not isinstance(cell.robot, Robot):
-        return dataclasses.replace(params, not_stated=frozenset({"safety", "mode"}))
-    return params
 
 
 def build_arm(

@@ -16,10 +16,14 @@ from hil.control.variable_gain import VariableGain
 from hil.gripping import Grip
 from hil.timing import TimedTicks
 from safety.consistency import ConsistencyMonitor
+from safety.contact import ContactMonitor
+from safety.energy import EnergyMonitor
 from safety.gate import CommandGate
 from safety.monitors import StateMonitor
+from safety.prediction import RestPrediction
 from safety.saturation import Saturation
 from safety.stops import StopController
+from safety.variance import VarianceMonitor
 
 
 @dataclass
@@ -44,6 +48,14 @@ class Parts:
     """By how much the arm's counter grows from tick to tick."""
     consistency: ConsistencyMonitor | None = None
     """Compares the signals with one another; None: nothing does."""
+    rest: RestPrediction | None = None
+    """Looks ahead over the braking distance; None: nothing does."""
+    energy: EnergyMonitor | None = None
+    """Bounds of kinetic energy and power; None: the cell states none."""
+    variance: VarianceMonitor | None = None
+    """Limits that move with the variance of learnt models; None: they stand."""
+    contact_limits: ContactMonitor | None = None
+    """Limits of contact force from a table of the user's; None: there is none."""
     grip: Grip | None = None
     """The gripper, and what the model is told of its load."""
     contact: Callable[[Array, Array, Array], tuple[Array, Array]] = contact_wrench

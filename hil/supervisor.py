@@ -32,6 +32,7 @@ from drivers.gripper import GripState
 from estimators.rigid_body import Dynamics
 from estimators.sensed import Sensed
 from hil.blame import headline, seal, whole
+from hil.checks import CycleChecks
 from hil.control.base import Controller
 from hil.control.shown import Learnt, Shown
 from hil.cycle import Decision, Estimate, RowWriter
@@ -87,10 +88,11 @@ class Supervisor:
         self._jaws: bool | None = None
         self._own: TorqueCommand | None = None
         self._touched = ""
-        self._incomparable = [math.nan] * n
+        self._checks = CycleChecks(parts)
         self.reference: Reference | None = None
         self.gains: Shown | None = None
         """What the controller shows of this cycle; None where it shows nothing, or none ran."""
+        self._shown_before: Shown | None = None
         self._begun_ns = -1
         self._was_commanded = False
         self._last_ns = -1
@@ -275,6 +277,7 @@ class Supervisor:
         self.skips.take(sample)
         self._since = (sample.t_ns - self._last_ns) * 1e-9 if self._last_ns >= 0 else parts.arm.traits.period
         self._last_ns = now_ns = sample.t_ns
+        self._shown_before = self.gains
         self.sample, self.gains = sample, None
         self._writer.begin(self.tick, now_ns)
         try:
@@ -325,10 +328,18 @@ class Supervisor:
         machine = self.machine
         if machine.permitted:
             self._was_commanded = self._was_commanded or sample.state is ArmState.COMMANDED
-            enabled = self._was_commanded and not self._off
-            needed = None if self._off else self.wrench
-            faults = self.parts.monitor.check(sample, self.health, now_ns, enabled, needed)
-            faults += self._compare(sample, needed, now_ns, enabled)
+            faults = self._checks.check(
+                sample,
+                None if self._off else self.wrench,
+                self.estimate,
+                self.dyn,
+                now_ns,
+                self._since,
+                enabled=self._was_commanded and not self._off,
+                moving=machine.state is State.ENABLED,
+                touched=bool(self._touched),
+                shown=self._shown_before,
+            )
             if self._off:
                 # The arm goes off by our silence and its brakes close on a moving arm: that the link falls silent as
                 # well, and that the torque sensors feel the brakes, is no news.
@@ -346,23 +357,6 @@ class Supervisor:
 
     def _sensor_lost(self) -> bool:
         return self.parts.sensor is not None and (self.wrench is None or not self.wrench.valid)
-
-    def _compare(
-        self, sample: RobotSample, wrench: WrenchSample | None, now_ns: int, enabled: bool
-    ) -> list[FaultReport]:
-        """Do joint torques and wrench sensor tell the same, and do they live?"""
-        consistency, dyn, estimate = self.parts.consistency, self.dyn, self.estimate
-        if consistency is None:
-            return []
-        if not enabled or dyn is None:
-            consistency.reset()
-            return []
-        if self._touched:
-            return consistency.check(sample, wrench, self._incomparable, math.nan, now_ns)
-        felt = estimate.wrench_ft
-        residual: list[float] = (estimate.tau_ext - felt.dot(dyn.J)).tolist()
-        dx, dy, dz = (estimate.wrench[:3] - felt[:3]).tolist()
-        return consistency.check(sample, wrench, residual, math.sqrt(dx * dx + dy * dy + dz * dz), now_ns)
 
     def _decide(self, sample: RobotSample, now_ns: int) -> Decision:
         state = self.machine.state

@@ -41,6 +41,11 @@ class ConsistencyParams:
     time: float = 0.05
     """How long they may disagree more than that, s: the observer lags behind impacts."""
 
+    @property
+    def torque_scale(self) -> float:
+        """``torque_fraction``, or its usual value where the check is off: a scale for what models are unsure of."""
+        return self.torque_fraction if math.isfinite(self.torque_fraction) else ConsistencyParams().torque_fraction
+
 
 class _Repeats:
     """Counts how often each of ``n`` values has repeated itself."""
@@ -91,8 +96,12 @@ class ConsistencyMonitor:
         residual: list[float],
         force_gap: float,
         now_ns: int,
+        thresholds: list[float] | None = None,
+        force_max: float = math.inf,
     ) -> list[FaultReport]:
         """All faults of this cycle.
+
+        ``thresholds`` (n,) N·m and ``force_max`` N: tighter tolerances of this cycle; looser ones change nothing.
 
         ``residual`` (n,), N·m: external torque from joint torques minus that of the measured wrench. ``force_gap``, N:
         length of the difference of the two forces. NaN where a part is not known; that is not judged.
@@ -101,7 +110,7 @@ class ConsistencyMonitor:
         if sample.fresh and sample.valid:
             self._check_stuck(sample, found)
             self._check_step(sample, found)
-            self._check_agreement(residual, force_gap, found)
+            self._check_agreement(residual, force_gap, thresholds or self._tau_tolerance, force_max, found)
         if wrench is not None and wrench.fresh and wrench.valid:
             values = vector(wrench.wrench, 6)
             repeats = max(self._wrench.update(values)) if values is not None else 0
@@ -135,14 +144,18 @@ class ConsistencyMonitor:
             if exceeds(new - old, allowed):
                 found.add(FaultCode.POSITION_STEP, new - old, allowed, joint)
 
-    def _check_agreement(self, residual: list[float], force_gap: float, found: Findings) -> None:
+    def _check_agreement(
+        self, residual: list[float], force_gap: float, thresholds: list[float], force_max: float, found: Findings
+    ) -> None:
         lasting, period = self._params.time, self._period
-        for joint, (value, tolerance) in enumerate(zip(residual, self._tau_tolerance, strict=True)):
+        for joint, (value, fixed, moving) in enumerate(zip(residual, self._tau_tolerance, thresholds, strict=True)):
+            tolerance = moving if moving < fixed < math.inf else fixed  # what is switched off stays off
             beyond = math.isfinite(value) and abs(value) > tolerance
             lasted = self._torque_for[joint] = self._torque_for[joint] + period if beyond else 0.0
             if lasted > lasting:
                 found.add(FaultCode.TORQUE_MODEL, value, tolerance, joint)
-        beyond = math.isfinite(force_gap) and force_gap > self._params.force_max
+        tolerance = force_max if force_max < self._params.force_max < math.inf else self._params.force_max
+        beyond = math.isfinite(force_gap) and force_gap > tolerance
         self._force_for = self._force_for + period if beyond else 0.0
         if self._force_for > lasting:
-            found.add(FaultCode.WRENCH_MISMATCH, force_gap, self._params.force_max)
+            found.add(FaultCode.WRENCH_MISMATCH, force_gap, tolerance)

@@ -8,8 +8,8 @@
                                 ▲                                                          │
                                 └─ACKNOWLEDGE, devices healthy── FAULTED ◄──STANDSTILL─────┘
 
-A fault latches. It is cleared by ACKNOWLEDGE in FAULTED and by nothing else, and after it the arm is READY, not
-ENABLED: a person starts anew.
+A fault latches. It is cleared by ACKNOWLEDGE in FAULTED and by nothing else, some not even by that, and after it the
+arm is READY, not ENABLED: a person starts anew.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from safety.faults import FaultCode, FaultReport, Findings
+from safety.faults import FaultCode, FaultReport, Findings, final
 
 
 class State(enum.Enum):
@@ -55,6 +55,8 @@ class Context(NamedTuple):
     """A fault is latched, the one of this event included."""
     held: bool = False
     """A stop of category 2 has brought the arm to rest and holds it under power."""
+    final: bool = False
+    """A latched fault can never be cleared in this run."""
 
 
 class Transition(NamedTuple):
@@ -120,6 +122,8 @@ def transition(state: State, event: Event, context: Context) -> Transition:
             return Transition(State.READY, True, "the arm stands")
         return Transition(State.OFFLINE, True, "the arm stands; its link is not ready for another start yet")
     if (state, event) == (State.FAULTED, Event.ACKNOWLEDGE):
+        if context.final:
+            return Transition(State.FAULTED, False, "cannot acknowledge: this fault ends the run; begin a new one")
         if context.healthy:
             return Transition(State.READY, True, "fault acknowledged")
         return Transition(State.FAULTED, False, "cannot acknowledge: a device is missing or not valid")
@@ -177,7 +181,7 @@ class SafetyMachine:
                 known.add((fault.code, fault.joint))
                 self.faults.append(fault)
         before = self.state
-        result = transition(before, event, Context(healthy, bool(self.faults), held))
+        result = transition(before, event, Context(healthy, bool(self.faults), held, final(self.faults)))
         self.state = result.state
         if event is Event.ACKNOWLEDGE and result.accepted:
             self.faults = []

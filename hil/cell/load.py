@@ -12,6 +12,7 @@ from typing import Any
 from drivers.piper.codec import N as PIPER_JOINTS
 from hil.cell.check import show, validate
 from hil.cell.cobot import MOCK_CHANNEL
+from hil.cell.contact import check_contact
 from hil.cell.devices import MOCK_PORT
 from hil.cell.faults import CellError, CellFault, CellRefused
 from hil.cell.gripper import check_gripper
@@ -67,9 +68,11 @@ def load_cell(path_or_name: str | Path) -> Cell:
     check_limits(source, urdf)
     _check_names(source)
     check_gripper(source)
+    limits, table = check_contact(source, None if cell is None else cell.safety.contact, path.parent)
     if cell is None or urdf is None or source.faults:
         raise CellError(source.faults)
     cell._path, cell._urdf = path, urdf
+    cell._contact, cell._contact_text = limits, table
     check_motions(source, cell)  # by limits that are sound
     if source.faults:
         raise CellError(source.faults)

@@ -19,6 +19,7 @@ from hil.cell.parts import Section, Tool
 from hil.cell.realtime import RealTime
 from hil.cell.work import Artefacts, Observer, Recording, Safety
 from hil.cell.workspace import Workspace
+from safety.contact import ContactLimits
 
 MotionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
@@ -46,6 +47,8 @@ class Cell(Section):
 
     _path: Path = PrivateAttr(Path())
     _urdf: Path = PrivateAttr(Path())
+    _contact: ContactLimits | None = PrivateAttr(None)
+    _contact_text: str = PrivateAttr("")
 
     @property
     def iiwa(self) -> Robot:
@@ -65,6 +68,18 @@ class Cell(Section):
         return self._urdf
 
     @property
+    def contact_limits(self) -> ContactLimits | None:
+        """Limits of contact force from the table that `safety.contact` names, as it was when the cell was loaded."""
+        return self._contact
+
+    @property
+    def variance_on(self) -> bool:
+        """Limits move with the variance of learnt models."""
+        on = self.safety.moving.on
+        learnt = self.observer.kind == "kvark" or self.controller.joint.learned is not None
+        return learnt if on is None else on
+
+    @property
     def urdf_xml(self) -> str:
         """Text of the robot's URDF. Raises ``OSError`` if it has gone since the cell was loaded."""
         return self._urdf.read_text(encoding="utf-8")
@@ -80,6 +95,8 @@ class Cell(Section):
         return text
 
     def digest(self) -> str:
-        """SHA-256 (hex) over what the cell says and its URDF: equal digests, equal cells."""
+        """SHA-256 (hex) over what the cell says, its URDF and its table of contact limits: equal digests, equal
+        cells."""
         canonical = json.dumps(self.content(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode() + b"\0" + self.urdf_xml.encode()).hexdigest()
+        table = f"\0{self._contact_text}" if self._contact_text else ""
+        return hashlib.sha256(f"{canonical}\0{self.urdf_xml}{table}".encode()).hexdigest()

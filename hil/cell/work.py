@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from hil.cell.contact import Contact
 from hil.cell.parts import NotNegative, NotNegativeJoints, Positive, PositiveJoints, Section, Share, for_every_joint
 from hil.cell.plugin import Params, plugin_name
 from safety.consistency import ConsistencyParams
 from safety.monitors import MonitorParams
 from safety.stops import StopParams
+from safety.variance import VarianceParams
 
 BUILT_IN = ("momentum", "kvark")
 """Observers that the toolkit brings."""
@@ -59,6 +61,31 @@ class Observer(Section):
         return self
 
 
+_MOVING = VarianceParams()
+
+
+class MovingLimits(Section):
+    """Contact thresholds and speed limits that move with the variance of learnt models (docs/contact.md), and are never
+    looser than the fixed ones."""
+
+    on: bool | None = Field(
+        default=None, description="nothing: in a cell with `observer.kind: kvark` or a learnt feed-forward torque"
+    )
+    width: Positive = Field(
+        default=_MOVING.width, le=100.0, description="standard deviations of the external torque that are no contact"
+    )
+    torque_share: Share = Field(
+        default=_MOVING.torque_share, description="lowest threshold, share of torque_agreement and force_agreement"
+    )
+    speed_share: Share = Field(
+        default=_MOVING.speed_share, description="speed limit where the models know nothing, share of the fixed one"
+    )
+
+    def params(self) -> VarianceParams:
+        """For :class:`safety.variance.VarianceMonitor`."""
+        return VarianceParams(self.width, self.torque_share, self.speed_share)
+
+
 class Safety(Section):
     """How old data may become, how close to the limits the arm may go, how it brakes."""
 
@@ -72,7 +99,15 @@ class Safety(Section):
     brake_damping: float = Field(
         default=30.0, ge=10.0, le=60.0, description="of a controlled stop, 1/s, shaped by the inertia"
     )
-
+    braking_distance: bool = Field(
+        default=True, description="stop the arm while it can still come to rest within the joint range"
+    )
+    energy_max: Positive | None = Field(
+        default=None, description="kinetic energy of the arm that ends a motion, J; nothing: no bound"
+    )
+    power_max: Positive | None = Field(
+        default=None, description="mechanical power of the joints that ends a motion, W; nothing: no bound"
+    )
     stuck_ms: NotNegative = Field(
         default=50.0, le=1000.0, description="how long a measured value may repeat to the last bit, ms; 0: for ever"
     )
@@ -83,6 +118,8 @@ class Safety(Section):
     force_agreement: NotNegative = Field(
         default=20.0, le=500.0, description="the same as a force, N; 0: no matter how far"
     )
+    moving: MovingLimits = Field(default=MovingLimits(), description="limits that follow what models are sure of")
+    contact: Contact | None = Field(default=None, description="limits of contact force, from a table of your own")
 
     def consistency_params(self, quiet: bool = False) -> ConsistencyParams:
         """What the signals are compared by; ``quiet``: the devices have no noise, so that values may repeat."""

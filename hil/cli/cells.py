@@ -15,6 +15,7 @@ from hil.cell import Cell, CellError, load_cell, shipped_cells
 from hil.cell.devices import CobotRobot, PiperRobot, Robot
 from hil.cell.limits import PRESETS
 from hil.cli.console import console, pipe_width
+from hil.cli.lint import lint_line
 from hil.store import StoreError, store_of
 
 
@@ -48,6 +49,8 @@ def check(
         typer.echo(checked.dump(), nl=False)
         return
     console().print(describe(checked))
+    if said := lint_line(checked):
+        console().print(said)
 
 
 def show_faults(error: CellError) -> None:

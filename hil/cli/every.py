@@ -10,6 +10,7 @@ from hil.cli import (
     excite,
     gains,
     guide,
+    lint,
     log,
     mock,
     models,
@@ -27,6 +28,7 @@ app.command("run")(run.run)
 app.command("mock")(mock.mock)
 app.command("cells")(cells.cells)
 app.command("check")(cells.check)
+app.command("lint")(lint.lint)
 operate.add_to(app)
 app.command("monitor")(monitor.monitor)
 app.command("guide")(guide.guide)

@@ -1,1 +1,1 @@
-"""The paper's tables and figures beside ours: campaigns over robots, friction families and methods, and their page."""
+"""A paper's tables and figures beside ours: campaigns of parts, and their page; a package for each paper."""

@@ -13,19 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import yaml
 from joblib import Parallel, delayed, parallel_config
 
 from estimators.errors import EstimatorError
-from hil.reproduce.case import DataError
-from hil.reproduce.plan import Group
+from hil.reproduce.group import DataError, Group, Part
 from hil.reproduce.store import Store
 from hil.reproduce.work import carry_out
-
-Array = npt.NDArray[np.float64]
-Part = tuple[str, dict[str, Any], dict[str, Array]]
 
 LOOK = 0.5
 """How often the progress looks at the store, s."""
@@ -92,9 +86,7 @@ def run(
 
 
 def _left(group: Group, store: Store) -> Group:
-    from dataclasses import replace
-
-    return replace(group, names=tuple(name for name in group.names if not store.has(group.part(name))))
+    return group.only(tuple(name for name in group.names if not store.has(group.part(name))))
 
 
 @contextlib.contextmanager

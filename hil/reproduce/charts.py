@@ -77,7 +77,7 @@ def ellipses(axis: Axes, weights: Array, means: Array, covariances: Array) -> No
 
 def bars(
     axis: Axes, groups: Sequence[str], series: Mapping[str, Sequence[float]],
-    spread: Mapping[str, Sequence[float]] | None = None,
+    spread: Mapping[str, Sequence[float]] | None = None, colours: Sequence[str] = COLOURS,
 ) -> None:  # fmt: skip
     """Grouped bars with their spread; groups along x."""
     width = 0.8 / max(len(series), 1)
@@ -85,7 +85,7 @@ def bars(
     for k, (name, values) in enumerate(series.items()):
         error: Any = None if spread is None else spread[name]
         axis.bar(x + (k - (len(series) - 1) / 2) * width, values, width * 0.92, yerr=error, label=name,
-                 color=COLOURS[k % len(COLOURS)], error_kw={"lw": 0.9, "ecolor": INK}, alpha=1.0 if k < 7 else 0.55,
+                 color=colours[k % len(colours)], error_kw={"lw": 0.9, "ecolor": INK}, alpha=1.0 if k < 7 else 0.55,
                  )  # fmt: skip
     axis.set_xticks(x, groups, fontsize=8)
     axis.grid(visible=False, axis="x")

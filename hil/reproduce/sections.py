@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Protocol
 
 from matplotlib.figure import Figure
 
 from hil.reproduce.charts import png
-from hil.reproduce.results import Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,16 @@ class Section:
         )
 
 
-Maker = Callable[[Results], Section]
+class HasFailed(Protocol):
+    """Results of a campaign, as far as :func:`missing` needs them."""
+
+    @property
+    def failed(self) -> Mapping[str, str]:
+        """Reason by part."""
+        ...
 
 
-def missing(key: str, title: str, results: Results, part: str, of_paper: str = "") -> Section:
+def missing(key: str, title: str, results: HasFailed, part: str, of_paper: str = "") -> Section:
     """In place of a section that this run has no data for; says why."""
     reason = next((why for name, why in results.failed.items() if name.startswith(part)), "")
     text = f"Not computed in this run: {reason}." if reason else "Not part of this run."

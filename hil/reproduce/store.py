@@ -20,7 +20,6 @@ Array = npt.NDArray[np.float64]
 
 SETTINGS = "campaign.json"
 FINISHED = "report.json"
-_CODE = ("estimators", "estimators.kvark", "estimators.residual", "hil.reproduce", "hil.campaigns", "sim_mocks")
 _SUFFIXES = (".py", ".yaml")
 
 
@@ -102,7 +101,7 @@ def _replace(path: Path, data: bytes) -> None:
         raise
 
 
-def code_digest(packages: Iterable[str] = _CODE) -> str:
+def code_digest(packages: Iterable[str]) -> str:
     """SHA-256 of the code that results depend on: of another code they are another campaign's."""
     digest = hashlib.sha256()
     for package in packages:

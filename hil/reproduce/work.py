@@ -5,14 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from hil.reproduce.plan import Group
+from hil.reproduce.group import Array, Compute, Found, Group, Part
 from hil.reproduce.store import Store
-
-Array = npt.NDArray[np.float64]
-Part = tuple[str, dict[str, Any], dict[str, Array]]
 
 
 def carry_out(group: Group, folder: str | None) -> list[Part]:
@@ -23,11 +17,13 @@ def carry_out(group: Group, folder: str | None) -> list[Part]:
     store = Store(Path(folder)) if folder is not None and Path(folder).is_dir() else None
     done: list[Part] = []
     try:
-        compute = _computer(group)
+        compute = group.computer(store.folder if store is not None else None)
     except Exception as error:
         compute = _failing(error)
     for name in group.names:
         part = group.part(name)
+        result: dict[str, Any]
+        arrays: dict[str, Array]
         try:
             result, arrays = compute(name)
         except Exception as error:  # one method's failure is a result of its own, not the end of the campaign
@@ -38,37 +34,8 @@ def carry_out(group: Group, folder: str | None) -> list[Part]:
     return done
 
 
-def _computer(group: Group) -> Any:
-    """Function from the name of a part to (result, arrays). Heavy imports are the worker's alone."""
-    if group.kind in ("simulated", "frozen"):
-        from hil.reproduce.trial import run_trial
-
-        case = group.case()
-
-        def trial(name: str) -> tuple[dict[str, Any], dict[str, Array]]:
-            result, traces = run_trial(case, name)
-            return result | {"seed": group.seed}, traces if group.traces else {}
-
-        return trial
-    if group.kind == "figures":
-        from hil.reproduce.illustrations import ILLUSTRATIONS
-
-        case = group.case()
-        return lambda name: ILLUSTRATIONS[name](case)
-    if group.kind == "mocked":
-        from hil.reproduce.mocked import polish_on_bus
-
-        return lambda name: polish_on_bus()
-    if group.kind == "real":
-        from hil.reproduce.recordings import RECORDINGS
-
-        folder = Path(str(group.folder))
-        return lambda name: RECORDINGS[name](folder)
-    raise ValueError(f"no work of the kind {group.kind!r}")
-
-
-def _failing(error: Exception) -> Any:
-    def fail(name: str) -> Any:
+def _failing(error: Exception) -> Compute:
+    def fail(name: str) -> Found:
         raise error
 
     return fail

@@ -11,12 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from hil.cli.every import app
-from hil.reproduce import campaign, command, plan
+from hil.reproduce import campaign
 from hil.reproduce.campaign import BackendError, read_backend
-from hil.reproduce.case import DataError, simulated
-from hil.reproduce.plan import Group, Settings
+from hil.reproduce.command import Wrong
+from hil.reproduce.group import DataError, Part
+from hil.reproduce.kvark import command, plan
+from hil.reproduce.kvark.case import simulated
+from hil.reproduce.kvark.plan import Group, Settings
+from hil.reproduce.kvark.trial import run_trial
 from hil.reproduce.store import FINISHED, SETTINGS, Store, to_json, unfinished
-from hil.reproduce.trial import run_trial
 
 GROUPS = [
     Group("simulated", "lugre", 0, ("momentum", "kvark")),
@@ -31,7 +34,7 @@ class Worker:
         self.patience, self.disk = patience, disk
         self.did: list[str] = []
 
-    def __call__(self, group: Group, folder: str | None) -> list[campaign.Part]:
+    def __call__(self, group: Group, folder: str | None) -> list[Part]:
         done = []
         for name in group.names:
             if len(self.did) == self.patience:
@@ -64,7 +67,7 @@ def test_what_a_worker_without_our_disk_found_is_kept_here(tmp_path: Path) -> No
 
 
 def test_a_part_that_fails_is_told_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def computer(group: Group) -> Any:
+    def computer(group: Group, folder: Path | None) -> Any:
         def compute(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             if name == "kvark":
                 raise ValueError("no friction here")
@@ -72,7 +75,7 @@ def test_a_part_that_fails_is_told_and_tried_again(tmp_path: Path, monkeypatch: 
 
         return compute
 
-    monkeypatch.setattr("hil.reproduce.work._computer", computer)
+    monkeypatch.setattr(Group, "computer", computer)
     store = Store(tmp_path)
     campaign.run(GROUPS, store, {"n_jobs": 1})
     assert not store.has("simulated/lugre-0/kvark")
@@ -127,7 +130,7 @@ def test_workers_are_configuration(tmp_path: Path) -> None:
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cobot_sim\.urdf"):
         plan.groups(Settings(data=str(tmp_path)), ())
-    with pytest.raises(command.Wrong, match="kvark_semi"):
+    with pytest.raises(Wrong, match="kvark_semi"):
         command.settings_of(False, 1, None, ["svd"], None, False)
 
 

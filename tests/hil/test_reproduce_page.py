@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 from estimators.kvark.methods import METHODS
-from hil.reproduce import paper, plan
-from hil.reproduce import sections_contact as contact
-from hil.reproduce import sections_models as models
-from hil.reproduce import sections_scores as scores
-from hil.reproduce.illustrations import ILLUSTRATIONS
-from hil.reproduce.page import UNDRAWN, write_page
-from hil.reproduce.plan import Settings
-from hil.reproduce.recordings import RECORDINGS
-from hil.reproduce.results import Results
+from hil.reproduce.kvark import paper, plan
+from hil.reproduce.kvark import sections_contact as contact
+from hil.reproduce.kvark import sections_models as models
+from hil.reproduce.kvark import sections_scores as scores
+from hil.reproduce.kvark.illustrations import ILLUSTRATIONS
+from hil.reproduce.kvark.page import write_page
+from hil.reproduce.kvark.plan import Settings
+from hil.reproduce.kvark.recordings import RECORDINGS
+from hil.reproduce.kvark.results import Results
+from hil.reproduce.page import UNDRAWN
 from hil.reproduce.store import Store, to_json
 
 N, M = 6, 60

@@ -144,3 +144,31 @@ def test_reset_begins_anew():
 def test_sizes_that_disagree_are_refused_at_once():
     with pytest.raises(LimitsError):
         ConsistencyMonitor(LIMITS, traits(n=6))
+
+
+def judged(cycles, thresholds, force_max, residual=NONE, gap=0.0):
+    """The faults after more than 50 ms with the tolerances of a cycle."""
+    for _ in range(52):
+        cycles.tick += 1
+        on = sample(q=noisy(cycles.tick, N), tau=noisy(2 * cycles.tick, N))
+        found = cycles.monitor.check(on, None, residual, gap, cycles.tick, thresholds, force_max)
+    return [(fault.code, fault.limit) for fault in found]
+
+
+def test_tolerances_of_a_cycle_tighten_and_never_loosen():
+    fixed = 0.12 * float(LIMITS.tau_max[0])
+    for moving, binds in ((10.0, 10.0), (fixed, fixed), (1e3, fixed), (math.inf, fixed), (math.nan, fixed)):
+        thresholds = [moving] + [1e9] * (N - 1)
+        beyond, within = [1.01 * binds] + [0.0] * (N - 1), [0.99 * binds] + [0.0] * (N - 1)
+        assert judged(Cycles(), thresholds, math.inf, beyond) == [(FaultCode.TORQUE_MODEL, pytest.approx(binds))]
+        assert judged(Cycles(), thresholds, math.inf, within) == []
+    for moving, binds in ((5.0, 5.0), (20.0, 20.0), (100.0, 20.0), (math.nan, 20.0)):
+        assert judged(Cycles(), None, moving, gap=1.01 * binds) == [(FaultCode.WRENCH_MISMATCH, binds)]
+        assert judged(Cycles(), None, moving, gap=0.99 * binds) == []
+
+
+def test_a_comparison_that_is_off_stays_off():
+    off = ConsistencyParams(torque_fraction=math.inf, force_max=math.inf)
+    assert judged(Cycles(off), [1.0] * N, 1.0, [1e6] * N, 1e6) == []
+    assert off.torque_scale == ConsistencyParams().torque_fraction
+    assert ConsistencyParams(torque_fraction=0.3).torque_scale == 0.3

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from drivers.contract import StopCategory
-from safety.faults import SPECS, FaultCode, FaultReport, Findings, render_markdown, severest
+from safety.faults import (
+    ACTIONS,
+    SPECS,
+    Clears,
+    FaultCode,
+    FaultReport,
+    Findings,
+    final,
+    render_markdown,
+    severest,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
@@ -23,7 +33,31 @@ def test_every_code_is_explained(code):
     assert all(spec.causes)
     assert spec.remedy.endswith(".")
     assert spec.anchor == code.value.replace("_", "-")
-    assert f'<a id="{spec.anchor}"></a>' in PAGE.read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    (section,) = [part for part in page.split("<a id=") if part.startswith(f'"{spec.anchor}"')]
+    for word in (spec.title, spec.action, spec.clears.value, *spec.causes, spec.remedy):
+        assert word in section
+
+
+def test_actions_stand_in_order_of_severity():
+    assert list(ACTIONS) == sorted(StopCategory)
+    assert all(f"{i}. {action}" in render_markdown() for i, action in enumerate(ACTIONS.values(), 1))
+
+
+@pytest.mark.parametrize("code", FaultCode)
+def test_whatever_happens_beside_it_an_action_is_never_less_severe(code):
+    one = [report(code)]
+    for other in FaultCode:
+        both = [report(other), *one]
+        assert severest(both) == min(severest([report(other)]), severest(one)) == severest(both[::-1])
+        assert final(both) == (Clears.NEVER in (SPECS[code].clears, SPECS[other].clears)) == final(both[::-1])
+
+
+def test_what_ends_a_run():
+    """A joint's position that cannot be trusted: no acknowledgement makes it so."""
+    ends = {code for code in FaultCode if SPECS[code].clears is Clears.NEVER}
+    assert ends == {FaultCode.JOINT_STUCK, FaultCode.POSITION_STEP}
+    assert not final([])
 
 
 def test_titles_tell_faults_apart():
@@ -63,6 +97,8 @@ def test_explanation_leads_on():
     text = report().explain()
     assert text.startswith("torque rate on A6: 412")
     assert "  1. the controller bypasses" in text
+    assert "controlled stop, then power away" in text
+    assert "by an operator's acknowledgement" in text
     assert "what to do: " in text
     assert "docs/faults.md#torque-rate" in text
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safety.faults import FaultCode, FaultReport
 from safety.states import _TABLE, Context, Event, SafetyMachine, State, Transition, transition
 
-CONTEXTS = [Context(*each) for each in itertools.product([True, False], repeat=3)]
+CONTEXTS = [Context(*each) for each in itertools.product([True, False], repeat=4)]
 
 
 def report(code=FaultCode.TORQUE_RATE, joint=5) -> FaultReport:
@@ -75,8 +75,11 @@ def test_the_diagram(context):
     for state, event in itertools.product(State, Event):
         if (state, event) == (State.STOPPING, Event.ENABLE):
             # The only way on from a stop without going through standstill: it holds, and it was no fault.
-            resumes = context == Context(healthy=True, latched=False, held=True)
+            resumes = context[:3] == Context(healthy=True, latched=False, held=True)[:3]
             assert transition(state, event, context).state is (State.ENABLED if resumes else State.STOPPING)
+            continue
+        if (state, event, context.final) == (State.FAULTED, Event.ACKNOWLEDGE, True):
+            assert transition(state, event, context).state is State.FAULTED
             continue
         expected = [
             target
@@ -135,6 +138,22 @@ def test_a_fault_stops_latches_and_waits_for_a_person():
     assert machine.history[-1].before is State.FAULTED
 
 
+def test_a_fault_that_ends_the_run_is_never_acknowledged():
+    """Alone, and behind or before one that could be."""
+    final = report(FaultCode.POSITION_STEP)
+    for faults in ([final], [report(), final], [final, report()]):
+        machine = machine_in(State.ENABLED)
+        machine.handle(Event.FAULT, healthy=True, t_ns=3, faults=faults)
+        machine.handle(Event.STANDSTILL, healthy=True, t_ns=4)
+        for event in (*Event, Event.ACKNOWLEDGE):
+            result = machine.handle(event, healthy=True, t_ns=5)
+            assert machine.state is State.FAULTED
+            if event is Event.ACKNOWLEDGE:
+                assert not result.accepted
+                assert "ends the run" in result.reason
+        assert machine.faults[: len(faults)] == faults
+
+
 def test_a_device_that_goes_while_the_arm_may_move_is_a_fault():
     for state in (State.ENABLED, State.STOPPING):
         machine = machine_in(state)
@@ -178,7 +197,10 @@ def test_history_is_bounded():
     assert machine.history[-1].result == Transition(State.OFFLINE, True, "nothing moves")
 
 
-steps = st.lists(st.tuples(st.sampled_from(Event), st.booleans(), st.booleans()), max_size=60)
+CODES = (FaultCode.TORQUE_RATE, FaultCode.POSITION_STEP)
+steps = st.lists(
+    st.tuples(st.sampled_from(Event), st.booleans(), st.booleans() | st.sampled_from(CODES)), max_size=60
+)
 
 
 @settings(max_examples=500)
@@ -187,11 +209,12 @@ def test_no_sequence_of_events_breaks_the_rules(sequence):
     machine = SafetyMachine()
     for t_ns, (event, healthy, with_report) in enumerate(sequence):
         before, latched = machine.state, list(machine.faults)
-        faults = [report()] if with_report else []
+        faults = [report(CODES[0] if with_report is True else with_report)] if with_report else []
         result = machine.handle(event, healthy=healthy, t_ns=t_ns, faults=faults)
         assert machine.state is result.state
         if latched and not machine.faults:
             assert (event, before, healthy) == (Event.ACKNOWLEDGE, State.FAULTED, True)
+            assert FaultCode.POSITION_STEP not in {fault.code for fault in latched}
         if machine.state is State.ENABLED:
             assert not machine.faults
             if before is not State.ENABLED:

@@ -15,19 +15,16 @@ from estimators.rigid_body import RigidBodyModel
 from hil.campaigns import kvark_frozen, kvark_plant
 from hil.campaigns.kvark_friction import FAMILIES
 from hil.campaigns.kvark_frozen import FREE, SCORED, TRAIN, TUNE
+from hil.reproduce.group import DataError
 
-__all__ = ["CALIBRATE", "FREE", "RUNS", "SCORED", "TRAIN", "TUNE", "VALIDATE", "Case", "DataError", "frozen",
-           "frozen_families", "simulated"]  # fmt: skip
+__all__ = ["CALIBRATE", "FREE", "RUNS", "SCORED", "TRAIN", "TUNE", "VALIDATE", "Case", "frozen", "frozen_families",
+           "simulated"]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
 
 VALIDATE = "validate"
 CALIBRATE = "calibrate_ptp"
 RUNS = (*TRAIN, VALIDATE, "tune_ptp", CALIBRATE, *FREE, *SCORED)
-
-
-class DataError(ValueError):
-    """Recordings that are not there or of another form; the message says what was expected where."""
 
 
 @dataclass(eq=False)

@@ -21,7 +21,7 @@ from hil import session
 from hil.build import build_model
 from hil.cell import Cell, load_cell
 from hil.motion.joint import JointSinusoids
-from hil.reproduce.calibration import BAND, calibrate
+from hil.reproduce.kvark.calibration import BAND, calibrate
 
 Array = npt.NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from estimators.kvark.calibration import Recording
 from estimators.kvark.replay import Measured
 from estimators.residual.base import ResidualModel
 from hil.campaigns.kvark_frozen import MEMORY
-from hil.reproduce.case import TRAIN, VALIDATE, Case
+from hil.reproduce.kvark.case import TRAIN, VALIDATE, Case
 
 Array = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.kvark import methods
-from hil.reproduce.plan import Settings
+from hil.reproduce.kvark.plan import Settings
 from hil.reproduce.store import Store
 
 Array = npt.NDArray[np.float64]

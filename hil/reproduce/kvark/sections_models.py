@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from hil.report.drawing import COLOURS
-from hil.reproduce import charts, paper
+from hil.reproduce import charts
 from hil.reproduce.charts import SOFT
-from hil.reproduce.results import LEARNT, Results
+from hil.reproduce.kvark import paper
+from hil.reproduce.kvark.results import LEARNT, Results
 from hil.reproduce.sections import Section, joined, missing, note, number, picture, table
 
 JOINTS = 6

@@ -12,10 +12,10 @@ from estimators import virtual_measurement
 from estimators.kvark import band, calibration, methods, scoring
 from estimators.kvark.methods import Tuned
 from estimators.kvark.recursion import RecursionParams
-from hil.reproduce.calibration import BAND, Calibrated, calibrate
-from hil.reproduce.case import CALIBRATE, FREE, SCORED, TRAIN, TUNE, VALIDATE, Case
-from hil.reproduce.detection import detect
-from hil.reproduce.learning import Seer, seen_by
+from hil.reproduce.kvark.calibration import BAND, Calibrated, calibrate
+from hil.reproduce.kvark.case import CALIBRATE, FREE, SCORED, TRAIN, TUNE, VALIDATE, Case
+from hil.reproduce.kvark.detection import detect
+from hil.reproduce.kvark.learning import Seer, seen_by
 
 Array = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from hil.report.drawing import COLOURS
 from hil.reproduce import charts
-from hil.reproduce.results import Results
+from hil.reproduce.kvark.results import Results
 from hil.reproduce.sections import Section, missing, note, number, picture, table
 
 

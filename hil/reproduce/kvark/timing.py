@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from estimators.kvark import methods
 from estimators.kvark.recursion import RecursionParams
-from hil.reproduce.case import VALIDATE, Case
-from hil.reproduce.learning import fitted
+from hil.reproduce.kvark.case import VALIDATE, Case
+from hil.reproduce.kvark.learning import fitted
 
 Array = npt.NDArray[np.float64]
 

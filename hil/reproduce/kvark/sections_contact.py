@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hil.report.drawing import COLOURS
-from hil.reproduce import charts, paper
-from hil.reproduce.results import Results, of_test, title
+from hil.reproduce import charts
+from hil.reproduce.kvark import paper
+from hil.reproduce.kvark.results import Results, of_test, title
+from hil.reproduce.kvark.sections_scores import FAMILY
 from hil.reproduce.sections import Section, missing, note, number, picture, spread, table
-from hil.reproduce.sections_scores import FAMILY
 
 Array = npt.NDArray[np.float64]
 

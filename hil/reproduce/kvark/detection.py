@@ -12,7 +12,7 @@ import numpy.typing as npt
 from estimators.kvark import injection, scoring
 from estimators.kvark.methods import Tuned
 from estimators.kvark.replay import Measured
-from hil.reproduce.calibration import Calibrated, statistic
+from hil.reproduce.kvark.calibration import Calibrated, statistic
 
 Array = npt.NDArray[np.float64]
 

@@ -7,10 +7,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from estimators.kvark.methods import BASELINES
 from hil.report.drawing import COLOURS
-from hil.reproduce import charts, paper
-from hil.reproduce.case import FREE, SCORED
+from hil.reproduce import charts
 from hil.reproduce.charts import SOFT
-from hil.reproduce.results import Results, of_test, score, title
+from hil.reproduce.kvark import paper
+from hil.reproduce.kvark.case import FREE, SCORED
+from hil.reproduce.kvark.results import Results, of_test, score, title
 from hil.reproduce.sections import Section, joined, missing, note, number, picture, spread, table
 
 FAMILY = {"maxwell_slip": "Maxwell-slip", "lugre": "LuGre", "memoryless": "memoryless"}

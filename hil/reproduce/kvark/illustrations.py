@@ -15,9 +15,9 @@ from estimators.kvark.recursion import RecursionParams
 from estimators.kvark.replay import replay
 from estimators.residual import mixture as mixtures
 from estimators.residual import train
-from hil.reproduce.case import TRAIN, VALIDATE, Case
-from hil.reproduce.learning import KINDS, fitted, seen_by
-from hil.reproduce.timing import timing
+from hil.reproduce.kvark.case import TRAIN, VALIDATE, Case
+from hil.reproduce.kvark.learning import KINDS, fitted, seen_by
+from hil.reproduce.kvark.timing import timing
 
 Array = npt.NDArray[np.float64]
 Found = tuple[dict[str, Any], dict[str, Array]]

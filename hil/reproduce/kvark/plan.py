@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from estimators.kvark.methods import METHODS
 from hil.campaigns.kvark_friction import FAMILIES
-from hil.reproduce.case import Case, frozen, frozen_families, simulated
+from hil.reproduce.group import Compute, Found
+from hil.reproduce.kvark.case import Case, frozen, frozen_families, simulated
 
 QUICK = ("momentum", "gmr_gp", "kvark_literal", "kmp_constant", "kmp_variance", "kvark", "kvark_semi")
 """Methods of a first look."""
@@ -74,6 +75,38 @@ class Group:
     def parts(self) -> list[str]:
         """Names of all parts."""
         return [self.part(name) for name in self.names]
+
+    def only(self, names: tuple[str, ...]) -> Group:
+        """The same with fewer parts."""
+        return replace(self, names=names)
+
+    def computer(self, folder: Path | None) -> Compute:
+        """Function from the name of a part to (result, arrays). Raises DataError."""
+        if self.kind in ("simulated", "frozen"):
+            from hil.reproduce.kvark.trial import run_trial
+
+            case = self.case()
+
+            def trial(name: str) -> Found:
+                result, traces = run_trial(case, name)
+                return result | {"seed": self.seed}, traces if self.traces else {}
+
+            return trial
+        if self.kind == "figures":
+            from hil.reproduce.kvark.illustrations import ILLUSTRATIONS
+
+            case = self.case()
+            return lambda name: ILLUSTRATIONS[name](case)
+        if self.kind == "mocked":
+            from hil.reproduce.kvark.mocked import polish_on_bus
+
+            return lambda name: polish_on_bus()
+        if self.kind == "real":
+            from hil.reproduce.kvark.recordings import RECORDINGS
+
+            data = Path(str(self.folder))
+            return lambda name: RECORDINGS[name](data)
+        raise ValueError(f"no work of the kind {self.kind!r}")
 
     def case(self) -> Case:
         """The robot. Raises DataError for recordings that are not as expected."""

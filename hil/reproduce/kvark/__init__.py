@@ -1,0 +1,1 @@
+"""The K-VARK paper: external torque of a cobot by Kalman filters over learnt residuals."""
