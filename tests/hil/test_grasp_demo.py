@@ -125,7 +125,7 @@ def test_fifteen_kilograms_are_limited_visibly_without_a_fault() -> None:
         assert not session.supervisor.machine.faults
     limited = (held["limited"] != 0).sum(axis=0)
     error = np.sqrt(np.mean((moved["q_ref"][-2000:] - moved["q"][-2000:]) ** 2))
-    print(f"cycles in which a limit cut the torque {limited}, load {held['load_mass'][-1]:.2f} kg, {error * 1e3:.2f} mrad")
+    print(f"cycles limited {limited}, load {held['load_mass'][-1]:.2f} kg, {error * 1e3:.2f} mrad")
     assert limited.max() > 0
     assert abs(held["load_mass"][-1] - 15.0) < 0.5
     assert error < 5e-3
