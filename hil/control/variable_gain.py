@@ -36,6 +36,8 @@ from hil.motion.base import JointReference, Kind, Reference
 EASE = 0.04
 """Time constant with which a new estimate of the load acts, s: 15 kg found in one tick would be a blow, beyond what the
 torque may change, and light joints are the first to answer it."""
+RELAX = 0.3
+"""Time constant with which a doubt about the load may be forgotten, s."""
 
 
 class TorquePredictor(Protocol):
@@ -77,7 +79,7 @@ class VariableGainParams:
     """Noise of the measured acceleration, rad/s²: it enters what the innovation is compared with."""
     friction: float | tuple[float, ...] = 0.0
     """Slope of the torque over velocity, N·m·s/rad, through which velocity noise enters."""
-    load_error: float = 0.03
+    load_error: float = 0.01
     """What the doubt about a load may move the arm at the smallest stiffness until the gains are the largest, rad."""
     max_error: float = 0.2
     """Position errors are taken for no larger than this, rad."""
@@ -140,6 +142,7 @@ class VariableGain:
         self._coriolis = "coriolis" not in adds
         self._gravity = "gravity" not in adds
         self._load, self._to_come, self._changes = np.zeros(n), np.zeros(n), 0
+        self._doubt = np.zeros(n)
         self._takeover = Takeover(n, p.blend_time, "gravity" in adds)
         unknown = np.full(n, math.nan)
         self.shown = Shown(unknown, unknown, unknown, unknown, unknown, math.nan, False, False, False)
@@ -155,7 +158,7 @@ class VariableGain:
         self._gains.reset(kp)
         self._innovation.reset()
         self._smoothed.reset()
-        self._load, self._to_come = np.zeros(self.n), np.zeros(self.n)
+        self._load, self._to_come, self._doubt = np.zeros(self.n), np.zeros(self.n), np.zeros(self.n)
         self._takeover.reset(sample, tau_initial)
 
     def torque(
@@ -178,6 +181,8 @@ class VariableGain:
             if load is not None:
                 shown = np.hypot(sigma, load[1])
                 doubt = np.minimum(load[1] / self._bears, 1.0)
+            # What the load did until it was known has still to be put right.
+            doubt = self._doubt = np.maximum(doubt, math.exp(-dt / RELAX) * self._doubt)
         surprise = np.ones(self.n)
         if p.innovation or adapting is not None:
             found = self._surprise(sample, dyn, dt)
