@@ -111,7 +111,7 @@ class Prior:
         """
         tau: Array = np.array(pin.rnea(self._inner, self._data, q, qd, qdd))
         if self.friction is not None and self.radii:
-            tau += (self.friction * self.slipped(q, qd, stream)).sum(axis=1)
+            tau += self._slip(stream).torque(q, qd, self.friction)
         elif self.friction is not None:
             load = self.model.rnea(q, qd, qdd) if self.loaded else qd
             tau += (self.friction * friction_terms(qd, load, self.widths, self.loaded)).sum(axis=1)
@@ -119,10 +119,13 @@ class Prior:
 
     def slipped(self, q: Array, qd: Array, stream: int = 0) -> Array:
         """What the friction weights multiply, (n, K), at the next sample of ``stream``."""
+        return slip.slip_terms(self._slip(stream).step(q, qd), qd, self.speeds)
+
+    def _slip(self, stream: int) -> slip.Slip:
         found = self._slips.get(stream)
         if found is None:
-            found = self._slips[stream] = slip.Slip(self.model.n, self.radii)
-        return slip.slip_terms(found.step(q, qd), qd, self.speeds)
+            found = self._slips[stream] = slip.Slip(self.model.n, self.radii, self.speeds)
+        return found
 
     def forget(self, stream: int = 0) -> None:
         """The next sample of ``stream`` begins a path of which nothing is known."""

@@ -13,8 +13,12 @@ no velocity.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
+
+from estimators.compiled import compiled
 
 Array = npt.NDArray[np.float64]
 
@@ -28,37 +32,67 @@ SLIDING = 0.01
 """Speed from which a joint whose past is unknown is taken to slide, rad/s."""
 
 
-class Slip:
-    """The elements of ``n`` joints along one path; ``radii`` rad."""
+@compiled
+def _follow(q: Array, qd: Array, last: Array, e: Array, r: Array) -> int:
+    """Move the elements ``e`` (n, R) rad on to ``q`` (n,), where ``last`` (n,) then is too."""
+    n, elements = e.shape
+    jumped = False
+    for j in range(n):
+        if not math.isfinite(q[j]):
+            return 1
+        # Of the first sample, too: nothing is less than NaN.
+        jumped = jumped or not abs(q[j] - last[j]) <= JUMP
+    for j in range(n):
+        way = q[j] - last[j]
+        sliding = math.tanh(qd[j] / SLIDING) if jumped and math.isfinite(qd[j]) else 0.0
+        for i in range(elements):
+            e[j, i] = sliding * r[i] if jumped else min(max(e[j, i] + way, -r[i]), r[i])
+        last[j] = q[j]
+    return 0
 
-    def __init__(self, n: int, radii: tuple[float, ...]) -> None:
-        self._r = np.array(radii)
-        self._least = -self._r
+
+@compiled
+def _weigh(qd: Array, e: Array, r: Array, speeds: Array, weights: Array, out: Array) -> int:
+    """Sum of :func:`slip_terms` times ``weights`` (n, K) into ``out`` (n,)."""
+    n, elements = e.shape
+    for j in range(n):
+        total = weights[j, 0] + weights[j, 1] * qd[j]
+        for i in range(elements):
+            total += weights[j, 2 + i] * e[j, i] / r[i]
+        for v in range(speeds.size):
+            fade, part = math.exp(-((qd[j] / speeds[v]) ** 2)), 0.0
+            for i in range(elements):
+                part += weights[j, 2 + elements * (1 + v) + i] * e[j, i] / r[i]
+            total += fade * part
+        out[j] = total
+    return 0
+
+
+class Slip:
+    """The elements of ``n`` joints along one path; ``radii`` and ``speeds`` as of :func:`slip_terms`."""
+
+    def __init__(self, n: int, radii: tuple[float, ...], speeds: tuple[float, ...] = ()) -> None:
+        self._r, self._speeds = np.array(radii), np.array(speeds)
         self._e = np.zeros((n, len(radii)))
         self._q = np.full(n, np.nan)
-        self.s = np.zeros((n, len(radii)))
-        """e / r (n, R), −1 to 1; overwritten by the next step."""
 
     def step(self, q: Array, qd: Array) -> Array:
-        """s (n, R) with the joints at ``q`` (n,) rad.
+        """s (n, R), −1 to 1, with the joints at ``q`` (n,) rad.
 
         At the first sample, and after a jump, the past is unknown: the joints are taken to slide if they move at ``qd``
         (n,) rad/s. A position that is not finite gives NaN and is no part of the path.
         """
-        way = q - self._q
-        most = float(np.abs(way).max())
-        if most <= JUMP:
-            e = self._e
-            e += way[:, None]
-            np.maximum(e, self._least, out=e)
-            np.minimum(e, self._r, out=e)
-        elif not np.isfinite(q).all():
-            return np.full_like(self.s, np.nan)
-        else:
-            self._e = np.tanh(np.where(np.isfinite(qd), qd, 0.0) / SLIDING)[:, None] * self._r
-        self._q = q.copy()
-        np.divide(self._e, self._r, out=self.s)
-        return self.s
+        if _follow(q, qd, self._q, self._e, self._r):
+            return np.full_like(self._e, np.nan)
+        s: Array = self._e / self._r
+        return s
+
+    def torque(self, q: Array, qd: Array, weights: Array) -> Array:
+        """Friction (n,) N·m at the next sample of the path: :func:`slip_terms` times ``weights`` (n, K)."""
+        out = np.full(q.size, np.nan)
+        if not _follow(q, qd, self._q, self._e, self._r):
+            _weigh(qd, self._e, self._r, self._speeds, weights, out)
+        return out
 
 
 def slip_terms(s: Array, qd: Array, speeds: tuple[float, ...]) -> Array:

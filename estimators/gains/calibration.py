@@ -44,9 +44,9 @@ class GainFigures:
     baseline: Array
     """ν_0 of the innovation."""
     qd_sigma: Array
-    """Error of the measured velocity, rad/s RMS."""
+    """Noise of the measured velocity as the innovation sees it, rad/s RMS."""
     qdd_sigma: Array
-    """Error of the measured acceleration, its lag included, rad/s² RMS."""
+    """Of the measured acceleration, rad/s² RMS."""
     friction: Array
     """Slope of the torque over the velocity, N·m·s/rad RMS."""
 

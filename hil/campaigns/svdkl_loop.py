@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,14 @@ from estimators.dynamics.samples import Samples  # noqa: E402
 from estimators.excitation import Rhythm  # noqa: E402
 from estimators.gains.law import GainLaw  # noqa: E402
 from hil.build import build_model  # noqa: E402
+from hil.campaigns.svdkl_load import grasp  # noqa: E402
 from hil.campaigns.svdkl_record import Tell, load, ready, record, rhythmic, save  # noqa: E402
 from hil.cell import Cell, load_cell  # noqa: E402
 from hil.control.base import Controller  # noqa: E402
 from hil.control.variable_gain import VariableGain, VariableGainParams  # noqa: E402
-from hil.learning.dynamics import Request, train_dynamics  # noqa: E402
+from hil.learning.dynamics import Request, Size, train_dynamics  # noqa: E402
 from hil.learning.dynamics_data import commanded, from_segment, joined  # noqa: E402
-from hil.learning.dynamics_split import Split, by_trajectory  # noqa: E402
+from hil.learning.dynamics_split import by_trajectory  # noqa: E402
 from hil.learning.feed_forward import COMMANDED, GAINS  # noqa: E402
 from hil.learning.gains import calibrate  # noqa: E402
 from hil.learning.segments import Segment  # noqa: E402
@@ -46,6 +47,11 @@ KP_MAX = np.array([1000.0, 1000.0, 600.0, 600.0, 200.0, 120.0, 40.0])
 KP_MIN = 0.1 * KP_MAX
 RHYTHM = {"seconds": 8.0, "frequency": 0.5, "slowest": 0.3, "around": 0.5, "swing": 0.8}
 """Of recorded and of unseen motions; they differ in their seed."""
+RUNS = ("learnt", "rnea", "computed-torque", "paper")
+"""What follows the unseen motions: the learnt feed-forward with calibrated gains; rigid-body torque at full gains; the
+cell's own computed torque; the learnt feed-forward by the paper's law alone."""
+TRAINED, MODEL = "trained.npz", "model.npz"
+"""The model as it was trained, and with the calibration of its gains."""
 UNSEEN = 1000
 """Added to the seed for motions that are followed and never recorded."""
 
@@ -56,38 +62,59 @@ class Effort:
 
     recorded: int = 24
     followed: int = 2
-    size: str = "small"
+    size: Size = "small"
     epochs: int | None = None
 
 
-def trial(seed: int, folder: Path, effort: Effort | None = None, tell: Tell = print) -> dict[str, Any]:
-    """All figures of one seed. Raises FaultError, EstimatorError, OSError."""
+def trial(
+    seed: int, folder: Path, effort: Effort | None = None, tell: Tell = print, runs: Sequence[str] = RUNS
+) -> dict[str, Any]:
+    """All figures of one seed, of the named ``runs``. Raises FaultError, EstimatorError, OSError."""
     effort = effort or Effort()
     folder.mkdir(parents=True, exist_ok=True)
     cell = load_cell("iiwa14_free")
     pieces = _recorded(cell, seed, folder, effort, tell)
     page = _trained(cell, pieces, seed, folder, effort, tell)
+    page |= _calibrated(cell, pieces, seed, folder, page["held_out"], tell)
     learned = learned_cell(folder)
     found: dict[str, Any] = {"seed": seed, **page, "followed": {}}
-    runs: dict[str, tuple[Cell, Controller | None]] = {
-        "learnt": (learned, None),
-        "rnea": (cell, rnea(cell)),
-        "computed-torque": (cell, None),
-        "paper": (learned_cell(folder, "paper", _paper(folder, learned)), None),
+    made: dict[str, Callable[[], tuple[Cell, Controller | None]]] = {
+        "learnt": lambda: (learned, None),
+        "rnea": lambda: (cell, rnea(cell)),
+        "computed-torque": lambda: (cell, None),
+        "paper": lambda: (learned_cell(folder, "paper", _paper(folder, learned)), None),
     }
-    for name, (which, controller) in runs.items():
+    for name in runs:
         path = folder / f"{name}.json"
         if not path.exists():
             tell(f"seed {seed}: {name}")
+            which, controller = made[name]()
             path.write_text(json.dumps(follow(which, seed, effort.followed, controller)), encoding="utf-8")
         found["followed"][name] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def loaded(seed: int, folder: Path, tell: Tell = print) -> dict[str, Any]:
+    """A load that nobody announced, with the model of a :func:`trial`: with load estimate, and by the paper's law."""
+    learned = learned_cell(folder)
+    cells: dict[str, Callable[[], Cell]] = {
+        "load": lambda: learned_cell(folder, "load", {"online": {"posterior": False}}),
+        "load-paper": lambda: learned_cell(folder, "load-paper", _paper(folder, learned)),
+    }
+    found = {}
+    for name, cell in cells.items():
+        path = folder / f"{name}.json"
+        if not path.exists():
+            tell(f"seed {seed}: {name}")
+            path.write_text(json.dumps(grasp(cell(), seed, RHYTHM, 2 * UNSEEN + seed)), encoding="utf-8")
+        found[name] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
 def learned_cell(folder: Path, name: str = "learnt", keys: dict[str, Any] | None = None) -> Cell:
     """The cell with the folder's model in its joint controller, and ``keys`` of that section besides."""
     content = yaml.safe_load(load_cell("iiwa14_free").dump())
-    learned = {"model": "model.npz", "kp_min": KP_MIN.tolist(), "kp_max": KP_MAX.tolist()}
+    learned = {"model": MODEL, "kp_min": KP_MIN.tolist(), "kp_max": KP_MAX.tolist()}
     content["controller"]["joint"]["learned"] = learned | (keys or {})
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
@@ -150,36 +177,50 @@ def _recorded(cell: Cell, seed: int, folder: Path, effort: Effort, tell: Tell) -
 def _trained(
     cell: Cell, pieces: Sequence[Segment], seed: int, folder: Path, effort: Effort, tell: Tell
 ) -> dict[str, Any]:
-    path, page = folder / "model.npz", folder / "model.json"
-    if path.exists() and page.exists():
-        content: dict[str, Any] = json.loads(page.read_text(encoding="utf-8"))
-        return content
-    tell(f"seed {seed}: training")
-    body = build_model(cell)
-    split = by_trajectory(samples_of(pieces), None, None, seed)
-    request = Request("svdkl", effort.size, "maxwell-slip", seed, effort.epochs)  # type: ignore[arg-type]
-    trained = train_dynamics(split, request, body, {"torque": COMMANDED, "cell": cell.name, "digest": cell.digest()})
-    trained.save(path)
-    tell(f"seed {seed}: calibrating")
-    begun = time.process_time()
-    loaded = predictors.load(path, body)
-    found = calibrate(learned_cell(folder), loaded, build_model(cell), _held_out(pieces, split), seed)
-    loaded.provenance[GAINS] = found.figures.to_mapping()
-    loaded.save(path)
-    assert trained.physics is not None
-    content = {
-        "recorded_seconds": sum(piece.seconds for piece in pieces),
-        "held_out_rmse": trained.scores.rmse.tolist(),
-        "held_out_coverage": trained.scores.coverage95.tolist(),
-        "physics_rmse": trained.physics.rmse.tolist(),
-        "training_cpu": trained.history.cpu_seconds,
-        "calibration_cpu": time.process_time() - begun,
-        "gains": found.figures.to_mapping(),
-        "known": found.known.tolist(),
-        "unknown": {name: share.tolist() for name, share in found.unknown.items()},
-    }
-    page.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    return content
+    path, page = folder / TRAINED, folder / "trained.json"
+    if not page.exists():
+        tell(f"seed {seed}: training")
+        split = by_trajectory(samples_of(pieces), None, None, seed)
+        request = Request("svdkl", effort.size, "maxwell-slip", seed, effort.epochs)
+        about: dict[str, object] = {"torque": COMMANDED, "cell": cell.name, "digest": cell.digest()}
+        trained = train_dynamics(split, request, build_model(cell), about)
+        trained.save(path)
+        assert trained.physics is not None
+        content = {
+            "recorded_seconds": sum(piece.seconds for piece in pieces),
+            "held_out": [*map(int, split.validate.trajectories), *map(int, split.test.trajectories)],
+            "held_out_rmse": trained.scores.rmse.tolist(),
+            "held_out_coverage": trained.scores.coverage95.tolist(),
+            "physics_rmse": trained.physics.rmse.tolist(),
+            "training_cpu": trained.history.cpu_seconds,
+        }
+        page.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    found: dict[str, Any] = json.loads(page.read_text(encoding="utf-8"))
+    return found
+
+
+def _calibrated(
+    cell: Cell, pieces: Sequence[Segment], seed: int, folder: Path, held_out: Sequence[int], tell: Tell
+) -> dict[str, Any]:
+    page = folder / "gains.json"
+    if not page.exists():
+        tell(f"seed {seed}: calibrating")
+        begun = time.process_time()
+        loaded = predictors.load(folder / TRAINED, build_model(cell))
+        # On what no parameter was fitted to.
+        kept = [pieces[k] for k in held_out]
+        found = calibrate(learned_cell(folder), loaded, build_model(cell), kept, seed)
+        loaded.provenance[GAINS] = found.figures.to_mapping()
+        loaded.save(folder / MODEL)
+        content = {
+            "calibration_cpu": time.process_time() - begun,
+            "gains": found.figures.to_mapping(),
+            "known": found.known.tolist(),
+            "unknown": {name: share.tolist() for name, share in found.unknown.items()},
+        }
+        page.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    read: dict[str, Any] = json.loads(page.read_text(encoding="utf-8"))
+    return read
 
 
 def samples_of(pieces: Sequence[Segment]) -> Samples:
@@ -187,15 +228,9 @@ def samples_of(pieces: Sequence[Segment]) -> Samples:
     return joined([from_segment(commanded(piece, "commanded+gravity"), k) for k, piece in enumerate(pieces)])
 
 
-def _held_out(pieces: Sequence[Segment], split: Split) -> list[Segment]:
-    """Those that no parameter was fitted to."""
-    kept = {*split.validate.trajectories.tolist(), *split.test.trajectories.tolist()}
-    return [piece for k, piece in enumerate(pieces) if k in kept]
-
-
 def _paper(folder: Path, cell: Cell) -> dict[str, Any]:
     """Keys of the paper's law alone: σ_n and σ_f as fitted, no innovation."""
-    model = predictors.load(folder / "model.npz", build_model(cell))
+    model = predictors.load(folder / MODEL, build_model(cell))
     noise, signal = model.sigma_noise, model.sigma_signal
     # Where the fitted spread is below the noise the law has no span at all: next to none, so that any doubt is stiff.
     unknown = np.maximum(signal, 1.0001 * noise)
@@ -206,11 +241,17 @@ def _paper(folder: Path, cell: Cell) -> dict[str, Any]:
 def main() -> None:
     """Command line."""
     folder = Path(sys.argv[1])
+    # What is asked first of all comes first, for every seed.
+    for runs in (RUNS[:1], RUNS[1:]):
+        for seed in map(int, sys.argv[2:]):
+            found = trial(seed, folder / f"seed{seed}", tell=lambda what: print(what, flush=True), runs=runs)
+            for name, run in found["followed"].items():
+                gain = "" if run["gain"] is None else f" at {run['gain']:.3f} kp_max"
+                print(f"seed {seed}, {name}: {1e3 * run['rmse']:.3f} mrad{gain}", flush=True)
     for seed in map(int, sys.argv[2:]):
-        found = trial(seed, folder / f"seed{seed}", tell=lambda what: print(what, flush=True))
-        for name, run in found["followed"].items():
-            gain = "" if run["gain"] is None else f" at {run['gain']:.3f} kp_max"
-            print(f"seed {seed}, {name}: {1e3 * run['rmse']:.3f} mrad{gain}", flush=True)
+        for name, run in loaded(seed, folder / f"seed{seed}", lambda what: print(what, flush=True)).items():
+            for each in run["windows"]:
+                print(f"seed {seed}, {name}, to {each['to']:g} s: {1e3 * each['rmse']:.2f} mrad at {each['gain']:.3f}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from hil.motion import Motion
 from hil.session import Session
 from hil.trace import Trace
 
-KEPT = ("q", "qd", "tau", "tau_cmd", "g", "qdd", "acting")
+KEPT = ("q", "qd", "tau", "tau_cmd", "g", "acting")
 """Of a segment, in a file."""
 
 Tell = Callable[[str], None]
@@ -39,11 +39,9 @@ def rhythmic(cell: Cell, rhythm: Rhythm, seed: int) -> Sequence[Motion]:
 def segment(trace: Trace, name: str, dt: float) -> Segment:
     """The piece that one motion's rows are."""
     rim = round(SETTLE / dt)
-    rows = {key: np.array(trace[key][rim:], dtype=np.float64) for key in ("q", "qd", "tau", "tau_cmd", "g", "qdd")}
+    rows = {key: np.array(trace[key][rim:], dtype=np.float64) for key in KEPT[:-1]}
     acting = 0.5 * (trace["tau_accepted_lo"][rim:] + trace["tau_accepted_hi"][rim:])
-    return Segment(
-        name, rows["q"], rows["qd"], rows["tau"], dt, None, rows["tau_cmd"], rows["g"], rows["qdd"], acting
-    )
+    return Segment(name, rows["q"], rows["qd"], rows["tau"], dt, None, rows["tau_cmd"], rows["g"], acting)
 
 
 def record(

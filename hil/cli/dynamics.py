@@ -47,7 +47,7 @@ def train(
     model: Annotated[str, typer.Option(help="svdkl, svgp, sgpr, dkl (KISS-GP on a subset) or lstm")] = "svdkl",
     size: Annotated[str, typer.Option(help="small (128 inducing points) or large (192, wider network)")] = "small",
     physics: Annotated[
-        str, typer.Option(help="none, nominal or regressed; default: nominal with a cell, none without")
+        str, typer.Option(help="none, nominal, regressed or maxwell-slip; default: nominal with a cell, none without")
     ] = "",
     validate: Annotated[str, typer.Option(help="trajectories that stop training, e.g. 7,8")] = "",
     test: Annotated[str, typer.Option(help="trajectories that only judge, e.g. 9,10")] = "",

@@ -62,7 +62,7 @@ def gains(
         _fail(str(error))
     figures = found.figures
     table = Table(title=f"gains, from {found.seconds:.0f} s of free motion; C = {figures.sensitivity:g}")
-    heads = ("joint", "σ_n, N·m", "σ_f, N·m", "ν_0", "velocity error, rad/s", "acceleration error, rad/s²")
+    heads = ("joint", "σ_n, N·m", "σ_f, N·m", "ν_0", "velocity noise, rad/s", "acceleration noise, rad/s²")
     for head in (*heads, "mean kp on known motion, % of kp_max", *(f"{name}" for name in found.unknown)):
         table.add_column(head, justify="right")
     for j in range(figures.baseline.size):

@@ -131,6 +131,7 @@ def controller(cell: Cell, adds: AbstractSet[str], kernel: Kernel | None = None)
     # The first call compiles the prediction; that must not happen in the cycle.
     zero = np.zeros(law.n)
     predictor.step(zero, zero, zero)
+    predictor.forget()
     return made
 
 

@@ -1,7 +1,7 @@
 """From a trained feed-forward and recorded motion to the calibration of its gains, :mod:`estimators.gains.calibration`.
 
-The innovation is replayed as in the cycle: at the motion as the driver estimated it then, with the command that acted.
-How wrong those estimates were is told by the same motion seen afterwards, low-passed without lag.
+The innovation is replayed as in the cycle: at the motion as the driver estimated it then, smoothed, with the command
+that acted. How noisy those estimates were is told by the same motion seen afterwards, low-passed without lag.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from estimators.errors import ParameterError
 from estimators.gains.calibration import GainFigures, made_unknown, spans
 from estimators.gains.innovation import Innovation, baseline_of, input_noise
 from estimators.gains.law import GainLaw
+from estimators.gains.smoothed import SmoothedMotion
 from estimators.rigid_body import RigidBodyModel
 from hil.cell import Cell
 from hil.cell.parts import array
@@ -65,7 +66,7 @@ def calibrate(
     learned = cell.controller.joint.learned
     if learned is None:
         raise ParameterError("the cell has no controller.joint.learned whose gains could be calibrated")
-    used = [piece for piece in pieces if piece.qdd is not None and piece.seconds > SETTLE + 5.0 * learned.window]
+    used = [piece for piece in pieces if piece.acting is not None and piece.seconds > SETTLE + 5.0 * learned.window]
     if not used:
         raise ParameterError(f"there is no piece of free motion longer than {SETTLE + 5.0 * learned.window:.1f} s")
     say = tell or (lambda what, share: None)
@@ -75,7 +76,7 @@ def calibrate(
     replays = []
     for k, piece in enumerate(used):
         say(piece.name, k / len(used))
-        replays.append(_replay(command, model, piece))
+        replays.append(_replay(command, model, piece, learned.smoothing))
     qd_error, qdd_error = (np.concatenate([getattr(each, name) for each in replays]) for name in ("qd", "qdd"))
     qd_sigma, qdd_sigma = (np.sqrt(np.mean(np.square(part), axis=0)) for part in (qd_error, qdd_error))
     friction = _slope(predictor, motion)
@@ -105,8 +106,9 @@ class _Replayed:
     inertia: npt.NDArray[np.float64]
     """M(q) (m, n, n)."""
     qd: Array
-    """Error of the driver's velocity, rad/s."""
+    """Noise of the smoothed velocity, rad/s."""
     qdd: Array
+    """Of the smoothed acceleration, rad/s²."""
     dt: float
 
     def noise(self, qdd_sigma: Array, friction: Array, qd_sigma: Array) -> Array:
@@ -151,24 +153,27 @@ def _slope(predictor: DynamicsPredictor, motion: tuple[Array, Array, Array]) -> 
     return slope
 
 
-def _replay(command: Command, model: RigidBodyModel, piece: Segment) -> _Replayed:
-    assert piece.qdd is not None
+def _replay(command: Command, model: RigidBodyModel, piece: Segment, smoothing: float) -> _Replayed:
+    """As the cycle compares them: position, velocity and command, all behind one low-pass."""
     assert piece.acting is not None
     dt, n = piece.dt, piece.q.shape[1]
     q = low_passed(piece.q, dt)
     qd = np.gradient(q, dt, axis=0)
-    qdd = np.gradient(qd, dt, axis=0)
+    seen, true = SmoothedMotion(n, smoothing), SmoothedMotion(n, smoothing)
     first, last = round(SETTLE / dt), len(q) - round(0.2 / dt)
-    errors, variances, inertias, kept = [], [], [], []
-    for k in range(first % EVERY, last, EVERY):
+    rows: list[tuple[Array, ...]] = []
+    for k in range(last):
+        used = seen.step(piece.q[k], piece.qd[k], piece.acting[k], dt)
+        # The same motion without noise, as late as the other.
+        true.step(q[k], qd[k], piece.acting[k], dt)
+        if not used or k % EVERY:
+            continue
         # From the beginning on: friction has to be told the path.
-        mean, sigma = command.step(piece.q[k], piece.qd[k], piece.qdd[k], _MEASURED)
-        error = piece.acting[k] - mean
-        if k >= first and np.isfinite(error).all():
-            errors.append(error)
-            variances.append(sigma * sigma)
-            inertias.append(model.update(piece.q[k], piece.qd[k]).M.copy())
-            kept.append(k)
-    m = len(kept)
-    parts = np.array(errors).reshape(m, n), np.array(variances).reshape(m, n), np.array(inertias).reshape(m, n, n)
-    return _Replayed(*parts, (piece.qd - qd)[kept], (piece.qdd - qdd)[kept], EVERY * dt)
+        mean, sigma = command.step(seen.q, seen.qd, seen.qdd, _MEASURED)
+        if k >= first:
+            M = model.update(piece.q[k], piece.qd[k]).M.copy()
+            rows.append((seen.tau - mean, sigma * sigma, M, seen.qd - true.qd, seen.qdd - true.qdd))
+    if not rows:
+        raise ParameterError(f"{piece.name}: it is never certain which command acted")
+    error, variance, inertia, qd_noise, qdd_noise = (np.array(part) for part in zip(*rows, strict=True))
+    return _Replayed(error, variance, inertia, qd_noise, qdd_noise, EVERY * dt)

@@ -41,8 +41,6 @@ class Segment:
     """Torque that we commanded, N·m (m, n); None: not known."""
     g: Array | None = None
     """Gravity torque of our model, N·m (m, n); None: not known."""
-    qdd: Array | None = None
-    """Acceleration that the driver estimated in the cycle, rad/s² (m, n); None: not known."""
     acting: Array | None = None
     """Command that acted when the sample was taken, N·m (m, n), NaN where it was not certain; None: not known."""
 
@@ -94,7 +92,7 @@ def segments_of(log: Log) -> list[Segment]:
                 last_break = int(breaks[np.searchsorted(breaks, start, side="right") - 1])
                 unknown = not known[last_break]
                 earlier = slice(max(last_break + unknown, start - round(LEAD / dt)), start)
-                keys = ("tau_cmd", "g", "qdd", "tau_accepted_lo", "tau_accepted_hi")
+                keys = ("tau_cmd", "g", "tau_accepted_lo", "tau_accepted_hi")
                 *own, low, high = (np.array(rows[key][start:end], dtype=np.float64) for key in keys)
                 own.append(0.5 * (low + high))
                 found.append(Segment(name, *_signals(rows[start:end]), dt, _signals(rows[earlier]), *own))

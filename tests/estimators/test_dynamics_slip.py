@@ -58,6 +58,17 @@ def test_after_a_jump_a_joint_is_taken_to_slide_if_it_moves() -> None:
     np.testing.assert_allclose(slip.step(np.array([1.0 + 2 * JUMP, 2.001]), np.zeros(2))[1], [1.0, 0.25])
 
 
+def test_the_weighted_sum_is_that_of_the_terms() -> None:
+    rng = np.random.default_rng(2)
+    speeds = (0.05, 0.3)
+    weights = rng.normal(size=(2, width(R, speeds)))
+    one, other = Slip(2, R, speeds), Slip(2, R, speeds)
+    for q, qd in zip(np.cumsum(2e-3 * rng.normal(size=(50, 2)), axis=0), 0.2 * rng.normal(size=(50, 2)), strict=True):
+        expected = (weights * slip_terms(other.step(q, qd), qd, speeds)).sum(axis=1)
+        np.testing.assert_allclose(one.torque(q, qd, weights), expected, rtol=1e-12, atol=1e-12)
+    assert np.isnan(one.torque(np.array([np.nan, 0.0]), np.zeros(2), weights)).all()
+
+
 def rubbed(seed: int, level: float = 1.5) -> Samples:
     """Rhythmic motion with friction that turns round within some milliradians, and no other."""
     samples, model = moved(3, seed, samples=700), planar()

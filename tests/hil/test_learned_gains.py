@@ -24,6 +24,8 @@ from hil.learning.segments import Segment
 from hil.store import store_of
 
 DT = 1e-3
+NOISE = 5e-3
+"""Of the driver's velocity, rad/s."""
 
 
 def piece(cell: Cell, seconds: float = 4.0, seed: int = 0) -> Segment:
@@ -36,8 +38,8 @@ def piece(cell: Cell, seconds: float = 4.0, seed: int = 0) -> Segment:
     g = np.array([model.gravity(row) for row in q])
     tau = np.array([model.rnea(*row) for row in zip(q, qd, qdd, strict=True)]) - g
     tau += 0.02 * rng.standard_normal(q.shape)
-    noisy = qd + 1e-3 * rng.standard_normal(q.shape), qdd + 0.1 * rng.standard_normal(q.shape)
-    return Segment("synthetic", q, noisy[0], tau + g, DT, None, tau, g, noisy[1], tau)
+    noisy = qd + NOISE * rng.standard_normal(q.shape)
+    return Segment("synthetic", q, noisy, tau + g, DT, None, tau, g, tau)
 
 
 @pytest.fixture
@@ -56,8 +58,12 @@ def test_gains_come_from_recorded_motion_and_the_cell_runs_by_them(cell: Cell, t
     assert set(found.unknown) == {"shifted", "faster"}
     for share in found.unknown.values():
         assert (share >= 0.5 - 1e-6).all()
-    np.testing.assert_allclose(figures.qd_sigma, 1e-3, rtol=0.1)
-    np.testing.assert_allclose(figures.qdd_sigma, 0.1, rtol=0.1)
+    # White noise behind a critically damped low-pass of ω, held over each cycle: ω dt/4 of its power is left, and ω² as
+    # much of its derivative's.
+    omega = 2.0 * np.pi * 15.0
+    expected = NOISE * np.sqrt(0.25 * omega * DT)
+    np.testing.assert_allclose(figures.qd_sigma, expected, rtol=0.2)
+    np.testing.assert_allclose(figures.qdd_sigma, omega * expected, rtol=0.2)
     assert (figures.baseline >= 1.0).all()
     chose = calibrated_model(cell)
     store = store_of(cell)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hil.campaigns import svdkl_loop, svdkl_record
-from hil.campaigns.svdkl_loop import KP_MAX, KP_MIN, Effort, follow, rnea, samples_of, trial
+from hil.campaigns.svdkl_loop import KP_MAX, KP_MIN, Effort, follow, loaded, rnea, samples_of, trial
 from hil.cell import load_cell
 from hil.learning.segments import Segment
 
@@ -40,11 +40,11 @@ def test_what_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.Mon
         raise AssertionError("done again")
 
     svdkl_record.save(pieces(), tmp_path / "train.npz")
-    (tmp_path / "model.npz").write_bytes(b"")
-    (tmp_path / "model.json").write_text(json.dumps({"known": [0.1]}), encoding="utf-8")
+    (tmp_path / "trained.json").write_text(json.dumps({"held_out": [0]}), encoding="utf-8")
+    (tmp_path / "gains.json").write_text(json.dumps({"known": [0.1]}), encoding="utf-8")
     for name in ("learnt", "paper", "rnea", "computed-torque"):
         (tmp_path / f"{name}.json").write_text(json.dumps({"rmse": 1.0}), encoding="utf-8")
-    for name in ("record", "train_dynamics", "follow"):
+    for name in ("record", "train_dynamics", "calibrate", "follow"):
         monkeypatch.setattr(svdkl_loop, name, forbidden)
     monkeypatch.setattr(svdkl_loop, "_paper", lambda *_: {})
     found = trial(7, tmp_path, tell=lambda what: None)
@@ -65,6 +65,13 @@ def test_unseen_motion_is_followed_to_a_milliradian_at_a_seventh_of_the_stiffnes
     assert learnt["rmse"] < found["followed"]["computed-torque"]["rmse"]
     assert min(min(share) for share in found["unknown"].values()) >= 0.5 - 1e-6
     assert max(found["known"]) < 0.3
+    # 3 kg that nobody announced, then: known within two seconds, and the gains down again.
+    carried = loaded(0, tmp_path)
+    settled = carried["load"]["windows"][-2:]
+    assert max(each["rmse"] for each in settled) <= 1.5e-3
+    assert max(each["gain"] for each in settled) < 0.25
+    assert settled[-1]["mass"] == pytest.approx(3.0, abs=0.2)
+    assert carried["load-paper"]["windows"][-1]["rmse"] > 10.0 * settled[-1]["rmse"]
 
 
 @pytest.mark.accept
