@@ -121,3 +121,42 @@ def damping(kp: Array, inertia: Array, ratio: float = 1.0) -> Array:
     """KD (n,) N·m·s/rad of damping ratio ``ratio`` for stiffness ``kp`` (n,) and effective ``inertia`` (n,)."""
     kd: Array = 2.0 * ratio * np.sqrt(inertia * kp)
     return kd
+
+
+def calibrate(
+    kp_min: Array,
+    kp_max: Array,
+    sigma_known: Array,
+    sigma_unknown: Array,
+    *,
+    wanted: float = 0.5,
+    known_quantile: float = 0.5,
+    unknown_quantile: float = 0.5,
+    least: float = 3.0,
+) -> GainLaw:
+    """The law that is soft on motions like those learnt and stiff on others, from σ on both.
+
+    ``sigma_known`` (m, n) N·m: on held-out motion; ``sigma_unknown`` (k, n): on motion far from all that was learnt
+    (other postures, other speeds). σ_n is the ``known_quantile`` of the first. σ_f stays the spread that the unknown
+    motions reach at most; C is chosen so that at their ``unknown_quantile`` every joint has at least ``wanted`` of its
+    kp_max, and is ``least`` at least. With a σ_f from the spread of the training data, as in the paper, r stays at
+    0.03 to 0.5 on unknown motions and the gains hardly rise.
+
+    Raises ParameterError if a joint's σ does not rise at all on unknown motion, or for data that are not finite.
+    """
+    known, unknown = np.atleast_2d(sigma_known), np.atleast_2d(sigma_unknown)
+    if not (np.isfinite(known).all() and np.isfinite(unknown).all()):
+        raise ParameterError("the standard deviations to calibrate with are not finite")
+    sigma_n = np.quantile(known, known_quantile, axis=0)
+    sigma_f = unknown.max(axis=0)
+    reached = np.quantile(unknown, unknown_quantile, axis=0)
+    r = (reached - sigma_n) / np.maximum(sigma_f - sigma_n, 1e-12)
+    if (r <= 0.0).any() or (sigma_f <= sigma_n).any():
+        joints = ", ".join(f"A{j + 1}" for j in np.flatnonzero((r <= 0.0) | (sigma_f <= sigma_n)))
+        raise ParameterError(
+            f"on {joints} the predicted standard deviation is not larger on unknown motion than on known: it cannot "
+            "steer the gains of that joint; use more different motions, or fixed gains"
+        )
+    share = np.clip((wanted * kp_max - kp_min) / np.maximum(kp_max - kp_min, 1e-12), 0.0, 0.999)
+    needed = float(np.max(-np.log1p(-share) / np.minimum(r, 1.0)))
+    return GainLaw(kp_min.copy(), kp_max.copy(), sigma_n, sigma_f, max(least, needed))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from estimators.errors import ModelError, ParameterError
 from estimators.gains.calibration import GainFigures, made_unknown, spans
 from estimators.gains.innovation import Innovation, baseline_of, input_noise
-from estimators.gains.law import Bearable, GainLaw, damping, inverse_inertia
+from estimators.gains.law import Bearable, GainLaw, calibrate, damping, inverse_inertia
 from estimators.gains.passivity import PassiveGains, PassivityParams
 
 LOW, HIGH = np.array([100.0, 60.0, 4.0]), np.array([1000.0, 600.0, 40.0])
@@ -100,6 +100,21 @@ def test_calibration_makes_unknown_motion_stiff_and_known_motion_soft() -> None:
         spans(LOW, HIGH, known, [near, far * [1.0, 0.01, 1.0]])
     with pytest.raises(ParameterError, match="not finite"):
         spans(LOW, HIGH, known * math.nan, [far])
+
+
+def test_c_alone_can_be_calibrated_too() -> None:
+    rng = np.random.default_rng(0)
+    known = LAW.sigma_n * rng.uniform(0.9, 1.2, (500, 3))
+    unknown = LAW.sigma_n * rng.uniform(1.5, 6.0, (500, 3))
+    law = calibrate(LOW, HIGH, known, unknown)
+    stiff = np.array([law.stiffness(row) for row in unknown])
+    soft = np.array([law.stiffness(row) for row in known])
+    assert (np.median(stiff, axis=0) >= 0.5 * HIGH - 1e-9).all()
+    assert (np.median(soft, axis=0) < 0.2 * HIGH).all()
+    with pytest.raises(ParameterError, match="A2"):
+        calibrate(LOW, HIGH, known, unknown * [1.0, 0.01, 1.0])
+    with pytest.raises(ParameterError, match="not finite"):
+        calibrate(LOW, HIGH, known * math.nan, unknown)
 
 
 def test_motion_is_made_unknown_elsewhere_and_faster() -> None:
