@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from drivers.contract import ArmTraits, Differentiator, RobotArm, Ticks, WrenchSensor
+from drivers.contract import Differentiator, RobotArm, Ticks, WrenchSensor
 from drivers.errors import ConnectError, RefusedError
 from drivers.fri.arm import FriArm
-from drivers.fri.traits import iiwa_traits
 from drivers.ft.sensor import BotaSensor
 from drivers.gripper import IoGripper
 from estimators.differentiator import FadingMemoryDifferentiator
@@ -21,7 +20,7 @@ from estimators.rigid_body import BodyInertia, RigidBodyModel
 from estimators.spatial import WristWrench
 from estimators.wrench import contact_wrench, point_contact_wrench
 from hil import cobot, piper, plugins
-from hil.build_safety import build_contact, build_energy, build_variance, monitor_params
+from hil.build_safety import build_checks, build_traits
 from hil.cell import Cell, CellError, CellFault
 from hil.cell.devices import MOCK_PORT, CobotRobot, PiperRobot, Robot
 from hil.cell.parts import array
@@ -34,13 +33,6 @@ from hil.gripping import Grip
 from hil.motion import Motion, check_joint_motion
 from hil.parts import Parts
 from hil.timing import TimedTicks
-from safety.consistency import ConsistencyMonitor
-from safety.gate import CommandGate, GateParams
-from safety.monitors import StateMonitor
-from safety.poses import PoseLimits
-from safety.prediction import RestPrediction
-from safety.saturation import Saturation
-from safety.stops import StopController
 
 VELOCITY_BANDWIDTH = 150.0
 """Of the velocity estimate, 1/s. At 200 the velocity noise, times the damping of a 45 rad/s loop, ran into the torque
@@ -81,15 +73,13 @@ def build_parts(
     packets wait for us (:class:`hil.timing.TimedTicks`). Raises ConnectError; RefusedError for another command
     mode than torque.
     """
-    robot, safety = cell.robot, cell.safety
+    robot = cell.robot
     if isinstance(robot, Robot) and robot.fri.command_mode != "torque":
         raise RefusedError(
             f"a supervised run moves and brakes the arm by torques, and robot.fri.command_mode is "
             f"{robot.fri.command_mode!r}: set it to torque, or command the arm through build_arm and build_gate"
         )
     timed = TimedTicks(ticks, stamps)
-    limits = robot.joint_limits
-    stiffness = array(robot.stiffness)
     model = build_model(cell)
     differentiator = FadingMemoryDifferentiator(VELOCITY_BANDWIDTH)
     arm: RobotArm
@@ -101,7 +91,7 @@ def build_parts(
         arm = build_arm(cell, timed, model, differentiator)
     traits = arm.traits
     observer = build_observer(cell, differentiator.noise(Q_SIGMA, robot.period)[0])
-    quiet = cell.mock is not None and cell.mock.profile == "ideal"
+    checks = build_checks(cell, traits)
     sensor, wrist = _build_sensor(cell, timed, ft_path)
     return Parts(
         arm=arm,
@@ -109,19 +99,19 @@ def build_parts(
         model=model,
         observer=observer,
         controllers=build_controllers(cell, traits.adds),
-        saturation=Saturation(limits, traits, stiffness),
-        gate=build_gate(cell),
-        monitor=StateMonitor(limits, traits, monitor_params(cell)),
-        stops=StopController(limits, traits, safety.stop_params()),
+        saturation=checks.saturation,
+        gate=checks.gate,
+        monitor=checks.monitor,
+        stops=checks.stops,
         start_motion=start_motion,
         sensor=sensor,
         wrist=wrist,
         frames_per_tick=robot.fri.receive_multiplier if isinstance(robot, Robot) else 1,
-        consistency=ConsistencyMonitor(limits, traits, safety.consistency_params(quiet)),
-        rest=RestPrediction(limits, traits, safety.stop_params()) if safety.braking_distance else None,
-        energy=build_energy(cell),
-        variance=build_variance(cell),
-        contact_limits=build_contact(cell),
+        consistency=checks.consistency,
+        rest=checks.rest,
+        energy=checks.energy,
+        variance=checks.variance,
+        contact_limits=checks.contact_limits,
         grip=build_grip(cell, arm, timed, model, wrist, getattr(observer, "model", None)),
         contact=contact_wrench if cell.observer.contact == "wrench" else point_contact_wrench,
         observed_by=observer_words(cell, observer),
@@ -138,16 +128,6 @@ def observer_words(cell: Cell, observer: Observer) -> str:
     elif words == "kvark":
         words = f"K-VARK, method {getattr(observer, 'method', '?')}"
     return words + (", point contact" if described.contact == "point" else "")
-
-
-def build_traits(cell: Cell) -> ArmTraits:
-    """What is fixed about the arm of ``cell``, its command mode included."""
-    robot = cell.robot
-    if isinstance(robot, CobotRobot):
-        return cobot.traits(cell, robot)
-    if isinstance(robot, PiperRobot):
-        return piper.traits(cell)
-    return iiwa_traits(cell.name, robot.fri.period, robot.terms, robot.fri.command_mode)
 
 
 def build_arm(
@@ -201,19 +181,6 @@ def build_grip(
     held = described.payload
     payload = None if held is None else BodyInertia(held.mass, array(held.com), held.inertia_matrix)
     return Grip(gripper, model, wrist, payload, observer_model)
-
-
-def build_gate(cell: Cell) -> CommandGate:
-    """The gate with the limits of ``cell``, for the commands of its command mode."""
-    robot = cell.robot
-    params = GateParams(
-        max_age=cell.safety.max_age_ms * 1e-3,
-        force_max=robot.limits.force_max,
-        moment_max=robot.limits.moment_max,
-        moment_order_verified=isinstance(robot, Robot) and robot.fri.moment_order is not None,
-        poses=PoseLimits(robot.limits.reach_max, robot.limits.pose_speed_max, robot.limits.pose_turn_max),
-    )
-    return CommandGate(robot.joint_limits, build_traits(cell), array(robot.stiffness), params)
 
 
 def build_controllers(cell: Cell, adds: frozenset[str]) -> dict[str, Controller]:

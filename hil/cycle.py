@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from drivers.contract import Array, LinkHealth, RobotSample, WrenchSample
+from drivers.contract import Array, LinkHealth, RobotSample, TorqueCommand, WrenchSample
 from estimators.rigid_body import Dynamics
 from hil.control.shown import Shown
 from hil.gripping import Grip
@@ -66,6 +66,12 @@ class CycleView(Protocol):
     stop_category: int
     skips: TickCount
     late_ns: int
+    asked: TorqueCommand | None
+    """What a controller or a program asked for in this cycle; None where none did."""
+    judged_ns: int
+    """When the gate last judged a command in this cycle; -1 if it judged none."""
+    compared: int
+    """1 if joint torques and wrench sensor were compared, 0 if not, -1 if nothing was checked."""
 
     @property
     def health(self) -> LinkHealth: ...

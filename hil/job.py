@@ -13,6 +13,8 @@ from typing import Any
 LOG_NAME = "run.mcap"
 CELL_NAME = "cell.yaml"
 OUTCOME_NAME = "outcome.json"
+META_NAME = "meta.json"
+"""In the folder of the sockets: what the recorder is told about the run."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Job:
     """File of an excitation plan, whose motions are made instead of motions of the cell file."""
     recording: bool = True
     """Record from the beginning; an operated cell need not."""
+    flight: int = -1
+    """File descriptor of the flight recorder's memory (:mod:`hil.flight`), handed down; -1 without one."""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1)

@@ -17,12 +17,13 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hil.cell import Cell
+from hil.flight import FlightRecorder, KeptStop
 from hil.job import CELL_NAME, LOG_NAME, Job, Outcome
 from hil.mocks import ControlError, MockProcess, ending, mock_config
 from hil.report import VerdictRow, summarise, verdict_rows
@@ -35,7 +36,7 @@ TRUTH_NAME = "truth.npz"
 REPORTS = 4
 """Logs of one operated cell, beside its last one, that get a report when it goes down; each takes seconds."""
 WATCH_MS = 200
-"""Pause between two looks at the mock of an operated cell."""
+"""Longest pause between two looks at the rows of the run, and at the mock of an operated cell."""
 
 
 @dataclass
@@ -53,6 +54,8 @@ class Run:
     """What else a person should know: processes that died, files that could not be written."""
     operated: bool = False
     """By verbs: a fault that was acknowledged stands in the verdict, and the cell went down in order all the same."""
+    stops: list[KeptStop] = field(default_factory=list)
+    """What the flight recorder kept: each stop that was not the run's own end."""
 
     @property
     def ok(self) -> bool:
@@ -105,6 +108,7 @@ def launch(
     try:
         if faults:
             mock.control.faults_add(faults)
+        flight = FlightRecorder(cell.robot.joint_limits.n, cell.robot.period, folder, mock.control_dir)
         job = Job(
             str(cell.path),
             tuple(motions),
@@ -114,14 +118,16 @@ def launch(
             os.getpid(),
             realtime=realtime,
             plan="" if plan is None else str(plan.resolve()),
+            flight=flight.fd,
         )
-        with _Patience() as patience:
-            outcome = _follow(job, folder, progress, patience, notes)
+        with _Patience() as patience, flight:
+            outcome = _follow(job, folder, progress, patience, notes, flight.poll)
+            notes += flight.finish(outcome is None, outcome is not None and outcome.finished)
             state = _last_word(mock, folder, notes)
             verdict, report = _report(folder / LOG_NAME, outcome, notes, pictures)
     finally:
         mock.close()
-    return Run(folder, outcome, state, verdict, report, notes)
+    return Run(folder, outcome, state, verdict, report, notes, stops=flight.stops)
 
 
 def operate(
@@ -146,12 +152,14 @@ def operate(
     notes: list[str] = []
 
     def watch() -> None:
+        flight.poll()
         if mock.process.poll() is not None:
             mock.restart()
 
     try:
         if faults:
             mock.control.faults_add(faults)
+        flight = FlightRecorder(cell.robot.joint_limits.n, cell.robot.period, folder, mock.control_dir)
         job = Job(
             str(cell.path),
             (),
@@ -162,14 +170,16 @@ def operate(
             operated=True,
             realtime=realtime,
             recording=recording,
+            flight=flight.fd,
         )
-        with _Patience() as patience:
+        with _Patience() as patience, flight:
             outcome = _follow(job, folder, progress, patience, notes, watch)
+            notes += flight.finish(outcome is None, planned=False)
             state = _last_word(mock, folder, notes, keep=bool(_logs(folder)))
             verdict, report = _reports(folder, outcome, notes)
     finally:
         mock.close()
-    return Run(folder, outcome, state, verdict, report, notes, operated=True)
+    return Run(folder, outcome, state, verdict, report, notes, operated=True, stops=flight.stops)
 
 
 class _Patience:
@@ -208,11 +218,11 @@ def _follow(
     progress: Callable[[dict[str, Any]], None] | None,
     patience: _Patience,
     notes: list[str],
-    watch: Callable[[], None] | None = None,
+    watch: Callable[[], None],
 ) -> Outcome | None:
     """Start the supervisor's process and pass on what it says until it ends; its outcome, None if it died.
 
-    ``watch`` is called a few times a second meanwhile.
+    ``watch`` is called some ten times a second meanwhile.
     """
     job_path = folder / "job.json"
     job_path.write_text(job.to_json(), encoding="utf-8")
@@ -224,6 +234,7 @@ def _follow(
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         env=environment,
+        pass_fds=() if job.flight < 0 else (job.flight,),
     )
     assert worker.stdout is not None
     assert worker.stderr is not None
@@ -235,9 +246,8 @@ def _follow(
         poll.register(fd, select.POLLIN)
     try:
         while streams:
-            ready = poll.poll(None if watch is None else WATCH_MS)
-            if watch is not None:
-                watch()
+            ready = poll.poll(WATCH_MS)
+            watch()
             for fd, _ in ready:
                 if fd == patience.fileno():
                     # The person at the terminal wants the arm to stop; the supervisor does it in order.

@@ -265,15 +265,17 @@ def enable(supervisor: Supervisor, cell: Cell) -> Procedure:
         yield from _check_held(supervisor, cell)
 
 
-def stop(supervisor: Supervisor, category: StopCategory = StopCategory.STOP_THEN_OFF) -> Procedure:
-    """Stop, wait until the arm stands, and watch it for a moment more, so that the log shows the brakes close.
+def stop(
+    supervisor: Supervisor, category: StopCategory = StopCategory.STOP_THEN_OFF, after: float = AFTER_STOP
+) -> Procedure:
+    """Stop, wait until the arm stands, and watch it for ``after`` s more, so that the log shows the brakes close.
 
     After category 2 the arm is held, and stays STOPPING, as long as cycles go on; category 1 or 0 ends the hold.
     """
     supervisor.stop(category)
     while supervisor.state is State.STOPPING and not (category is StopCategory.STOP_AND_HOLD and supervisor.standing):
         yield
-    yield from wait(supervisor, AFTER_STOP)
+    yield from wait(supervisor, after)
 
 
 def wait(supervisor: Supervisor, seconds: float) -> Procedure:
@@ -292,12 +294,12 @@ def follow(supervisor: Supervisor, procedure: Procedure) -> None:
         supervisor.step()
 
 
-def procedure_cycles(supervisor: Supervisor, procedure: Procedure) -> Procedure:
-    """One ``yield`` for each cycle that is due; see :func:`follow`."""
+def procedure_cycles(supervisor: Supervisor, procedure: Procedure, after: float = AFTER_STOP) -> Procedure:
+    """One ``yield`` for each cycle that is due, ``after`` s of them after a fault; see :func:`follow`."""
     while True:
         if supervisor.state is State.FAULTED:
             procedure.close()
-            yield from wait(supervisor, AFTER_STOP)
+            yield from wait(supervisor, after)
             return
         if supervisor.machine.faults:
             yield  # stopping: the procedure has no say any more

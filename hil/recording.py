@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from drivers.contract import Array, LinkHealth
+from drivers.contract import Array, DeviceProblem, LinkHealth
 from drivers.gripper import GripState
 from hil.control.shown import Shown
 from hil.cycle import CycleView, Decision, RowWriter
 from hil.motion import JointReference
 from safety.faults import FaultCode
+from safety.limits import vector
 from safety.states import State
 
 STATE_NUMBERS: dict[State, int] = {state: number for number, state in enumerate(State)}
@@ -97,6 +98,7 @@ class TelemetryWriter:
         """``stiffness`` (n,): that of the robot's own spring, N·m/rad; None for a robot without one."""
         self._publisher = publisher
         self._s = publisher.slots
+        self._problems: tuple[DeviceProblem, ...] = ()
         self._stiffness = stiffness if stiffness is not None and stiffness.any() else None
 
     def begin(self, tick: int, t_ns: int) -> None:
@@ -123,6 +125,8 @@ class TelemetryWriter:
         s["qdd"][:] = sample.qdd
         s["tau"][:] = sample.tau
         s["tau_ext_robot"][:] = sample.tau_ext_robot
+        s["arm_dt"][()] = sample.dt
+        s["q_ref_accepted"][:] = sample.q_ref_accepted
         s["tau_accepted_lo"][:] = sample.tau_accepted_lo
         s["tau_accepted_hi"][:] = sample.tau_accepted_hi
         s["tau_wanted"][:] = decision.wanted
@@ -163,6 +167,22 @@ class TelemetryWriter:
         s["quality"][()] = health.quality
         s["tracking"][()] = health.tracking
         s["gaps"][()] = health.gaps
+        s["robot_safety"][()] = health.safety
+        s["robot_mode"][()] = health.mode
+        drives = health.drives_on
+        s["drives_on"][()] = -1 if drives is None else int(drives)
+        if health.problems != self._problems:
+            self._tell_problems(health)
+        asked = cycle.asked
+        if asked is not None:
+            s["asked"][()] = 1
+            n = len(sample.q)
+            # What is no vector of n numbers is refused for that; there is no place for it in a row.
+            if vector(asked.tau, n) is not None and vector(asked.q_ref, n) is not None:
+                s["tau_asked"][:] = asked.tau
+                s["q_ref_asked"][:] = asked.q_ref
+        s["judged_ns"][()] = cycle.judged_ns
+        s["compared"][()] = cycle.compared
         s["rejected"][()] = _refused(health)
         sensor = cycle.sensor_health
         if sensor is not None:
@@ -183,6 +203,15 @@ class TelemetryWriter:
         s["wall_write_ns"][()] = read_ns + write_ns if decision.sent else 0
         s["wall_cycle_ns"][()] = time.monotonic_ns() - woke
         publisher.publish()
+
+    def _tell_problems(self, health: LinkHealth) -> None:
+        self._problems = health.problems
+        said = "; ".join(f"{each.part}: {each.text}" for each in health.problems) or "none any more"
+        told = [
+            {"kind": each.kind.name, "part": each.part, "text": each.text, "remedy": each.remedy, "joint": each.joint}
+            for each in health.problems
+        ]
+        self._publisher.event("problems", f"the device states: {said}", problems=told)
 
     def _gains(self, shown: Shown) -> None:
         s = self._s

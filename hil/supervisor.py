@@ -74,6 +74,13 @@ class Supervisor:
         """The standstill check was passed, and neither a fault nor a lost device has made it void since."""
         self.skips = TickCount(parts.arm.traits.period, parts.frames_per_tick)
         """Ticks of the arm that passed without a cycle of ours."""
+        self.asked: TorqueCommand | None = None
+        """What a controller or a program asked for in this cycle; None where none did."""
+        self.judged_ns = -1
+        """When the gate last judged a command in this cycle; -1 if it judged none."""
+        self.compared = -1
+        """1 if joint torques and wrench sensor were compared in this cycle, 0 if not, -1 if nothing was checked."""
+        self._within = False
         self.late_ns = 0
         """How long this tick's packet had lain in the kernel when we woke, ns; 0 where it is not known."""
         n = parts.model.n
@@ -175,6 +182,7 @@ class Supervisor:
 
         Refused until :attr:`checked` says that the standstill check was passed since the last fault.
         """
+        self._ask("enable", checked=self.checked)
         if self.machine.state is State.READY and not self.checked:
             return Transition(State.READY, False, "cannot enable: the standstill check has not been passed yet")
         result = self._handle(Event.ENABLE)
@@ -192,6 +200,7 @@ class Supervisor:
 
         Refused, as :meth:`enable` is, in every other case.
         """
+        self._ask("resume", checked=self.checked)
         stops = self.parts.stops
         held = stops.holds and self.checked and self.commanded and self.sample is not None and self.dyn is not None
         result = self._handle(Event.ENABLE, held=held)
@@ -236,6 +245,7 @@ class Supervisor:
 
     def stop(self, category: StopCategory = StopCategory.STOP_THEN_OFF) -> Transition:
         """Begin a stop; legal in every state."""
+        self._ask("stop", category=int(category))
         result = self._handle(Event.STOP)
         if self.machine.state is State.STOPPING:
             self._begin_stop(category)
@@ -243,6 +253,7 @@ class Supervisor:
 
     def acknowledge(self) -> Transition:
         """Clear the latched fault; the arm is READY afterwards, never ENABLED."""
+        self._ask("acknowledge")
         return self._handle(Event.ACKNOWLEDGE)
 
     def fault(self, code: FaultCode, detail: str) -> None:
@@ -253,6 +264,8 @@ class Supervisor:
 
     def trip(self, faults: Sequence[FaultReport]) -> None:
         """Latch ``faults`` and begin the most severe stop that they ask for. What is latched already is not news."""
+        if not self._within:
+            self._ask("trip", faults=[fault.figures() for fault in faults])
         latched = {(fault.code, fault.joint) for fault in self.machine.faults}
         new = [fault for fault in faults if (fault.code, fault.joint) not in latched]
         if not new:
@@ -261,7 +274,7 @@ class Supervisor:
         was_permitted = self.machine.permitted
         self._handle(Event.FAULT, new)
         for fault in new:
-            self._writer.event("fault", fault.headline(), code=fault.code.value, joint=fault.joint)
+            self._writer.event("fault", fault.headline(), **fault.figures())
         if was_permitted:
             self._begin_stop(severest(new))
 
@@ -278,7 +291,8 @@ class Supervisor:
         self._since = (sample.t_ns - self._last_ns) * 1e-9 if self._last_ns >= 0 else parts.arm.traits.period
         self._last_ns = now_ns = sample.t_ns
         self._shown_before = self.gains
-        self.sample, self.gains = sample, None
+        self.sample, self.gains, self.asked, self.judged_ns, self.compared = sample, None, None, -1, -1
+        self._within = True
         self._writer.begin(self.tick, now_ns)
         try:
             self.wrench = parts.sensor.poll() if parts.sensor is not None else None
@@ -300,6 +314,7 @@ class Supervisor:
             self.error = error
             self.fault(FaultCode.INTERNAL_ERROR, headline(error))
             decision = self._brake_or_off(sample)
+        self._within = False
         written = time.monotonic_ns()
         self.late_ns = parts.ticks.late_ns()
         self._writer.write(self, decision, woke, read - woke, written - read)
@@ -328,6 +343,9 @@ class Supervisor:
         machine = self.machine
         if machine.permitted:
             self._was_commanded = self._was_commanded or sample.state is ArmState.COMMANDED
+            enabled = self._was_commanded and not self._off
+            if enabled and self.dyn is not None and self.parts.consistency is not None:
+                self.compared = int(not self._touched)
             faults = self._checks.check(
                 sample,
                 None if self._off else self.wrench,
@@ -335,7 +353,7 @@ class Supervisor:
                 self.dyn,
                 now_ns,
                 self._since,
-                enabled=self._was_commanded and not self._off,
+                enabled=enabled,
                 moving=machine.state is State.ENABLED,
                 touched=bool(self._touched),
                 shown=self._shown_before,
@@ -407,7 +425,9 @@ class Supervisor:
         parts = self.parts
         # The time is asked for anew: a process that was held up since it read the sample must not send what it makes
         # of it. (In lockstep no time passes within a cycle.)
-        now_ns = parts.ticks.now_ns()
+        self.judged_ns = now_ns = parts.ticks.now_ns()
+        if not stopping:
+            self.asked = TorqueCommand(tau, q_ref)
         # What the robot adds is the weight of what it knows: not that of the payload.
         g = dyn.g - dyn.g_payload
         tau_sat, q_ref_sat, limited = parts.saturation.apply(tau, q_ref, sample, g, now_ns)
@@ -509,6 +529,10 @@ class Supervisor:
         self._writer.event("note", text)
 
     # Small things
+
+    def _ask(self, verb: str, **data: Any) -> None:
+        """What came from outside, between two cycles, for whoever plays the log back; nothing in a cycle."""
+        self._writer.event("ask", f"asked: {verb}", verb=verb, **data)
 
     def _load(self, dyn: Dynamics) -> Array | None:
         """Torque that carries the payload where the robot adds gravity but does not know the payload; None for none."""

@@ -25,14 +25,15 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
-from drivers.contract import StopCategory  # noqa: E402
 from drivers.errors import DriverError  # noqa: E402
 from estimators.errors import EstimatorError  # noqa: E402
 from hil.build import build_motion, build_parts  # noqa: E402
 from hil.cell import Cell, CellError, load_cell, require_permission  # noqa: E402
 from hil.cell.parts import array  # noqa: E402
 from hil.code import code_of  # noqa: E402
-from hil.job import CELL_NAME, LOG_NAME, OUTCOME_NAME, Job, Outcome, ProgressPipe  # noqa: E402
+from hil.explain.meter import StopMeter  # noqa: E402
+from hil.flight import AFTER, FlightRing, FlightSink, write_orphaned  # noqa: E402
+from hil.job import CELL_NAME, LOG_NAME, META_NAME, OUTCOME_NAME, Job, Outcome, ProgressPipe  # noqa: E402
 from hil.mocks import ControlError, MockLink, overlay_starter, point_at  # noqa: E402
 from hil.motion import Motion, MotionError  # noqa: E402
 from hil.operation.cell import OperatedCell  # noqa: E402
@@ -70,9 +71,14 @@ class StopRequest:
     def _take(self, number: int, frame: types.FrameType | None) -> None:
         self.reason = f"stopped by the operator ({signal.Signals(number).name})"
 
+    @property
+    def orphaned(self) -> bool:
+        """The process which started the run has ended."""
+        return has_ended(self._parent)
+
     def look(self) -> str:
         """The reason, and notice that the process which started the run has ended; not for every cycle."""
-        if not self.reason and has_ended(self._parent):
+        if not self.reason and self.orphaned:
             self.reason = "stopped because the program that started the run has ended"
         return self.reason
 
@@ -105,7 +111,7 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
         endpoint = f"ipc://{job.control_dir}/telemetry" if claim is None else claim.cell.telemetry
         publisher = Publisher(endpoint, parts.model.n, lockstep=not job.realtime)
         stack.callback(publisher.close)
-        meta = Path(job.control_dir) / "meta.json"
+        meta = Path(job.control_dir) / META_NAME
         _write_meta(meta, job, cell, hello, placement, parts)
         recorder = start_recorder(publisher.endpoint, run_dir / LOG_NAME, meta, idle=not job.recording)
         stack.callback(_end, recorder, publisher)
@@ -114,8 +120,10 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
         if placement is not None:
             placement.place_recorder(recorder.pid)
         link.register(supervisor=os.getpid(), recorder=recorder.pid)
-        writer = RememberingWriter(TelemetryWriter(publisher, array(cell.robot.stiffness)))
-        supervisor = Supervisor(parts, writer)
+        ring = None if job.flight < 0 else FlightRing(job.flight)
+        sink = publisher if ring is None else FlightSink(publisher, ring)
+        writer = RememberingWriter(TelemetryWriter(sink, array(cell.robot.stiffness)))
+        supervisor = Supervisor(parts, StopMeter(writer))
         if placement is not None:
             writer.event("realtime", f"by the wall clock: {describe(placement.grants)}")
         tell_code(writer, [*parts.controllers.values()], [parts.observer], motions)
@@ -148,6 +156,7 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
                     reconnect=reconnect,
                     grants=None if placement is None else placement.grants,
                 )
+                operated.folder = str(run_dir.resolve())
                 tell_code(writer, motions=operated.motions)
                 result = operated.result
                 server = OperationServer(claim.cell.control, operated.handle)
@@ -157,6 +166,8 @@ def work(job: Job, progress: ProgressPipe, connect: Callable[[Job], MockLink] = 
             close_devices(parts)
         alive = publisher.recorder_alive
         recorded = publisher.close() and alive
+        if ring is not None and request.orphaned:
+            write_orphaned(ring, run_dir, parts.arm.traits.period, meta)
         return _outcome(supervisor, result, request.reason, _problems(supervisor, recorded, link.lost, placement))
 
 
@@ -219,7 +230,7 @@ def _cycles(
     progress: ProgressPipe,
 ) -> None:
     procedure = run(supervisor, cell, motions, result)
-    cycles = procedure_cycles(supervisor, procedure)
+    cycles = procedure_cycles(supervisor, procedure, AFTER)
     next_ns = 0
     stopping = False
     while True:
@@ -228,7 +239,7 @@ def _cycles(
             cycles.close()
             supervisor.note(f"{request.reason} during {supervisor.phase!r}")
             supervisor.phase = "stop"
-            cycles = procedure_cycles(supervisor, stop(supervisor, StopCategory.STOP_THEN_OFF))
+            cycles = procedure_cycles(supervisor, stop(supervisor, after=AFTER))
         if next(cycles, _END) is _END:
             break
         supervisor.step()
@@ -254,6 +265,7 @@ def _write_meta(
                 "digest": cell.digest(),
                 "mock": cell.mocks,
                 "paced": hello["paced"],
+                "operated": job.operated,
                 "torque_side": parts.arm.traits.torque_side,
                 "observer": parts.observed_by,
                 "realtime": placement is not None,

@@ -58,6 +58,16 @@ class FaultReport:
             figures.append(self.detail)
         return f"{line}: {', '.join(figures)}" if figures else line
 
+    def figures(self) -> dict[str, str | float | int | None]:
+        """What a log keeps of it beside the headline: code, joint (counted from 0), value, limit and detail."""
+        return {
+            "code": self.code.value,
+            "joint": self.joint,
+            "value": self.value,
+            "limit": self.limit,
+            "detail": self.detail,
+        }
+
     def explain(self) -> str:
         """Several lines: the headline, what is done, likely causes, what to do, where to read on."""
         spec = SPECS[self.code]

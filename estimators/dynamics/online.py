@@ -41,6 +41,8 @@ class OnlinePosterior:
         for name, value in (("keep", keep), ("weight", weight)):
             if not (math.isfinite(value) and 0.0 <= value <= 1.0):
                 raise ParameterError(f"{name} is {value}; expected 0 to 1")
+        if offline.mixing is not None:
+            raise ModelError("online learning takes independent joints: train a model without latent GPs")
         self.offline, self.keep = offline, keep
         P, M, _ = offline.points.shape
         identity = np.eye(M)
@@ -125,14 +127,16 @@ def features_of(posterior: Posterior, x: Array) -> Array:
 
 def predict(posterior: Posterior, x: Array) -> tuple[Array, Array]:
     """Mean N·m and variance (N·m)², noise included, both (k, n), at the inputs ``x`` (k, 3n), prior not added."""
-    features = features_of(posterior, x)
-    mean, variance = np.empty((len(x), posterior.n)), np.empty((len(x), posterior.n))
-    for p in range(posterior.n):
+    features, L = features_of(posterior, x), len(posterior.s2)
+    mean, variance = np.empty((len(x), L)), np.empty((len(x), L))
+    for p in range(L):
         K = _kernel(posterior.points[p], features / posterior.lengths[p], posterior.s2[p])
         mean[:, p] = K.T @ posterior.alpha[p]
         latent = posterior.s2[p] - np.einsum("ik,ij,jk->k", K, posterior.B[p], K, optimize=True)
-        variance[:, p] = np.maximum(latent, 0.0) + posterior.noise[p]
-    return posterior.scaling.torque(mean, variance)
+        variance[:, p] = np.maximum(latent, 0.0)
+    if posterior.mixing is not None:
+        mean, variance = mean @ posterior.mixing, variance @ np.square(posterior.mixing)
+    return posterior.scaling.torque(mean, variance + posterior.noise_at(x))
 
 
 @dataclass(frozen=True, slots=True)

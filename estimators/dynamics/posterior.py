@@ -1,9 +1,12 @@
-"""A sparse GP's posterior with its features as plain float64 arrays, and its prediction at one sample.
+"""A sparse GP's posterior with its features as plain float64 arrays, and its prediction with NumPy.
 
 For each joint, with f the features of the scaled input and Zt = Z/l::
 
     k_i = s² exp(−½|f/l − Zt_i|²),   mean = kᵀ alpha,   variance = s² − kᵀ B k + noise
     alpha = L⁻ᵀ m,   B = L⁻ᵀ (I − S) L⁻¹
+
+Where joints are mixed of latent GPs g (a linear model of coregionalisation) this holds for each g, and
+f_p = Σ_l W_lp g_l: means are mixed by W, variances by its squares.
 
 Double precision only: B of trained models is so large and ill-conditioned that single precision gives variances that
 are wrong severalfold, and negative ones.
@@ -16,7 +19,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from estimators.compiled import compiled
 from estimators.dynamics.samples import Scaling
 from estimators.errors import ModelError
 
@@ -25,7 +27,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
-    """P joints, D inputs, M inducing points, features of width F = m + (D if skip)."""
+    """P joints, L GPs, D inputs, M inducing points, features of width F = m + (D if skip); L is P without mixing."""
 
     weights: tuple[Array, ...]
     """Of the layers x → W x + b, each (out, in), SiLU between them; empty: the inputs are the features."""
@@ -33,52 +35,84 @@ class Posterior:
     skip: bool
     """The scaled inputs follow the learnt features."""
     lengths: Array
-    """l, (P, F)."""
+    """l, (L, F)."""
     points: Array
-    """Zt, (P, M, F)."""
+    """Zt, (L, M, F)."""
     s2: Array
-    """(P,), of scaled torque, as everything below."""
+    """(L,), of scaled torque, as everything below."""
     noise: Array
     """(P,)."""
     alpha: Array
-    """(P, M)."""
+    """(L, M)."""
     B: Array
-    """Symmetric, (P, M, M)."""
+    """Symmetric, (L, M, M)."""
     scaling: Scaling
+    mixing: Array | None = None
+    """W, (L, P); None: each joint has a GP of its own."""
+    standstill: Array | None = None
+    """(2, P): variance that the noise has in addition at standstill, and the speed v rad/s at which exp(−(qd/v)²) of
+    it is left; None: the same noise at all speeds."""
 
     def __post_init__(self) -> None:
-        P, M, F = self.points.shape if self.points.ndim == 3 else (0, 0, 0)
+        L, M, F = self.points.shape if self.points.ndim == 3 else (0, 0, 0)
+        P = self.noise.size
         D = self.scaling.x_mean.size
         sizes = [D, *(len(b) for b in self.biases)]
         learnt = sizes[-1] if self.weights else 0
         right = (
-            self.lengths.shape == (P, F)
-            and self.alpha.shape == (P, M)
-            and self.B.shape == (P, M, M)
-            and self.s2.shape == self.noise.shape == self.scaling.y_mean.shape == self.scaling.y_std.shape == (P,)
+            self.lengths.shape == (L, F)
+            and self.alpha.shape == (L, M)
+            and self.B.shape == (L, M, M)
+            and self.s2.shape == (L,)
+            and self.noise.shape == self.scaling.y_mean.shape == self.scaling.y_std.shape == (P,)
+            and (L == P if self.mixing is None else self.mixing.shape == (L, P))
             and self.scaling.x_std.shape == (D,)
             and D == 3 * P
             and len(self.weights) == len(self.biases)
             and all(w.shape == (b, a) for w, a, b in zip(self.weights, sizes[:-1], sizes[1:], strict=True))
             and learnt + (D if self.skip or not self.weights else 0) == F
         )
+        if self.standstill is not None:
+            right = right and self.standstill.shape == (2, P)
         if not right or M == 0:
             raise ModelError("the arrays of the learned model do not fit each other: export it anew")
         for name, array in self.arrays().items():
             if array.dtype != np.float64 or not np.isfinite(array).all():
                 raise ModelError(f"{name} of the learned model is not finite float64: export it anew")
-        scales = (self.lengths, self.s2, self.noise, self.scaling.x_std, self.scaling.y_std)
+        scales: tuple[Array, ...] = (self.lengths, self.s2, self.noise, self.scaling.x_std, self.scaling.y_std)
+        if self.standstill is not None and not (self.standstill[0] >= 0.0).all():
+            raise ModelError("a variance at standstill of the learned model is below 0: export it anew")
+        if self.standstill is not None:
+            scales = (*scales, self.standstill[1])
         if not all((part > 0.0).all() for part in scales):
             raise ModelError("a length, variance or scale of the learned model is not above 0: export it anew")
 
     @property
     def n(self) -> int:
         """Number of joints."""
-        return len(self.s2)
+        return len(self.noise)
+
+    @property
+    def spread(self) -> Array:
+        """Variance of what was learnt, far from all data, (n,), of scaled torque."""
+        return self.s2 if self.mixing is None else self.s2 @ np.square(self.mixing)
+
+    def noise_at(self, x: Array) -> Array:
+        """Noise variance at the inputs ``x`` (S, 3n), (S, n) or (n,), of scaled torque."""
+        if self.standstill is None:
+            return self.noise
+        n = self.n
+        variance, speed = self.standstill
+        result: Array = self.noise + variance * np.exp(-np.square(x[:, n : 2 * n] / speed))
+        return result
 
     def arrays(self) -> dict[str, Array]:
         """By name, as they stand in the file."""
         found = {name: getattr(self, name) for name in ("lengths", "points", "s2", "noise", "alpha", "B")}
+        if self.mixing is not None:
+            found["mixing"] = self.mixing
+        if self.standstill is not None:
+            found["standstill"] = self.standstill
         found |= {f"scaling/{each.name}": getattr(self.scaling, each.name) for each in fields(Scaling)}
         for k, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             found |= {f"net/{k}/weight": W, f"net/{k}/bias": b}
@@ -94,6 +128,8 @@ class Posterior:
                 tuple(arrays[f"net/{k}/bias"] for k in range(layers)),
                 skip,
                 scaling=Scaling(**{each.name: arrays[f"scaling/{each.name}"] for each in fields(Scaling)}),
+                mixing=arrays.get("mixing"),
+                standstill=arrays.get("standstill"),
                 **{name: arrays[name] for name in ("lengths", "points", "s2", "noise", "alpha", "B")},
             )
         except KeyError as error:
@@ -106,155 +142,41 @@ class Reference:
     def __init__(self, posterior: Posterior) -> None:
         p = self._p = posterior
         self._points = np.ascontiguousarray(p.points)
-        self._inverse = 1.0 / p.lengths
-        self._half = 0.5 * np.square(p.points).sum(axis=2) - np.log(p.s2)[:, None]
-        self._total = p.s2 + p.noise
+        self._inverse = (1.0 / p.lengths)[:, :, None]
+        self._half = (0.5 * np.square(p.points).sum(axis=2) - np.log(p.s2)[:, None])[:, :, None]
+        self._alpha = p.alpha[:, None, :]
+        self._s2 = p.s2[:, None]
 
     def at(self, x: Array, mean: Array, sigma: Array) -> None:
-        """Torque at the input ``x`` (3n,): ``mean`` (n,) and ``sigma`` (n,), with noise, N·m, both written to."""
+        """Torque at the inputs ``x`` (S, 3n): ``mean`` and ``sigma`` (S, n), with noise, N·m, both written to.
+
+        NaN for a sample that is not finite.
+        """
         p, scaling = self._p, self._p.scaling
-        xs = (x - scaling.x_mean) / scaling.x_std
+        finite = np.asarray(np.isfinite(x).all(axis=1))
+        if not finite.all():
+            x = np.where(finite[:, None], x, 0.0)
+        xs = ((x - scaling.x_mean) / scaling.x_std).T
         f = xs
         if p.weights:
             for layer, (W, b) in enumerate(zip(p.weights, p.biases, strict=True)):
                 f = W @ f
-                f += b
+                f += b[:, None]
                 if layer + 1 < len(p.weights):
-                    f /= 1.0 + np.exp(-f)
+                    f /= 1.0 + np.exp(np.minimum(-f, 700.0))
             if p.skip:
                 f = np.concatenate((f, xs))
         fs = self._inverse * f
-        k = (self._points @ fs[:, :, None])[:, :, 0]
+        k = self._points @ fs
         k -= self._half
-        k -= (0.5 * np.square(fs).sum(axis=1))[:, None]
+        k -= 0.5 * np.square(fs).sum(axis=1)[:, None, :]
         np.exp(k, out=k)
-        np.multiply((k * p.alpha).sum(axis=1), scaling.y_std, out=mean)
+        found, variance = (self._alpha @ k)[:, 0, :], ((p.B @ k) * k).sum(axis=1)
+        np.maximum(self._s2 - variance, 0.0, out=variance)
+        if p.mixing is not None:
+            found, variance = p.mixing.T @ found, np.square(p.mixing).T @ variance
+        np.multiply(found.T, scaling.y_std, out=mean)
         mean += scaling.y_mean
-        taken = ((p.B @ k[:, :, None])[:, :, 0] * k).sum(axis=1)
-        np.maximum(self._total - taken, p.noise, out=taken)
-        np.multiply(np.sqrt(taken), scaling.y_std, out=sigma)
-
-
-def packed(B: Array) -> Array:
-    """(P, M (M + 1)/2): one row of the lower triangle after the other, what is beside the diagonal doubled.
-
-    Half of the memory, which is what the time of a prediction goes into.
-    """
-    rows, columns = np.tril_indices(B.shape[1])
-    half: Array = B[:, rows, columns] * np.where(rows == columns, 1.0, 2.0)
-    return half
-
-
-class Compiled:
-    """The same in machine code; the numbers differ by rounding only.
-
-    ``shared``: alpha (P, M) and packed B, see :func:`packed`, to be used where they lie instead of the posterior's own.
-    """
-
-    def __init__(self, posterior: Posterior, shared: tuple[Array, Array] | None = None) -> None:
-        p = posterior
-        M = p.points.shape[1]
-        alpha, B = (p.alpha, packed(p.B)) if shared is None else shared
-        sizes = [p.scaling.x_mean.size, *(len(b) for b in p.biases)]
-        net = [part.ravel() for W, b in zip(p.weights, p.biases, strict=True) for part in (W.T, b)]
-        self._scaling = np.concatenate((p.scaling.x_mean, p.scaling.x_std, p.scaling.y_mean, p.scaling.y_std))
-        self._net, self._sizes = np.concatenate((*net, np.zeros(0))), np.array(sizes, dtype=np.int64)
-        self._skip = p.skip or not p.weights
-        self._points = np.ascontiguousarray(p.points.transpose(0, 2, 1))
-        self._inverse = 1.0 / p.lengths
-        self._variances = np.stack((p.s2, p.noise))
-        self._alpha, self._B = np.ascontiguousarray(alpha), np.ascontiguousarray(B)
-        self._work = np.zeros((4, max(max(sizes), p.points.shape[2], M)))
-        # Compiled (or read from the cache) now, not in somebody's cycle.
-        self.at(p.scaling.x_mean.copy(), np.zeros(p.n), np.zeros(p.n))
-
-    def at(self, x: Array, mean: Array, sigma: Array) -> None:
-        """As :meth:`Reference.at`."""
-        _predict(
-            x, self._scaling, self._net, self._sizes, self._skip, self._points, self._inverse, self._variances,
-            self._alpha, self._B, self._work, mean, sigma,
-        )  # fmt: skip
-
-
-@compiled
-def _predict(
-    x: Array, scaling: Array, net: Array, sizes: npt.NDArray[np.int64], skip: bool, points: Array, inverse: Array,
-    variances: Array, alpha: Array, B: Array, work: Array, mean: Array, sigma: Array,
-) -> int:  # fmt: skip
-    # Inner loops add a multiple of one row to another: those become vector instructions without reordering sums.
-    P, F, M = points.shape
-    D = x.size
-    xs, a, b, f = work[0], work[1], work[2], work[3]
-    for i in range(D):
-        xs[i] = (x[i] - scaling[i]) / scaling[D + i]
-    learnt, at = 0, 0
-    if sizes.size > 1:
-        source = xs
-        for layer in range(sizes.size - 1):
-            n_in, n_out = sizes[layer], sizes[layer + 1]
-            last = layer == sizes.size - 2
-            target = f if last else (a if layer % 2 == 0 else b)
-            bias = at + n_in * n_out
-            for o in range(n_out):
-                target[o] = net[bias + o]
-            for i in range(0, n_in - 1, 2):
-                first, second = source[i], source[i + 1]
-                row, below = net[at + i * n_out :][:n_out], net[at + (i + 1) * n_out :][:n_out]
-                for o in range(n_out):
-                    target[o] += first * row[o] + second * below[o]
-            if n_in % 2 == 1:
-                row = net[bias - n_out : bias]
-                for o in range(n_out):
-                    target[o] += source[n_in - 1] * row[o]
-            if not last:
-                for o in range(n_out):
-                    target[o] /= 1.0 + np.exp(-target[o])
-            at = bias + n_out
-            source = target
-        learnt = sizes[-1]
-    if skip:
-        for i in range(D):
-            f[learnt + i] = xs[i]
-    k, taken = a[:M], b[:M]
-    for p in range(P):
-        for m in range(M):
-            k[m] = 0.0
-            taken[m] = 0.0
-        for d in range(0, F - 1, 2):
-            first, second = f[d] * inverse[p, d], f[d + 1] * inverse[p, d + 1]
-            row, below = points[p, d], points[p, d + 1]
-            for m in range(M):
-                k[m] += (first - row[m]) ** 2 + (second - below[m]) ** 2
-        if F % 2 == 1:
-            first = f[F - 1] * inverse[p, F - 1]
-            row = points[p, F - 1]
-            for m in range(M):
-                k[m] += (first - row[m]) ** 2
-        s2, noise = variances[0, p], variances[1, p]
-        total = 0.0
-        for m in range(M):
-            k[m] = s2 * np.exp(-0.5 * k[m])
-            total += k[m] * alpha[p, m]
-        packed = B[p]
-        at = 0
-        # Two rows at a time: half as much traffic to the sums.
-        for m in range(0, M - 1, 2):
-            first, second = k[m], k[m + 1]
-            row, below = packed[at : at + m + 1], packed[at + m + 1 : at + 2 * m + 3]
-            for j in range(m + 1):
-                taken[j] += first * row[j] + second * below[j]
-            taken[m + 1] += second * below[m + 1]
-            at += 2 * m + 3
-        if M % 2 == 1:
-            row = packed[at : at + M]
-            for j in range(M):
-                taken[j] += k[M - 1] * row[j]
-        explained = 0.0
-        for m in range(M):
-            explained += taken[m] * k[m]
-        latent = s2 - explained
-        if latent < 0.0:
-            latent = 0.0
-        mean[p] = scaling[2 * D + p] + scaling[2 * D + P + p] * total
-        sigma[p] = scaling[2 * D + P + p] * np.sqrt(latent + noise)
-    return 0
+        np.multiply(np.sqrt(variance.T + p.noise_at(x)), scaling.y_std, out=sigma)
+        if not finite.all():
+            mean[~finite], sigma[~finite] = np.nan, np.nan

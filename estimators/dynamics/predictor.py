@@ -12,7 +12,8 @@ import numpy.typing as npt
 from estimators.compiled import has_numba
 from estimators.dynamics import prior as priors
 from estimators.dynamics import store
-from estimators.dynamics.posterior import Compiled, Posterior, Reference
+from estimators.dynamics.machine import Compiled
+from estimators.dynamics.posterior import Posterior, Reference
 from estimators.dynamics.prior import Prior
 from estimators.errors import ModelError
 from estimators.rigid_body import RigidBodyModel
@@ -47,10 +48,15 @@ class DynamicsPredictor:
         prior's: what is learnt online must not become worse on them. None in files that have none."""
         self.kernel = kernel or ("compiled" if has_numba() else "numpy")
         self._at = (Compiled if self.kernel == "compiled" else Reference)(posterior).at
-        self.prior_torque = np.zeros(self.n)
-        """The prior's share of the last mean, (n,) N·m."""
-        self._x = np.zeros(3 * self.n)
-        self._mean, self._sigma = np.zeros(self.n), np.zeros(self.n)
+        self._reserve(2)
+
+    def _reserve(self, count: int) -> None:
+        n = self.n
+        widths = (3 * n, n, n, n)
+        self._x, self._mean, self._sigma, self.prior_torques = (np.zeros((count, width)) for width in widths)
+        self._one = self._x[:1], self._mean[:1], self._sigma[:1]
+        self.prior_torque = self.prior_torques[0]
+        """The prior's share of the last mean, (n,) N·m; of several samples the first one's, see ``prior_torques``."""
 
     @property
     def sigma_noise(self) -> Array:
@@ -61,22 +67,57 @@ class DynamicsPredictor:
     @property
     def sigma_signal(self) -> Array:
         """σ_f of each joint, (n,) N·m: the spread of what was learnt, reached far from all data."""
-        result: Array = self.posterior.scaling.y_std * np.sqrt(self.posterior.s2)
+        result: Array = self.posterior.scaling.y_std * np.sqrt(self.posterior.spread)
         return result
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the physics have Dahl states, so that different motions must not be mixed in one stream of calls."""
+        return self.prior is not None and self.prior.memory is not None
+
+    def reset(self) -> None:
+        """A new motion begins: forget what led to here."""
+        if self.prior is not None:
+            self.prior.reset()
 
     def step(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> tuple[Array, Array]:
         """Mean and standard deviation, (n,) N·m each, at ``q`` rad, ``qd`` rad/s, ``qdd`` rad/s², (n,) each.
 
-        ``stream``: which path it is the next sample of, where the prior's friction remembers. The arrays are
-        overwritten by the next call. NaN where the input is not finite.
+        ``stream``: which path it is the next sample of, where the prior's friction remembers; see :meth:`reset`,
+        :meth:`forget`, :meth:`steps`. The arrays are overwritten by the next call. NaN where the input is not finite.
         """
-        n, x = self.n, self._x
-        x[:n], x[n : 2 * n], x[2 * n :] = q, qd, qdd
-        self._at(x, self._mean, self._sigma)
+        n = self.n
+        x, mean, sigma = self._one
+        row = x[0]
+        row[:n], row[n : 2 * n], row[2 * n :] = q, qd, qdd
+        self._at(x, mean, sigma)
         if self.prior is not None:
-            self.prior_torque = self.prior.torque(q, qd, qdd, stream)
-            self._mean += self.prior_torque
-        return self._mean, self._sigma
+            self._add_prior(q, qd, qdd, 0, stream)
+        return mean[0], sigma[0]
+
+    def steps(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
+        """As :meth:`step` at S samples, (S, n) each: the model is read from memory once for all of them.
+
+        Physics with a memory follow S motions: row s is always the next sample of the motion s. More samples than ever
+        before allocate memory, more than two for the first time.
+        """
+        n, count = self.n, len(q)
+        if count > len(self._x):
+            self._reserve(count)
+        x, mean, sigma = self._x[:count], self._mean[:count], self._sigma[:count]
+        x[:, :n], x[:, n : 2 * n], x[:, 2 * n :] = q, qd, qdd
+        self._at(x, mean, sigma)
+        if self.prior is not None:
+            for s in range(count):
+                self._add_prior(q[s], qd[s], qdd[s], s, s)
+        return mean, sigma
+
+    def _add_prior(self, q: Array, qd: Array, qdd: Array, s: int, stream: int) -> None:
+        assert self.prior is not None
+        torque = self.prior_torques[s]
+        torque.fill(0.0)
+        self.prior.add(q, qd, qdd, torque, stream)
+        self._mean[s] += torque
 
     def forget(self, stream: int = 0) -> None:
         """The next sample of ``stream`` begins a path of which nothing is known."""

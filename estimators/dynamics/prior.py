@@ -4,14 +4,15 @@ Nominal: Pinocchio's RNEA of a rigid-body model. Regressed: the same with inerti
 regression on the training samples, and friction for each joint. Inverse dynamics are linear in all of these parameters
 (Atkeson, An & Hollerbach 1986). Friction is a + b qd + Σ c_i tanh(qd/w_i); several widths make a Stribeck curve, and
 where it is ``loaded``, each term but the offset has a partner that is multiplied by |τ| of the nominal model: gears and
-bearings rub more under load. With ``radii`` it is :mod:`estimators.dynamics.slip` instead of the tanh: friction that
-remembers the path. Such a prior must be told every sample of a path in order, and keeps several paths apart by their
-``stream``.
+bearings rub more under load. With ``memory`` the Dahl states of :mod:`estimators.dynamics.memory` are terms too; with
+``radii`` it is :mod:`estimators.dynamics.slip` instead of all that. Friction that remembers the path must be told every
+sample of a path in order, and keeps several paths apart by their ``stream``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import pinocchio as pin
 
+from estimators.compiled import COMPILED, compiled
 from estimators.dynamics import slip
+from estimators.dynamics.memory import Memory, Track, along
 from estimators.dynamics.samples import Samples
 from estimators.errors import ModelError, ParameterError
 from estimators.rigid_body import RigidBodyModel
@@ -50,12 +53,35 @@ def fingerprint(model: RigidBodyModel) -> str:
     return hashlib.sha256((np.round(np.concatenate(numbers), 9) + 0.0).tobytes()).hexdigest()
 
 
-def friction_terms(qd: Array, load: Array, widths: tuple[float, ...], loaded: bool) -> Array:
-    """What friction weights multiply, (n, K), at ``qd`` (n,) rad/s and nominal torque ``load`` (n,) N·m."""
-    moving = [qd, *(np.tanh(qd / width) for width in widths)]
+def friction_terms(
+    qd: Array, load: Array, widths: tuple[float, ...], loaded: bool, z: Array | None = None
+) -> Array:
+    """What friction weights multiply, (n, K): ``qd`` rad/s and nominal ``load`` N·m, (n,), states ``z`` (n, d)."""
+    moving = [qd, *(np.tanh(qd / width) for width in widths), *(() if z is None else z.T)]
     if loaded:
         moving += [np.abs(load) * term for term in moving]
     return np.stack((np.ones(qd.size), *moving), axis=1)
+
+
+@compiled
+def _add_friction(qd: Array, load: Array, widths: Array, loaded: bool, z: Array, weights: Array, tau: Array) -> int:
+    """Add ``weights`` (n, K) times :func:`friction_terms` to ``tau`` (n,)."""
+    forgetful = 1 + widths.size
+    terms = forgetful + z.shape[1]
+    for j in range(qd.size):
+        plain, scaled = 0.0, 0.0
+        for i in range(terms):
+            if i == 0:
+                term = qd[j]
+            elif i < forgetful:
+                term = math.tanh(qd[j] / widths[i - 1])
+            else:
+                term = z[j, i - forgetful]
+            plain += weights[j, 1 + i] * term
+            if loaded:
+                scaled += weights[j, 1 + terms + i] * term
+        tau[j] += weights[j, 0] + plain + abs(load[j]) * scaled
+    return 0
 
 
 class Prior:
@@ -63,7 +89,8 @@ class Prior:
 
     ``correction`` (11 n,) is added to the inertial parameters of ``model``; ``friction`` (n, K) weighs
     :func:`friction_terms`; None: as they are, none. The corrected parameters need not be those of real bodies: they
-    serve prediction and nothing else. Raises ModelError where they cannot even do that.
+    serve prediction and nothing else. With ``memory``, friction depends on the path, so that each ``stream`` of motion
+    that torques are asked for has its own states. Raises ModelError for what cannot predict.
     """
 
     def __init__(
@@ -73,21 +100,30 @@ class Prior:
         friction: Array | None = None,
         widths: tuple[float, ...] = WIDTHS,
         loaded: bool = False,
+        memory: Memory | None = None,
         radii: tuple[float, ...] = (),
         speeds: tuple[float, ...] = (),
     ) -> None:
         n = model.n
-        self.model, self.correction, self.friction, self.widths, self.loaded = (
-            model, correction, friction, widths, loaded,
+        self.model, self.correction, self.friction, self.widths, self.loaded, self.memory = (
+            model, correction, friction, widths, loaded, memory,
         )  # fmt: skip
+        if memory is not None and friction is None:
+            raise ModelError("a memory without friction weights remembers for nothing: regress them, or leave it out")
+        if memory is not None and radii:
+            raise ModelError("friction remembers by Dahl states or by sliding springs; give it one of the two")
         self.radii, self.speeds = radii, speeds
         self._slips: dict[int, slip.Slip] = {}
+        self._tracks: list[Track] = []
+        self._none = np.zeros((n, 0))
+        states = None if memory is None else np.zeros((n, len(memory.travel)))
         terms = (n, slip.width(radii, speeds))
         if not radii:
-            terms = friction_terms(np.zeros(n), np.zeros(n), widths, loaded).shape
+            terms = friction_terms(np.zeros(n), np.zeros(n), widths, loaded, states).shape
         for name, part, shape in (("correction", correction, (11 * n,)), ("friction", friction, terms)):
             if part is not None and (part.shape != shape or not np.isfinite(part).all()):
                 raise ModelError(f"the prior's {name} has shape {part.shape}; expected {shape}, finite")
+        self._widths = np.array(widths, dtype=np.float64)
         self._inner = model.model.copy()
         self._data = self._inner.createData()
         if correction is not None:
@@ -102,20 +138,50 @@ class Prior:
     @property
     def remembers(self) -> bool:
         """Its friction depends on the path."""
-        return bool(self.radii) and self.friction is not None
+        return (bool(self.radii) or self.memory is not None) and self.friction is not None
+
+    def reset(self) -> None:
+        """Forget how the joints came to be where they are, in all streams."""
+        self._tracks.clear()
+        self._slips.clear()
+
+    def forget(self, stream: int = 0) -> None:
+        """The next sample of ``stream`` begins a path of which nothing is known."""
+        self._slips.pop(stream, None)
+        if self.memory is not None and 0 <= stream < len(self._tracks):
+            self._tracks[stream] = Track(self.memory, self.model.n)
 
     def torque(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> Array:
-        """Torque (n,) N·m at one sample, a fresh array.
-
-        ``stream``: which path it is the next sample of, for a prior that :attr:`remembers`.
-        """
-        tau: Array = np.array(pin.rnea(self._inner, self._data, q, qd, qdd))
-        if self.friction is not None and self.radii:
-            tau += self._slip(stream).torque(q, qd, self.friction)
-        elif self.friction is not None:
-            load = self.model.rnea(q, qd, qdd) if self.loaded else qd
-            tau += (self.friction * friction_terms(qd, load, self.widths, self.loaded)).sum(axis=1)
+        """Torque (n,) N·m at the next sample of ``stream``, a fresh array."""
+        tau = np.zeros(self.model.n)
+        self.add(q, qd, qdd, tau, stream)
         return tau
+
+    def add(
+        self, q: Array, qd: Array, qdd: Array, tau: Array, stream: int = 0, use_compiled: bool = COMPILED
+    ) -> None:
+        """Add the torque at the next sample of ``stream`` to ``tau`` (n,) N·m."""
+        z = self._none
+        if self.memory is not None:
+            while len(self._tracks) <= stream:
+                self._tracks.append(Track(self.memory, self.model.n))
+            z = self._tracks[stream].to(q)
+        self._add(q, qd, qdd, z, tau, use_compiled, stream)
+
+    def _add(
+        self, q: Array, qd: Array, qdd: Array, z: Array, tau: Array, use_compiled: bool = COMPILED, stream: int = 0
+    ) -> None:
+        tau += pin.rnea(self._inner, self._data, q, qd, qdd)
+        if self.friction is None:
+            return
+        if self.radii:
+            tau += self._slip(stream).torque(q, qd, self.friction)
+            return
+        load = self.model.rnea(q, qd, qdd) if self.loaded else qd
+        if use_compiled:
+            _add_friction(np.asarray(qd, dtype=np.float64), load, self._widths, self.loaded, z, self.friction, tau)
+        else:
+            tau += (self.friction * friction_terms(qd, load, self.widths, self.loaded, z)).sum(axis=1)
 
     def slipped(self, q: Array, qd: Array, stream: int = 0) -> Array:
         """What the friction weights multiply, (n, K), at the next sample of ``stream``."""
@@ -127,27 +193,26 @@ class Prior:
             found = self._slips[stream] = slip.Slip(self.model.n, self.radii, self.speeds)
         return found
 
-    def forget(self, stream: int = 0) -> None:
-        """The next sample of ``stream`` begins a path of which nothing is known."""
-        self._slips.pop(stream, None)
-
     def of(self, samples: Samples) -> Array:
-        """Torque (N, n) at all samples; each trajectory is a path of its own."""
-        tau = np.empty_like(samples.tau)
+        """Torque (N, n) at all samples, each trajectory a path of its own; no stream of the caller's is touched."""
+        tau = np.zeros((len(samples), self.model.n))
+        states = None if self.memory is None else along(self.memory, samples)
         for k, row in enumerate(zip(samples.q, samples.qd, samples.qdd, strict=True)):
             if k == 0 or samples.trajectory[k] != samples.trajectory[k - 1]:
-                self.forget(_BATCH)
-            tau[k] = self.torque(*row, _BATCH)
+                self._slips.pop(_BATCH, None)
+            self._add(*row, self._none if states is None else states[k], tau[k], COMPILED, _BATCH)
         return tau
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Options that JSON can say, and plain arrays: with the rigid-body model, all to build it again."""
         arrays = {}
+        options: dict[str, Any] = {"rigid_body": fingerprint(self.model), "joints": self.model.n}
         if self.correction is not None:
             arrays["prior_correction"] = self.correction
         if self.friction is not None:
             arrays["prior_friction"] = self.friction
-        options = {"rigid_body": fingerprint(self.model), "joints": self.model.n}
+        if self.memory is not None:
+            options |= {"travel": list(self.memory.travel), "play": self.memory.play}
         options |= {"widths": list(self.widths), "loaded": self.loaded}
         return options | {"radii": list(self.radii), "speeds": list(self.speeds)}, arrays
 
@@ -164,10 +229,13 @@ def unpack(options: Mapping[str, Any], arrays: Mapping[str, Array], model: Rigid
             "URDF, tool, payload or rotor inertia differ; train it anew with this one"
         )
     widths = tuple(float(width) for width in options["widths"])
-    # Files of before this friction was there do not name it.
+    # Files of before friction remembered do not name these.
     radii, speeds = (tuple(float(value) for value in options.get(name, ())) for name in ("radii", "speeds"))
+    memory = None
+    if "travel" in options:
+        memory = Memory(tuple(float(each) for each in options["travel"]), float(options["play"]))
     correction, friction = arrays.get("prior_correction"), arrays.get("prior_friction")
-    return Prior(model, correction, friction, widths, bool(options["loaded"]), radii, speeds)
+    return Prior(model, correction, friction, widths, bool(options["loaded"]), memory, radii, speeds)
 
 
 def regress(
@@ -176,6 +244,7 @@ def regress(
     ridge: float = 1e-4,
     widths: tuple[float, ...] = WIDTHS,
     loaded: bool = False,
+    memory: Memory | None = None,
     radii: tuple[float, ...] = (),
     speeds: tuple[float, ...] = (),
 ) -> Prior:
@@ -184,15 +253,19 @@ def regress(
     With ``radii`` (and ``speeds``) its friction remembers the path, and ``widths`` and ``loaded`` say nothing.
 
     Minimises Σ_j ‖τ_j − (Y θ)_j‖²/var τ_j plus ridge times the squared change, columns scaled to unit length. Joints
-    are weighted by their own torque, or the large ones would decide alone. Raises ParameterError if there are fewer
+    are weighted by their own torque, or the large ones would decide alone. With ``memory`` the samples must be in order
+    of time. Raises ParameterError if there are fewer
     equations than parameters.
     """
     n, N = model.n, len(samples)
     if samples.n != n:
         raise ParameterError(f"the samples have {samples.n} joints, the rigid-body model has {n}")
     nominal = Prior(model).of(samples)
-    path = Prior(model, None, None, widths, loaded, radii, speeds)
-    K = slip.width(radii, speeds) if radii else friction_terms(np.zeros(n), np.zeros(n), widths, loaded).shape[1]
+    path = Prior(model, None, None, widths, loaded, None, radii, speeds)
+    z = np.zeros((N, n, 0)) if memory is None else along(memory, samples)
+    K = friction_terms(np.zeros(n), np.zeros(n), widths, loaded, z[0]).shape[1] if N else 1
+    if radii:
+        K = slip.width(radii, speeds)
     inertial, columns = 11 * n, 11 * n + K * n
     if N * n < columns:
         raise ParameterError(f"{N} samples; expected at least {columns // n + 1} to regress {columns} parameters")
@@ -209,7 +282,7 @@ def regress(
                 path.forget()
             terms = path.slipped(samples.q[k], qd)
         else:
-            terms = friction_terms(qd, nominal[k], widths, loaded)
+            terms = friction_terms(qd, nominal[k], widths, loaded, z[k])
         Y[:, inertial:].reshape(n, n, K)[joints, joints] = terms
         Y *= weight[:, None]
         gram += Y.T @ Y
@@ -220,4 +293,4 @@ def regress(
     # Friction is no small correction of something known: next to nothing holds it at zero.
     hold[inertial:] = min(ridge, 1e-4)
     theta = np.linalg.solve(scaled + np.diag(hold), right / length) / length
-    return Prior(model, theta[:inertial], theta[inertial:].reshape(n, K), widths, loaded, radii, speeds)
+    return Prior(model, theta[:inertial], theta[inertial:].reshape(n, K), widths, loaded, memory, radii, speeds)

@@ -69,6 +69,21 @@ class MemoryParams:
 
 
 @compiled
+def drag(z: Array, p: Array, q: Array, travel: Array, play: float) -> int:
+    """Dahl states ``z`` (n, d) and dragged positions ``p`` (n,) in place, as the joints move to ``q`` (n,) rad."""
+    for j in range(z.shape[0]):
+        at = min(max(p[j], q[j] - play), q[j] + play)
+        dp = at - p[j]
+        p[j] = at
+        if dp == 0.0:
+            continue
+        sign = 1.0 if dp > 0.0 else -1.0
+        for i in range(travel.size):
+            z[j, i] = sign - (sign - z[j, i]) * math.exp(-abs(dp) / travel[i])
+    return 0
+
+
+@compiled
 def _advance(
     z: Array, load: Array, p: Array, q: Array, tau: Array, travel: Array, play: float, share: float, onwards: bool
 ) -> int:
@@ -80,15 +95,8 @@ def _advance(
         load[j] += share * (abs(tau[j]) - load[j])
         if not onwards:
             p[j] = q[j]
-            continue
-        at = min(max(p[j], q[j] - play), q[j] + play)
-        dp = at - p[j]
-        p[j] = at
-        if dp == 0.0:
-            continue
-        sign = 1.0 if dp > 0.0 else -1.0
-        for i in range(travel.size):
-            z[j, i] = sign - (sign - z[j, i]) * math.exp(-abs(dp) / travel[i])
+    if onwards:
+        drag(z, p, q, travel, play)
     return 0
 
 

@@ -8,6 +8,7 @@ from hil.cli import (
     dynamics,
     evaluate,
     excite,
+    explain,
     gains,
     guide,
     lint,
@@ -17,6 +18,7 @@ from hil.cli import (
     monitor,
     new_app,
     operate,
+    replay,
     reproduce,
     run,
     train,
@@ -33,6 +35,8 @@ operate.add_to(app)
 app.command("monitor")(monitor.monitor)
 app.command("guide")(guide.guide)
 app.command("excite")(excite.excite)
+app.command("explain")(explain.explain)
+app.command("replay")(replay.replay_command)
 app.add_typer(log.app, name="log")
 app.add_typer(can.app, name="can")
 train.app.command("dynamics")(dynamics.train)

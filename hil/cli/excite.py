@@ -16,7 +16,7 @@ from rich.table import Table
 
 from drivers.errors import ConnectError
 from estimators.errors import EstimatorError
-from hil.build import build_traits
+from hil.build_safety import build_traits
 from hil.cell import Cell
 from hil.cli.console import console
 from hil.cli.run import CellArgument, FastOption, RunBars, SeedOption, announce, fail, load_or_exit, tell_run

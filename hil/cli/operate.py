@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hil.cli.console import console
+from hil.operation import explained
 from hil.operation.client import NoAnswerError, OperationClient
 from hil.operation.messages import Reply
 from hil.operation.place import PlaceError
@@ -208,8 +209,8 @@ def _panel(told: dict[str, Any]) -> Panel:
     """The status on one screen."""
     style = _STYLE.get(told["situation"], "red")
     parts: list[Any] = [Text(told["sentence"], style=f"bold {style}")]
-    for fault in told["faults"]:
-        parts += [Text(""), Text(fault["explanation"])]
+    for text in explained.words(told):
+        parts += [Text(""), Text(text)]
     table = Table(box=None, pad_edge=False)
     for title in ("device", "kind", "state", "age", "notes"):
         table.add_column(title, overflow="fold")

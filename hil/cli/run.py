@@ -13,7 +13,8 @@ from rich.text import Text
 
 from drivers.errors import ConnectError
 from estimators.errors import EstimatorError
-from hil.build import build_traits, check_plugins
+from hil.build import check_plugins
+from hil.build_safety import build_traits
 from hil.cell import Cell, CellError, CellRefused, load_cell, require_permission
 from hil.cli.cells import on_purpose, show_faults
 from hil.cli.console import console
@@ -29,6 +30,8 @@ LEARNED_CELL = "iiwa14_learned"
 _SHORT = ("iiwa",)
 """Names that `hil demo` knows beside those of the cells."""
 _FIGURES = re.compile(r"[-0-9.]+")
+_MOST_STOPS = 3
+"""Stops of one run that are explained at its end; `hil explain` tells of all."""
 _BRINGUP = ("connect", "check", "tare", "enable")
 
 CellArgument = Annotated[str, typer.Argument(help="name of a shipped cell (`hil cells`) or path of a cell file")]
@@ -210,7 +213,10 @@ def tell_run(out: Console, ended: Run, brakes: bool) -> None:
     out.print()
     out.print(verdict_table(ended.verdict))
     outcome = ended.outcome
-    if outcome is not None and outcome.explanation:
+    told = [stop.explanation for stop in ended.stops if stop.explanation is not None]
+    for explanation in told[-_MOST_STOPS:]:
+        out.print("\n" + "\n".join(explanation.lines()), markup=False, highlight=False)
+    if not told and outcome is not None and outcome.explanation:
         out.print(f"\n{outcome.explanation}", markup=False)
     problems = () if outcome is None else outcome.problems
     for note in (*problems, *ended.notes):
@@ -219,6 +225,8 @@ def tell_run(out: Console, ended: Run, brakes: bool) -> None:
         rest = "braked and at rest" if brakes else "at rest, held by its own control"
         out.print(f"\nthe arm ended {rest if ended.mock.get('standing') else 'NOT at rest'}")
     out.print(f"folder: {ended.folder}", markup=False)
+    if ended.stops:
+        out.print(f"stops: {ended.stops[0].path.parent} ({len(ended.stops)}; hil explain {ended.folder})", markup=False)
     if ended.report is not None:
         out.print(f"report: {ended.report}", markup=False)
 

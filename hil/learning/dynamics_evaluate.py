@@ -61,11 +61,11 @@ def load_model(path: Path, rigid_body: RigidBodyModel | None = None) -> Loaded:
 
 
 def along(model: DynamicsPredictor, samples: Samples) -> tuple[Array, Array]:
-    """Mean N·m and variance (N·m)², (N, n) each, sample by sample as in the cycle."""
+    """Mean N·m and variance (N·m)², (N, n) each, sample by sample as in the cycle, each trajectory a new motion."""
     mean, sigma = np.empty_like(samples.tau), np.empty_like(samples.tau)
     for k, row in enumerate(zip(samples.q, samples.qd, samples.qdd, strict=True)):
         if k == 0 or samples.trajectory[k] != samples.trajectory[k - 1]:
-            model.forget()
+            model.reset()
         mean[k], sigma[k] = model.step(*row)
     return mean, sigma**2
 

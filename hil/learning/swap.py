@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from estimators.dynamics.posterior import Compiled, Posterior, Reference, packed
+from estimators.dynamics.machine import Compiled
+from estimators.dynamics.posterior import Posterior, Reference
 from estimators.dynamics.predictor import DynamicsPredictor
 from estimators.errors import ModelError
 from hil.learning.shared import SharedMemory
@@ -33,8 +34,7 @@ class Swap:
     def __init__(self, like: Posterior, fd: int | None = None) -> None:
         P, M, _ = like.points.shape
         self._shape = (P, M)
-        half = M * (M + 1) // 2
-        count = P * M + P * M * M + P * half
+        count = P * M + P * M * M
         self._memory = memory = SharedMemory(_HEADER + 2 * 8 * count, fd)
         self._version = memory.numbers(0, 1)
         starts = [_HEADER + 8 * count * k for k in range(2)]
@@ -42,8 +42,6 @@ class Swap:
         """(P, M) of each buffer."""
         self.B = [memory.floats(at + 8 * P * M, P, M, M) for at in starts]
         """(P, M, M) of each buffer."""
-        self.packed = [memory.floats(at + 8 * P * M * (1 + M), P, half) for at in starts]
-        """The same as :func:`estimators.dynamics.posterior.packed` has it."""
         if fd is None:
             self._version[0] = -1
             self.publish(like)
@@ -65,7 +63,6 @@ class Swap:
         version = self.version + 1
         self.alpha[version & 1][:] = posterior.alpha
         self.B[version & 1][:] = posterior.B
-        self.packed[version & 1][:] = packed(posterior.B)
         self._version[0] = version
         return version
 
@@ -86,7 +83,7 @@ class SwappedPredictor(DynamicsPredictor):
         """Predictions that were made anew because the model changed meanwhile."""
         own = offline.posterior
         if self.kernel == "compiled":
-            kernels = [Compiled(own, (swap.alpha[k], swap.packed[k])).at for k in range(2)]
+            kernels = [Compiled(own, (swap.alpha[k], swap.B[k])).at for k in range(2)]
         else:
             kernels = [Reference(replace(own, alpha=swap.alpha[k], B=swap.B[k])).at for k in range(2)]
         self._kernels = kernels

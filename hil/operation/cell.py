@@ -109,6 +109,8 @@ class OperatedCell:
         self.events = events
         self.recording: Recording = recording or NoRecording()
         self.grants = grants
+        self.folder = ""
+        """Of the run, where what is written about it can be found; empty for none."""
         self.result = RunResult()
         self.over = False
         """The cell has gone down in order."""

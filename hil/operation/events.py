@@ -29,6 +29,8 @@ class RememberingWriter:
 
     def event(self, kind: str, text: str, **data: Any) -> None:
         self._inner.event(kind, text, **data)
+        if kind == "ask":
+            return  # the verb that asked is told anyway
         time = self._clock().isoformat(timespec="milliseconds")
         self._kept.append({"number": self._next, "time": time, "kind": kind, "text": text})
         self._next += 1

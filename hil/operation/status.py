@@ -28,6 +28,7 @@ class Operated(Protocol):
     events: RememberingWriter
     task: Task | None
     grants: Sequence[Grant] | None
+    folder: str
 
     @property
     def checked(self) -> bool: ...
@@ -65,6 +66,7 @@ def tell(operated: Operated, context: Context, events_after: int) -> dict[str, A
         "motions": list(context.motions),
         "task": None if operated.task is None else operated.task.describe(),
         "log": context.log,
+        "folder": operated.folder,
         "joints": {
             **_joints(sample),
             "q_min": limits.q_min.tolist(),

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from hil.report.drawing import COLOURS
 from hil.report.figures import FIGURES
+from hil.report.stops import stops_section
 from hil.report.style import CSS
 from hil.report.summary import Summary, phase_spans, summarise
 from hil.report.timing import NOT_JUDGED
@@ -53,6 +54,7 @@ def write_report(
             _head(log, summary, title, rows),
             _statement(summary),
             _verdict(rows),
+            stops_section(log),
             _phases(log),
             *_figures(log, summary),
             _tracking(summary),
@@ -108,7 +110,7 @@ def _statement(summary: Summary) -> str:
         "Software on a PC is not a rated safety function: limits and stops shown here do not replace the robot's own "
         "safety functions or a risk assessment."
     )
-    return f'<aside>{" ".join(parts)}</aside>'
+    return f"<aside>{' '.join(parts)}</aside>"
 
 
 def _verdict(rows: Sequence[VerdictRow]) -> str:

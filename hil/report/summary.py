@@ -24,8 +24,8 @@ BRING_UP = ("connect", "check", "tare")
 """Phases before the tare is done."""
 END_OF_RUN = "end of the run"
 """The recorder's reason for an end in order."""
-SWITCHED = ("recording was switched off", "the recording goes on in")
-"""Its reasons where a person ended the log and the cell went on."""
+SWITCHED = ("recording was switched off", "the recording goes on in", "the flight recorder has what it wants")
+"""Its reasons where the log was ended in order and the cell went on."""
 BAND = 1.959964
 """Half width of the 95 % band of a normal distribution, in standard deviations."""
 

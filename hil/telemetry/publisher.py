@@ -91,6 +91,7 @@ class Publisher:
         self._unacknowledged = 0
         self._done = False
         self._phases: dict[str, int] = {}
+        self._announced: set[str] = set()
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.linger = 0
@@ -98,6 +99,11 @@ class Publisher:
         # About 2 s at 1 kHz before ZeroMQ drops towards a reader that does not read.
         self._socket.sndhwm = 2000
         self._socket.bind(endpoint)
+
+    @property
+    def body(self) -> memoryview:
+        """The row as it stands, in the layout of :func:`hil.telemetry.row.row_layout`."""
+        return self._body
 
     def clear(self) -> None:
         """Blank the row: floats NaN, integers 0 (-1 where that means "nothing yet"). Keeps ``wall_pub_ns``."""
@@ -131,13 +137,13 @@ class Publisher:
         Waits for nothing. Phases are announced anew, so that each log knows their names.
         """
         self._send(FILE, path.encode())
-        self._phases.clear()
+        self._announced.clear()
 
     def phase(self, name: str) -> int:
-        """Index of a phase of the motion for the row's ``phase``; announces the name in an event the first time."""
-        index = self._phases.get(name)
-        if index is None:
-            index = self._phases[name] = len(self._phases)
+        """Index of a phase of the motion for the row's ``phase``; announces the name in an event, once in each log."""
+        index = self._phases.setdefault(name, len(self._phases))
+        if name not in self._announced:
+            self._announced.add(name)
             self.event("phase", f"phase {index} is '{name}'", index=index, name=name)
         return index
 

@@ -112,6 +112,16 @@ FIELDS: tuple[Field, ...] = (
     Field("ff_version", None, "i8", "", "of the model that is learnt on while it runs, 0 the file's; -1: none is"),
     Field("ff_rmse", None, "f8", "N·m", "error of that model on the last batch before it was learnt, mean of joints"),
     Field("ff_nis", None, "f8", "", "squared error by predicted variance of that batch, mean of joints"),
+    Field("arm_dt", None, "f8", "s", "the device's time between the arm's newest frame and the one before it"),
+    Field("q_ref_accepted", "n", "f8", "rad", "position reference that acts on the robot"),
+    Field("asked", None, "i8", "", "1 if a controller or a program asked for a command in this cycle"),
+    Field("tau_asked", "n", "f8", "N·m", "torque that it asked for, refused ones included"),
+    Field("q_ref_asked", "n", "f8", "rad", "position reference that it asked for"),
+    Field("judged_ns", None, "i8", "ns", "time at which the gate last judged a command, -1 if it judged none"),
+    Field("compared", None, "i8", "", "1 if joint torques and wrench sensor were compared, 0 if not, -1 unknown"),
+    Field("robot_safety", None, "i8", "", "drivers.contract.SafetyState that the robot states, -1 unknown"),
+    Field("robot_mode", None, "i8", "", "drivers.contract.OperationMode that the robot states, -1 unknown"),
+    Field("drives_on", None, "i8", "", "1 if the drives are on, 0 if off, -1 if the robot does not say"),
     Field("wall_wake_ns", None, "i8", "ns", "monotonic time at which the cycle woke", TIMING),
     Field("wall_read_ns", None, "i8", "ns", "wake to sample decoded", TIMING),
     Field("wall_write_ns", None, "i8", "ns", "wake to command written; 0 where none was", TIMING),
@@ -127,7 +137,10 @@ _TIMING_FIELDS = (*_CYCLE_FIELDS[:2], *(f for f in FIELDS if f.channel == TIMING
 
 CHANNEL_FIELDS: dict[str, tuple[Field, ...]] = {CYCLE: _CYCLE_FIELDS, TIMING: _TIMING_FIELDS}
 
-_MINUS_ONE = {"arm_seq", "arm_age_ns", "ft_seq", "ft_age_ns", "stop_category", "grip", "contact", "ff_version"}
+_MINUS_ONE = frozenset(
+    ("arm_seq", "arm_age_ns", "ft_seq", "ft_age_ns", "stop_category", "grip", "contact", "judged_ns", "compared")
+    + ("robot_safety", "robot_mode", "drives_on", "ff_version")
+)
 """Integers whose "nothing yet" is -1, as in the drivers' samples."""
 
 

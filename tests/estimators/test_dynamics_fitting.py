@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from estimators.dynamics import predictor as files
-from estimators.dynamics.fitting import refit
+from estimators.dynamics import store
+from estimators.dynamics.fitting import grid, refit
 from estimators.dynamics.fitting.deep_kernel import JITTER, DeepKernelGP, bound, moments
 from estimators.dynamics.fitting.export import export
 from estimators.dynamics.fitting.grid import GridModel, GridOptions
 from estimators.dynamics.fitting.loop import device_of, one_cycle
-from estimators.dynamics.fitting.lstm import LstmModel, LstmOptions, windows
+from estimators.dynamics.fitting.lstm import BayesianLstm, LstmModel, LstmOptions, windows
 from estimators.dynamics.fitting.options import KernelOptions, TrainOptions, plain
 from estimators.dynamics.fitting.regression import SparseRegressionModel, collapsed
 from estimators.dynamics.fitting.variational import VariationalModel
@@ -80,72 +81,79 @@ def test_a_deep_kernel_on_physics_reaches_the_noise() -> None:
     assert (judged(model).rmse < 1.08 * NOISE).all()
 
 
-@pytest.fixture(scope="module")
-def trained() -> VariationalModel:
-    model = VariationalModel(TINY, replace(SHORT, epochs=12), Prior(planar()))
+@pytest.fixture(scope="module", params=["semi", "mixed"])
+def trained(request: pytest.FixtureRequest) -> VariationalModel:
+    """A model of independent joints on physics, and one of mixed joints without."""
+    semi = request.param == "semi"
+    options = TINY if semi else replace(TINY, latents=3)
+    model = VariationalModel(options, replace(SHORT, epochs=12), Prior(planar()) if semi else None)
     model.fit(TRAIN, VALIDATE)
     return model
 
 
 @pytest.mark.parametrize("kernel", ["compiled", "numpy"])
 def test_the_predictor_is_gpytorchs_own_prediction(trained: VariationalModel, kernel: Any, tmp_path: Path) -> None:
-    """On a trained model, whose B is ill-conditioned; GPyTorch's jitter on the data's own covariance set aside."""
+    """On trained models, whose B is ill-conditioned; what GPyTorch adds to the data's own covariance set aside."""
     export(trained, {"who": "test"}).save(tmp_path / "predictor.npz")
-    fast = files.load(tmp_path / "predictor.npz", planar(), kernel=kernel)
+    fast = files.load(tmp_path / "predictor.npz", planar() if trained.prior else None, kernel=kernel)
     assert fast.provenance == {"who": "test"}
     gp, scaling = trained.trained()
     with torch.no_grad():
         theirs = gp.likelihood(gp(torch.as_tensor(scaling.inputs(TEST.inputs))))
-    variance = (theirs.variance.numpy() - JITTER) * scaling.y_std**2
-    mean = theirs.mean.numpy() * scaling.y_std + scaling.y_mean + trained.prior.of(TEST)
+        found, mean = theirs.variance.numpy(), theirs.mean.numpy()
+    W = np.zeros((1, 2)) if gp.mixing is None else gp.mixing.detach().numpy()
+    variance = (found - JITTER * (1.0 + np.square(W).sum(axis=0))) * scaling.y_std**2
+    mean = mean * scaling.y_std + scaling.y_mean
+    if trained.prior is not None:
+        mean += trained.prior.of(TEST)
     ours = [tuple(part.copy() for part in fast.step(*row)) for row in zip(TEST.q, TEST.qd, TEST.qdd, strict=True)]
     np.testing.assert_allclose([m for m, _ in ours], mean, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose([s for _, s in ours], np.sqrt(variance), rtol=1e-6)
     np.testing.assert_allclose(fast.sigma_noise, scaling.y_std * gp.likelihood.task_noises.detach().sqrt().numpy())
-    with pytest.raises(ModelError, match="another rigid-body model"):
-        files.load(tmp_path / "predictor.npz", RigidBodyModel(PLANAR, armature=np.array([0.1, 0.0])))
+    far = fast.steps(*(np.full((1, 2), 1e3) for _ in range(3)))[1][0]
+    np.testing.assert_allclose(far, np.hypot(fast.sigma_signal, fast.sigma_noise), rtol=1e-9)
+    if trained.prior is not None:
+        with pytest.raises(ModelError, match="another rigid-body model"):
+            files.load(tmp_path / "predictor.npz", RigidBodyModel(PLANAR, armature=np.array([0.1, 0.0])))
 
 
-def test_mixed_joints_are_not_exported() -> None:
-    model = VariationalModel(replace(TINY, latents=2), replace(SHORT, epochs=1))
-    model.fit(TRAIN, VALIDATE)
-    with pytest.raises(ModelError, match="independent joints"):
-        export(model)
-
-
-def made(double: bool = True) -> tuple[DeepKernelGP, torch.Tensor, torch.Tensor]:
+def made(latents: int = 0) -> tuple[DeepKernelGP, torch.Tensor, torch.Tensor]:
     torch.manual_seed(1)
-    gp = DeepKernelGP(6, 2, TINY)
+    gp = DeepKernelGP(6, 2, replace(TINY, latents=latents))
     x, y = torch.randn(300, 6), torch.randn(300, 2)
     gp.place(x, 0)
     distribution = gp.base._variational_distribution
     with torch.no_grad():
         distribution.variational_mean.normal_()
-        distribution.chol_variational_covar.mul_(0.3).add_(0.05 * torch.randn(2, 24, 24))
-    return (gp.double(), x.double(), y.double()) if double else (gp, x, y)
+        distribution.chol_variational_covar.mul_(0.3).add_(0.05 * torch.randn(latents or 2, 24, 24))
+    return gp.double(), x.double(), y.double()
 
 
-def test_the_bound_is_gpytorchs() -> None:
-    gp, x, y = made()
+@pytest.mark.parametrize("latents", [0, 3])
+def test_the_bound_is_gpytorchs(latents: int) -> None:
+    gp, x, y = made(latents)
     theirs = -gpytorch.mlls.VariationalELBO(gp.likelihood, gp, num_data=1000)(gp(x), y) / 2.0
     # Their latent variance has the jitter of the data's own covariance in it.
-    extra = float((0.5 * JITTER / gp.likelihood.task_noises).mean().detach())
+    extra = float((0.5 * gp.jitter / gp.likelihood.task_noises).mean().detach())
     assert float(bound(gp, x, y, 1.0 / 1000.0).detach()) == pytest.approx(float(theirs.detach()) - extra, rel=1e-6)
 
 
-def test_the_closed_form_is_the_best_q_and_the_collapsed_bound_its_value() -> None:
-    gp, x, y = made()
+@pytest.mark.parametrize("latents", [0, 3])
+def test_the_closed_form_is_the_best_q(latents: int) -> None:
+    gp, x, y = made(latents)
     distribution = gp.base._variational_distribution
-    mean, root = refit.optimum(refit.statistics(gp, x, y), gp.likelihood.task_noises.detach())
+    stats, s2 = refit.statistics(gp, x, y), gp.covar_module.outputscale.detach()
+    mean, root = stats.optimum(gp.likelihood.task_noises.detach())
     with torch.no_grad():
         distribution.variational_mean.copy_(mean)
         distribution.chol_variational_covar.copy_(root)
     best = bound(gp, x, y, 1.0 / len(x))
-    assert float(best.detach()) == pytest.approx(float(collapsed(gp, x, y).detach()), rel=1e-6)
+    if not latents:
+        assert float(best.detach()) == pytest.approx(float(collapsed(gp, x, y).detach()), rel=1e-6)
     found = torch.autograd.grad(best, [distribution.variational_mean, distribution.chol_variational_covar])
     assert all(float(part.tril().abs().max()) < 1e-7 for part in found), "no gradient is left"
     m, v = moments(gp, x)
-    squared, latent = refit.errors(refit.statistics(gp, x, y), gp.covar_module.outputscale.detach(), mean, root)
+    squared, latent = stats.errors(s2, (mean, root))
     np.testing.assert_allclose(squared.numpy(), (y.T - m).square().mean(1).detach().numpy(), rtol=1e-8)
     np.testing.assert_allclose(latent.numpy(), v.mean(1).detach().numpy(), rtol=1e-6)
 
@@ -173,6 +181,33 @@ def test_few_trajectories_are_little_evidence_about_the_noise() -> None:
     assert float(refit.uncertainty(gp, (x, mean + error), torch.zeros(len(x))).abs().max()) == 0.0
 
 
+def test_noise_at_standstill_is_told_from_noise_in_motion(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    parts = []
+    for samples in (TRAIN, VALIDATE, TEST):
+        extra = 1.5 * rng.standard_normal(samples.tau.shape) * (np.abs(samples.qd) < 0.1)
+        parts.append(replace(samples, tau=samples.tau + extra))
+    train, validate, test = parts
+    model = VariationalModel(replace(plain(TINY), standstill=0.1), SHORT, Prior(planar()))
+    model.fit(train, validate)
+    mean, variance = model.predict(test)
+    error = np.abs(test.tau - mean) <= 1.96 * np.sqrt(variance)
+    still = np.abs(test.qd) < 0.05
+    assert 0.88 <= error[still].mean() <= 1.0
+    assert 0.88 <= error[~still].mean() <= 0.99
+    assert np.sqrt(variance[still].mean()) > 2.0 * np.sqrt(variance[np.abs(test.qd) > 0.3].mean())
+    model.save(tmp_path / "model.npz")
+    again = VariationalModel.load(tmp_path / "model.npz", planar())
+    np.testing.assert_allclose(again.predict(test)[1], variance, rtol=1e-9)
+    export(again).save(tmp_path / "predictor.npz")
+    for kernel in ("compiled", "numpy"):
+        way: Any = kernel
+        fast = files.load(tmp_path / "predictor.npz", planar(), kernel=way)
+        ours, sigma = fast.steps(test.q, test.qd, test.qdd)
+        np.testing.assert_allclose(ours, mean, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(sigma, np.sqrt(variance), rtol=1e-6)
+
+
 class _Interrupted(Exception):
     pass
 
@@ -197,6 +232,39 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
         assert np.array_equal(a, b)
     with pytest.raises(ModelError, match="another training"):
         VariationalModel(TINY, replace(SHORT, seed=1)).fit(TRAIN, VALIDATE, None, path)
+
+
+def test_an_interrupted_training_of_kiss_gp_goes_on_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def model() -> GridModel:
+        return GridModel(GridOptions(subset=60, hidden=8, grid=8), TrainOptions(epochs=5))
+
+    whole = model()
+    known = whole.fit(TRAIN, VALIDATE)
+    path = tmp_path / "checkpoint.npz"
+    write, left = store.write, [0]
+
+    def stop(*arguments: Any) -> None:
+        write(*arguments)
+        left[0] -= 1
+        if left[0] == 0:
+            raise _Interrupted
+
+    monkeypatch.setattr(grid.store, "write", stop)
+    # In the middle of the first joint, in the second one, and after its last iteration.
+    for after in (3, 5, 2):
+        left[0] = after
+        with pytest.raises(_Interrupted):
+            model().fit(TRAIN, VALIDATE, None, path)
+    monkeypatch.undo()
+    resumed = model()
+    history = resumed.fit(TRAIN, VALIDATE, None, path)
+    assert history.steps == known.steps
+    for a, b in zip(whole.predict(TEST), resumed.predict(TEST), strict=True):
+        assert np.array_equal(a, b)
+    with pytest.raises(ModelError, match="another training"):
+        GridModel(GridOptions(subset=61, hidden=8, grid=8), TrainOptions(epochs=5)).fit(TRAIN, VALIDATE, None, path)
 
 
 def test_training_stops_early_and_keeps_the_best_weights() -> None:
@@ -233,6 +301,8 @@ def test_the_cycle_of_rates_rises_and_falls() -> None:
 def test_options_that_cannot_be_are_refused() -> None:
     with pytest.raises(ParameterError, match="inducing is 0"):
         KernelOptions(inducing=0)
+    with pytest.raises(ParameterError, match="standstill"):
+        KernelOptions(standstill=-1.0)
     with pytest.raises(ParameterError, match="temper"):
         TrainOptions(temper=0.0)
     with pytest.raises(ParameterError, match="rates"):
@@ -243,3 +313,24 @@ def test_options_that_cannot_be_are_refused() -> None:
         with pytest.raises(ParameterError, match="finds none"):
             device_of(TrainOptions(device="cuda"))
     assert device_of(TrainOptions(device="cpu")).type == "cpu"
+
+
+@pytest.mark.parametrize("latents", [0, 3])
+def test_all_that_is_computed_stays_on_the_device(latents: int) -> None:
+    """Tensors without content stand for an accelerator: they refuse to meet one that lies with the processor."""
+    gp = DeepKernelGP(6, 2, replace(TINY, latents=latents)).to("meta")
+    x, y = torch.empty(50, 6, device="meta"), torch.empty(50, 2, device="meta")
+    loss = bound(gp, x, y, 0.01)
+    loss.backward()
+    stats, noise = refit.statistics(gp, x, y).double(), gp.likelihood.task_noises.detach().double()
+    q = stats.optimum(noise)
+    found = [loss, *moments(gp, x), *q, *stats.errors(gp.covar_module.outputscale.double(), q)]
+    found += [p.grad for p in gp.parameters() if p.grad is not None]
+    if not latents:
+        found.append(collapsed(gp, x, y))
+    net = BayesianLstm(6, 2, LstmOptions(window=3, hidden=8)).to("meta")
+    found += [net(torch.empty(4, 3, 6, device="meta"), net.draw()), net.kl()]
+    assert all(each.device.type == "meta" for each in found)
+    for wrong in ((torch.zeros(50, 6), y), (x, torch.zeros(50, 2))):
+        with pytest.raises(RuntimeError, match="device"):
+            bound(gp, *wrong, 0.01)

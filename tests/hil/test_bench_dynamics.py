@@ -19,11 +19,16 @@ def test_every_size_is_measured_in_every_way() -> None:
 
 
 def test_the_text_says_which_aims_were_missed_and_what_is_not_there() -> None:
-    said = render([Cost("small", "numba", 20.0, 30.0, 35.0), Cost("small", "numpy", 90.0, 95.0, 80.0)])
+    ours = Cost("small", "numba", 20.0, 4000.0, 35.0, 30.0, 0.01, 20.0)
+    numpy = Cost("small", "numpy", 90.0, 95.0, 80.0)
+    said = render([ours, numpy])
     lines = said.splitlines()
-    assert lines[1].endswith("reached")
-    assert lines[2].endswith("missed")
+    assert lines[1].endswith("p50 35 reached, p99 100 reached")
+    assert lines[2].endswith("p50 80 missed")
     assert "GPyTorch is not installed" in said
+    said = render([ours, Cost("small", "gpytorch", 1800.0, 1900.0, None, cpu=900.0)])
+    assert "45 times faster than GPyTorch by processor time (aim 50, missed)" in said
+    assert "p99 100 missed" in render([Cost("small", "numba", 20.0, 4000.0, 35.0, 130.0, 0.01, 20.0)])
 
 
 @pytest.mark.parametrize("size", list(SIZES))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from drivers.contract import StopAction, StopCategory
-from hil.build import build_traits
+from hil.build_safety import build_traits
 from hil.cell import Cell, load_cell, shipped_cells
 from hil.session import FaultError, Session
 from safety.faults import FaultCode

@@ -22,7 +22,8 @@ from drivers.contract import (
 )
 from drivers.errors import RefusedError
 from estimators.rigid_body import RigidBodyModel
-from hil.build import build_arm, build_gate, build_model, build_parts
+from hil.build import build_arm, build_model, build_parts
+from hil.build_safety import build_gate
 from hil.cell import Cell, CellError, load_cell
 from hil.connection import check_connection, settled
 from hil.mocks import MockHere, mock_config, overlay_starter, point_at

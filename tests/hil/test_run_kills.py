@@ -101,6 +101,15 @@ def test_supervisor_killed_and_the_robot_brakes(
     assert log.events[-1].data["reason"] == "the publishing process died"
     assert log.cycle["t_ns"][-1] <= tick * MS  # nobody went on
     _assert_same_until(undisturbed, run, tick)
+    # Its last cycles, to the very last, are in the flight recorder's memory, which outlives it.
+    (kept,) = run.stops
+    flight = read_log(kept.path)
+    assert flight.cycle["tick"][-1] >= log.cycle["tick"][-1]
+    common = log.cycle[log.cycle["tick"] >= flight.cycle["tick"][0]]
+    assert flight.cycle[: len(common)].tobytes() == common.tobytes()
+    assert any(event.kind == "died" for event in flight.events)
+    assert kept.explanation is not None
+    assert "died" in kept.explanation.title
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -121,6 +130,7 @@ def test_recorder_killed_and_the_run_goes_on(
     log = _assert_log_reaches(run, tick, place)
     assert log.truncated
     assert log.cycle["t_ns"][-1] <= tick * MS + LOST_NS
+    assert run.stops == []  # it ended as planned
     _assert_same_until(undisturbed, run, tick)
 
 
@@ -151,6 +161,13 @@ def test_mock_killed_and_the_supervisor_stops_explained(
     assert (np.diff(latched["tick"]) == 1).all()  # latched to the end
     assert latched["tick"][-1] == log.cycle["tick"][-1]
     _assert_same_until(undisturbed, run, tick)
+    (kept,) = run.stops
+    assert kept.explanation is not None
+    assert [t.headline for t in kept.explanation.stop.tripped] == list(run.outcome.faults)
+    seconds = read_log(kept.path).seconds
+    begin = kept.explanation.stop.begin
+    assert seconds[begin] >= min(2.0, log.seconds[np.argmax(log.cycle["fault"] != 0)])
+    assert seconds[-1] - seconds[kept.explanation.stop.over - 1] >= 1.0
 
 
 def test_kills_are_where_they_should_be(undisturbed: Run, kills: dict[tuple[str, str], int]) -> None:

@@ -69,7 +69,12 @@ class DeepKernelGP(gpytorch.models.ApproximateGP):  # type: ignore[misc]
         base.variational_params_initialized.fill_(1)
         strategy: Any
         if options.latents:
-            strategy = LMCVariationalStrategy(base, num_tasks=tasks, num_latents=gps, latent_dim=-1)
+            strategy = LMCVariationalStrategy(
+                base, num_tasks=tasks, num_latents=gps, latent_dim=-1, jitter_val=JITTER
+            )
+            with torch.no_grad():
+                # Starts with each joint on a GP of its own, as far as they go, and a little of the others.
+                strategy.lmc_coefficients.mul_(0.3).add_(torch.eye(gps, tasks))
         else:
             strategy = IndependentMultitaskVariationalStrategy(base, num_tasks=tasks)
         super().__init__(strategy)
@@ -107,6 +112,19 @@ class DeepKernelGP(gpytorch.models.ApproximateGP):  # type: ignore[misc]
         """GPyTorch's strategy of the single GPs."""
         return self.variational_strategy.base_variational_strategy
 
+    @property
+    def mixing(self) -> Tensor | None:
+        """W (L, P), f_p = Σ_l W_lp g_l, where joints are mixed of latent GPs; None for independent joints."""
+        return self.variational_strategy.lmc_coefficients if self.options.latents else None
+
+    @property
+    def jitter(self) -> Tensor:
+        """What GPyTorch adds to the latent variance of each joint: numerics, and no part of the model."""
+        W = self.mixing
+        if W is None:
+            return torch.full((self.tasks,), JITTER)
+        return JITTER * (1.0 + W.detach().square().sum(0))
+
     def place(self, x: Tensor, seed: int, most: int = 8000) -> None:
         """Inducing points at the k-means of the features of up to ``most`` scaled inputs ``x`` (N, D)."""
         with torch.no_grad():
@@ -126,13 +144,15 @@ def _logarithmic(low: float) -> Any:
 
 
 def moments(gp: DeepKernelGP, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of the latent functions at ``x`` (B, D), (P, B) each, for independent joints.
+    """Mean and variance of the joints' functions at ``x`` (B, D), (P, B) each, noise not included.
 
     The same numbers as GPyTorch's, without what it adds to the diagonal of the data's own covariance.
     """
     A, s2 = projected(gp, gp.features(x))
     variance = s2[:, None] - A.square().sum(1) + (lower(gp).mT @ A).square().sum(1)
-    return _mean(gp, A), variance.clamp_min(1e-8)
+    mean, variance = _mean(gp, A), variance.clamp_min(1e-8)
+    W = gp.mixing
+    return (mean, variance) if W is None else (W.mT @ mean, W.square().mT @ variance)
 
 
 def bound(gp: DeepKernelGP, x: Tensor, y: Tensor, weight: float) -> Tensor:
@@ -146,13 +166,16 @@ def bound(gp: DeepKernelGP, x: Tensor, y: Tensor, weight: float) -> Tensor:
     S = root @ root.mT
     eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
     latent = s2 + ((S - eye) * (A @ A.mT)).sum((-2, -1)) / len(x)
-    squared = (y.T - _mean(gp, A)).square().mean(1)
+    found, W = _mean(gp, A), gp.mixing
+    if W is not None:
+        found, latent = W.mT @ found, W.square().mT @ latent
+    squared = (y.T - found).square().mean(1)
     mean = gp.base._variational_distribution.variational_mean
     logdet = 2.0 * root.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
     kl = 0.5 * (S.diagonal(dim1=-2, dim2=-1).sum(-1) + mean.square().sum(-1) - mean.shape[-1] - logdet)
     expected = 0.5 * (math.log(2.0 * math.pi) + noise.log() + (squared + latent) / noise)
-    joints: Tensor = expected + weight * kl
-    return joints.mean()
+    total: Tensor = (expected.sum() + weight * kl.sum()) / len(expected)
+    return total
 
 
 def _mean(gp: DeepKernelGP, A: Tensor) -> Tensor:

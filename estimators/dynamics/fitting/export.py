@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,7 +15,6 @@ from estimators.dynamics.posterior import Posterior
 from estimators.dynamics.predictor import DynamicsPredictor
 from estimators.dynamics.prior import Prior
 from estimators.dynamics.samples import Samples, Scaling
-from estimators.errors import ModelError
 
 Array = npt.NDArray[np.float64]
 
@@ -26,13 +27,12 @@ def export(
 ) -> DynamicsPredictor:
     """The predictor of a trained SVDKL, SVGP or deep SGPR; up to :data:`PROBE` of the samples ``held_out`` go with it.
 
-    Raises ModelError for joints mixed of latent GPs (LMC).
+    Raises ParameterError before training.
     """
     gp, scaling = model.trained()
-    if model.options.latents:
-        raise ModelError("the real-time predictor takes independent joints; train without latent GPs to export")
     probe = None if held_out is None else _probe(held_out, model.prior)
-    return DynamicsPredictor(posterior(gp, scaling), model.prior, provenance, probe=probe)
+    found = replace(posterior(gp, scaling), standstill=model.standstill)
+    return DynamicsPredictor(found, model.prior, provenance, probe=probe)
 
 
 def _probe(held_out: Samples, prior: Prior | None) -> tuple[Array, Array]:
@@ -48,7 +48,7 @@ def posterior(gp: DeepKernelGP, scaling: Scaling) -> Posterior:
         W, points, s2 = whitening(gp)
         root = lower(gp)
         mean = gp.base._variational_distribution.variational_mean
-        eye = torch.eye(root.shape[-1], dtype=root.dtype)
+        eye = torch.eye(root.shape[-1], dtype=root.dtype, device=root.device)
         B = W.mT @ (eye - root @ root.mT) @ W
         alpha = (W.mT @ mean[..., None]).squeeze(-1)
         net = gp.features.net
@@ -64,6 +64,7 @@ def posterior(gp: DeepKernelGP, scaling: Scaling) -> Posterior:
             _plain(alpha),
             _plain(0.5 * (B + B.mT)),
             scaling,
+            None if gp.mixing is None else _plain(gp.mixing),
         )
 
 

@@ -5,8 +5,9 @@ An iteration takes seconds where the sparse models take milliseconds: it learns 
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from estimators.dynamics import prior as priors
 from estimators.dynamics import store
 from estimators.dynamics.base import History, Progress, Step
+from estimators.dynamics.fitting import keep
 from estimators.dynamics.fitting.loop import device_of
 from estimators.dynamics.fitting.options import TrainOptions
-from estimators.dynamics.fitting.variational import targets
+from estimators.dynamics.fitting.variational import identity, targets
 from estimators.dynamics.prior import Prior
 from estimators.dynamics.samples import Samples, Scaling, scaling_of
 from estimators.errors import ParameterError
@@ -94,58 +95,23 @@ class GridModel:
     def fit(
         self, train: Samples, validate: Samples, progress: Progress | None = None, checkpoint: Path | None = None
     ) -> History:
-        """As everywhere, on a subset; without checkpoints (ParameterError if one is asked for)."""
-        if checkpoint is not None:
-            raise ParameterError("dkl-kiss learns from a small subset and has no checkpoints: leave it out")
+        """As everywhere, on a subset. Checkpoints are written after each iteration of each joint."""
         o = self.train_options
-        begin = time.process_time()
         device = device_of(o)
-        r = targets(train, self.prior)
+        r, held = targets(train, self.prior), targets(validate, self.prior)
         self.scaling = scaling_of(train.inputs, r)
         rows = np.random.default_rng(o.seed).permutation(len(train))[: self.options.subset]
         self._x, self._y = self.scaling.inputs(train.inputs)[rows], self.scaling.targets(r)[rows]
-        held = self.scaling.targets(targets(validate, self.prior))
-        xv = torch.as_tensor(self.scaling.inputs(validate.inputs)).float()
-        history = History(notes=[f"trained on {len(rows)} of {len(train)} samples, drawn at random"])
-        self.gps = []
-        for j in range(train.n):
-            torch.manual_seed(o.seed * 1009 + j)
-            gp = self._new(j).to(device)
-            x, y = gp.train_inputs[0], gp.train_targets
-            mll = gpytorch.mlls.ExactMarginalLogLikelihood(gp.likelihood, gp)
-            net = list(gp.net.parameters())
-            known = {id(p) for p in net}
-            rest = [p for p in gp.parameters() if id(p) not in known]
-            optimizer = torch.optim.AdamW(
-                [
-                    {"params": net, "lr": o.rate_network, "weight_decay": o.weight_decay},
-                    {"params": rest, "lr": o.rate_kernel, "weight_decay": 0.0},
-                ]
-            )
-            gp.train()
-            loss = torch.zeros(())
-            for _ in range(o.epochs):
-                optimizer.zero_grad()
-                loss = -mll(gp(x), y)
-                loss.backward()
-                optimizer.step()
-            gp.to("cpu").eval()
-            self.gps.append(gp)
-            mean, variance = self._joint(gp, xv)
-            error = held[:, j] - mean
-            if o.refit:
-                noise = float(gp.likelihood.noise.detach())
-                gp.likelihood.noise = max(float(np.mean(error**2 - (variance - noise))), 0.25 * noise)
-                # What was computed with the old noise is forgotten on the way.
-                gp.train()
-                gp.eval()
-                mean, variance = self._joint(gp, xv)
-            judged = float(np.mean(0.5 * np.log(2.0 * np.pi * variance) + 0.5 * (held[:, j] - mean) ** 2 / variance))
-            step = Step(j + 1, train.n, float(loss.detach()), judged)
-            history.steps.append(step)
+        named = identity(self.options, o, train.inputs, r, validate.inputs, held)
+        training = _Training(self, named, checkpoint)
+        xv, yv = torch.as_tensor(self.scaling.inputs(validate.inputs)).float(), self.scaling.targets(held)
+        for j in range(len(self.gps), train.n):
+            step = training.joint(j, device, xv, yv[:, j])
             if progress is not None:
                 progress(step)
-        history.best_epoch, history.cpu_seconds = train.n, time.process_time() - begin
+        history = training.history
+        history.notes.append(f"trained on {len(rows)} of {len(train)} samples, drawn at random")
+        history.best_epoch = train.n
         return history
 
     def predict(self, samples: Samples) -> tuple[Array, Array]:
@@ -159,35 +125,21 @@ class GridModel:
     def save(self, path: Path, provenance: dict[str, object] | None = None) -> None:
         if self.scaling is None:
             raise ParameterError("this model has not been trained: call fit first")
-        options, arrays = ({}, {}) if self.prior is None else self.prior.pack()
-        about = {
-            "kind": KIND,
-            "options": asdict(self.options),
-            "train": asdict(self.train_options),
-            "joints": len(self.gps),
-            "prior": options,
-            "provenance": provenance or {},
-        }
-        state = {
-            f"gp/{j}/{name}": value.cpu().numpy()
-            for j, gp in enumerate(self.gps)
-            for name, value in gp.state_dict().items()
-        }
-        data = {"data/x": self._x, "data/y": self._y}
-        store.write(path, about, arrays | state | data | {f"scaling/{k}": v for k, v in asdict(self.scaling).items()})
+        arrays = {"data/x": self._x, "data/y": self._y}
+        for j, gp in enumerate(self.gps):
+            arrays |= keep.state(gp, f"gp/{j}/")
+        keep.write(path, KIND, self.options, self.train_options, self.prior, self.scaling, provenance, arrays)
 
     @classmethod
     def load(cls, path: Path, rigid_body: RigidBodyModel | None = None) -> GridModel:
         """What :meth:`save` wrote. Raises OSError; ModelError for another file, or another ``rigid_body``."""
-        about, arrays = store.read(path, (KIND,))
-        prior = priors.unpack(about["prior"], arrays, rigid_body) if about["prior"] else None
-        model = cls(GridOptions(**about["options"]), TrainOptions(**about["train"]), prior)
-        model.scaling = Scaling(**{k: arrays[f"scaling/{k}"] for k in ("x_mean", "x_std", "y_mean", "y_std")})
-        model._x, model._y = arrays["data/x"], arrays["data/y"]
-        for j in range(int(about["joints"])):
+        kept = keep.read(path, KIND, rigid_body)
+        model = cls(GridOptions(**kept.options), kept.train, kept.prior)
+        model.scaling = kept.scaling
+        model._x, model._y = kept.arrays["data/x"], kept.arrays["data/y"]
+        for j in range(kept.joints):
             gp = model._new(j)
-            head = f"gp/{j}/"
-            gp.load_state_dict({k[len(head) :]: torch.as_tensor(v) for k, v in arrays.items() if k.startswith(head)})
+            keep.restore(gp, kept.arrays, f"gp/{j}/", path)
             model.gps.append(gp.eval())
         return model
 
@@ -202,3 +154,100 @@ class GridModel:
             found = [gp.likelihood(gp(part)) for part in torch.split(x, CHUNK)]
             mean, variance = torch.cat([f.mean for f in found]), torch.cat([f.variance for f in found])
         return mean.double().numpy(), variance.double().clamp_min(1e-9).numpy()
+
+
+class _Training:
+    """The training of a :class:`GridModel`, joint after joint; goes on from ``checkpoint`` where there is one."""
+
+    def __init__(self, model: GridModel, named: str, checkpoint: Path | None) -> None:
+        self.model, self.named, self.checkpoint = model, named, checkpoint
+        self.history = History()
+        self._resumed: dict[str, npt.NDArray[Any]] = {}
+        self._done, self._loss = 0, math.nan
+        model.gps = []
+        if checkpoint is None or not checkpoint.exists():
+            return
+        about, arrays = keep.read_checkpoint(checkpoint, named)
+        steps = [Step(int(a), int(b), float(c), float(d)) for a, b, c, d in arrays["steps"]]
+        self.history = History(steps, 0, float(about["cpu_seconds"]))
+        for j in range(len(steps)):
+            gp = model._new(j)
+            keep.restore(gp, arrays, f"gp/{j}/", checkpoint)
+            model.gps.append(gp.eval())
+        self._done, self._loss = int(about["iteration"]), float(about["loss"])
+        self._resumed = arrays if self._done else {}
+
+    def joint(self, j: int, device: torch.device, xv: Tensor, yv: Array) -> Step:
+        """Train the joint ``j``, set its noise by the validation samples (scaled), and keep it."""
+        o, model = self.model.train_options, self.model
+        begin = time.process_time()
+        torch.manual_seed(o.seed * 1009 + j)
+        gp = model._new(j).to(device)
+        x, y = gp.train_inputs[0], gp.train_targets
+        mll = gpytorch.mlls.ExactMarginalLogLikelihood(gp.likelihood, gp)
+        net = list(gp.net.parameters())
+        known = {id(p) for p in net}
+        rest = [p for p in gp.parameters() if id(p) not in known]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": net, "lr": o.rate_network, "weight_decay": o.weight_decay},
+                {"params": rest, "lr": o.rate_kernel, "weight_decay": 0.0},
+            ]
+        )
+        if self._resumed and self.checkpoint is not None:
+            keep.restore(gp, self._resumed, "now/", self.checkpoint)
+            keep.restore_moments(optimizer, self._resumed)
+        gp.train()
+        for k in range(self._done, o.epochs):
+            # GPyTorch estimates determinants by random probes: of the iteration alone, so that it can be resumed.
+            torch.manual_seed((o.seed * 1009 + j) * 100_003 + k)
+            optimizer.zero_grad()
+            loss = -mll(gp(x), y)
+            loss.backward()
+            optimizer.step()
+            self._loss = float(loss.detach())
+            self._spent(begin)
+            begin = time.process_time()
+            self._write(k + 1, gp, optimizer)
+        gp.to("cpu").eval()
+        model.gps.append(gp)
+        judged = self._calibrate(gp, xv, yv)
+        step = Step(j + 1, self.model._y.shape[1], self._loss, judged)
+        self.history.steps.append(step)
+        self._spent(begin)
+        self._resumed, self._done = {}, 0
+        self._write(0)
+        return step
+
+    def _calibrate(self, gp: GridGP, xv: Tensor, yv: Array) -> float:
+        """Noise by the validation samples; their NLL, nats a sample."""
+        mean, variance = self.model._joint(gp, xv)
+        if self.model.train_options.refit:
+            noise = float(gp.likelihood.noise.detach())
+            gp.likelihood.noise = max(float(np.mean((yv - mean) ** 2 - (variance - noise))), 0.25 * noise)
+            # What was computed with the old noise is forgotten on the way.
+            gp.train()
+            gp.eval()
+            mean, variance = self.model._joint(gp, xv)
+        return float(np.mean(0.5 * np.log(2.0 * np.pi * variance) + 0.5 * (yv - mean) ** 2 / variance))
+
+    def _spent(self, begin: float) -> None:
+        self.history.cpu_seconds += time.process_time() - begin
+
+    def _write(self, iteration: int, gp: GridGP | None = None, optimizer: torch.optim.Optimizer | None = None) -> None:
+        if self.checkpoint is None:
+            return
+        rows = [(s.epoch, s.epochs, s.loss, s.validation) for s in self.history.steps]
+        arrays: dict[str, npt.NDArray[Any]] = {"steps": np.array(rows).reshape(-1, 4)}
+        for j, finished in enumerate(self.model.gps):
+            arrays |= keep.state(finished, f"gp/{j}/")
+        if gp is not None and optimizer is not None:
+            arrays |= keep.state(gp, "now/") | keep.moments_of(optimizer)
+        about = {
+            "kind": keep.CHECKPOINT,
+            "identity": self.named,
+            "iteration": iteration,
+            "loss": self._loss if iteration else 0.0,
+            "cpu_seconds": self.history.cpu_seconds,
+        }
+        store.write(self.checkpoint, about, arrays)

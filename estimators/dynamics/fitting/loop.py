@@ -6,17 +6,16 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from estimators.dynamics import store
 from estimators.dynamics.base import History, Progress, Step
+from estimators.dynamics.fitting import keep
 from estimators.dynamics.fitting.options import TrainOptions
-from estimators.errors import ModelError, ParameterError
+from estimators.errors import ParameterError
 
 WARM_UP, START, END = 0.3, 1.0 / 25.0, 1e-4
 
@@ -109,15 +108,12 @@ class Trainer:
         return self.history
 
     def _write(self, path: Path) -> None:
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        for label, state in (("now", self.module.state_dict()), ("best", self.best_state)):
-            arrays |= {f"{label}/{name}": value.cpu().numpy() for name, value in state.items()}
-        for k, state in self.optimizer.state_dict()["state"].items():
-            arrays |= {f"adam/{k}/{name}": value.cpu().numpy() for name, value in state.items()}
+        arrays = keep.state(self.module, "now/") | keep.moments_of(self.optimizer)
+        arrays |= {f"best/{name}": value.cpu().numpy() for name, value in self.best_state.items()}
         steps = self.history.steps
         arrays["steps"] = np.array([(s.epoch, s.epochs, s.loss, s.validation) for s in steps])
         about = {
-            "kind": "checkpoint",
+            "kind": keep.CHECKPOINT,
             "identity": self.identity,
             "epoch": self.epoch,
             "best": self.best,
@@ -127,19 +123,10 @@ class Trainer:
         store.write(path, about, arrays)
 
     def _resume(self, path: Path) -> None:
-        about, arrays = store.read(path, ("checkpoint",))
-        if about["identity"] != self.identity:
-            raise ModelError(f"{path} is of another training (options or data differ): delete it or name another")
-
-        def under(prefix: str) -> dict[str, Tensor]:
-            return {name[len(prefix) :]: torch.as_tensor(v) for name, v in arrays.items() if name.startswith(prefix)}
-
-        self.module.load_state_dict(under("now/"))
-        self.best_state = under("best/")
-        state = self.optimizer.state_dict()
-        keys = sorted({int(name.split("/")[1]) for name in arrays if name.startswith("adam/")})
-        state["state"] = {k: under(f"adam/{k}/") for k in keys}
-        self.optimizer.load_state_dict(state)
+        about, arrays = keep.read_checkpoint(path, self.identity)
+        keep.restore(self.module, arrays, "now/", path)
+        self.best_state = keep.under(arrays, "best/")
+        keep.restore_moments(self.optimizer, arrays)
         self.epoch, self.best = int(about["epoch"]), float(about["best"])
         steps = [Step(int(a), int(b), float(c), float(d)) for a, b, c, d in arrays["steps"]]
         self.history = History(steps, int(about["best_epoch"]), float(about["cpu_seconds"]))

@@ -8,7 +8,7 @@ parameter of each joint.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from estimators.dynamics import prior as priors
-from estimators.dynamics import store
 from estimators.dynamics.base import History, Progress
+from estimators.dynamics.fitting import keep
 from estimators.dynamics.fitting.loop import Trainer, device_of
 from estimators.dynamics.fitting.options import TrainOptions
 from estimators.dynamics.fitting.variational import identity, nll, targets
@@ -164,27 +163,17 @@ class LstmModel:
 
     def save(self, path: Path, provenance: dict[str, object] | None = None) -> None:
         net, scaling = self._trained()
-        options, arrays = ({}, {}) if self.prior is None else self.prior.pack()
-        about = {
-            "kind": KIND,
-            "options": asdict(self.options),
-            "train": asdict(self.train_options),
-            "joints": scaling.y_mean.size,
-            "prior": options,
-            "provenance": provenance or {},
-        }
-        state = {f"net/{name}": value.cpu().numpy() for name, value in net.state_dict().items()}
-        store.write(path, about, arrays | state | {f"scaling/{k}": v for k, v in asdict(scaling).items()})
+        arrays = keep.state(net, "net/")
+        keep.write(path, KIND, self.options, self.train_options, self.prior, scaling, provenance, arrays)
 
     @classmethod
     def load(cls, path: Path, rigid_body: RigidBodyModel | None = None) -> LstmModel:
         """What :meth:`save` wrote. Raises OSError; ModelError for another file, or another ``rigid_body``."""
-        about, arrays = store.read(path, (KIND,))
-        prior = priors.unpack(about["prior"], arrays, rigid_body) if about["prior"] else None
-        model = cls(LstmOptions(**about["options"]), TrainOptions(**about["train"]), prior)
-        model.scaling = Scaling(**{k: arrays[f"scaling/{k}"] for k in ("x_mean", "x_std", "y_mean", "y_std")})
-        net = BayesianLstm(model.scaling.x_mean.size, int(about["joints"]), model.options)
-        net.load_state_dict({name[4:]: torch.as_tensor(v) for name, v in arrays.items() if name.startswith("net/")})
+        kept = keep.read(path, KIND, rigid_body)
+        model = cls(LstmOptions(**kept.options), kept.train, kept.prior)
+        model.scaling = kept.scaling
+        net = BayesianLstm(kept.scaling.x_mean.size, kept.joints, model.options)
+        keep.restore(net, kept.arrays, "net/", path)
         model.net = net.eval()
         return model
 

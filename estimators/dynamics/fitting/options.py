@@ -25,7 +25,13 @@ class KernelOptions:
     latents: int = 0
     """Latent GPs that are mixed linearly to the joints (LMC); 0: one GP for each joint, independent."""
 
+    standstill: float = 0.0
+    """Speed v, rad/s: where friction at standstill is not known, the noise of each joint gets a part that fades with
+    exp(−(qd/v)²), calibrated with the rest by the validation samples. 0: the same noise at all speeds."""
+
     def __post_init__(self) -> None:
+        if not (math.isfinite(self.standstill) and self.standstill >= 0.0):
+            raise ParameterError(f"standstill is {self.standstill} rad/s; expected 0 or more")
         least = {"inducing": 1, "hidden": 1, "features": 1, "latents": 0}
         for name, low in least.items():
             if getattr(self, name) < low:

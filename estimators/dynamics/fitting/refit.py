@@ -4,64 +4,143 @@ For a Gaussian likelihood the optimal q(v) = N(m, S) of the whitened inducing va
 
     Λ = I + β A Aᵀ/n,   S = Λ⁻¹,   m = β S A y/n,      A = L⁻¹ Kzx over all training samples, β the temper
 
-All in double precision; one pass over the training samples, one over the validation samples.
+Where joints are mixed of latent GPs by W, the best q that keeps the GPs independent of each other has::
+
+    S_l = (I + β Σ_p W_lp²/n_p A_l A_lᵀ)⁻¹,   Λ m = b,   Λ_lk = δ_lk I + β Σ_p W_lp W_kp/n_p A_l A_kᵀ,
+    b_l = β Σ_p W_lp/n_p A_l y_p
+
+since the bound is quadratic in all means together. All in double precision; one pass over the training samples, one
+over the validation samples.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
 
 from estimators.dynamics.fitting.deep_kernel import NOISE_FLOOR, DeepKernelGP, lower, moments, projected
 
+Array = npt.NDArray[np.float64]
 CHUNK = 4096
+Q = tuple[Tensor, Tensor]
+"""m (L, M) and lower Cholesky factor of S (L, M, M); L is P without mixing."""
+
+
+class Statistics(Protocol):
+    """All that q(u) and noise need of a set of samples."""
+
+    def double(self) -> Statistics:
+        """In double precision."""
+        ...
+
+    def optimum(self, noise: Tensor, temper: float = 1.0) -> Q:
+        """The best q for ``noise`` (P,)."""
+        ...
+
+    def errors(self, s2: Tensor, q: Q) -> tuple[Tensor, Tensor]:
+        """Mean squared error and mean latent variance over the samples, (P,) each; ``s2`` (L,)."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
-class Statistics:
-    """All that q(u) and noise need of a set of N samples: A Aᵀ (P, M, M), A y (P, M), yᵀy (P,)."""
+class Independent:
+    """A Aᵀ (P, M, M), A y (P, M), yᵀy (P,) of N samples."""
 
     G: Tensor
     b: Tensor
     yy: Tensor
     N: int
 
+    def double(self) -> Independent:
+        return Independent(self.G.double(), self.b.double(), self.yy.double(), self.N)
+
+    def optimum(self, noise: Tensor, temper: float = 1.0) -> Q:
+        S, root = _inverse(temper * self.G / noise[:, None, None])
+        return temper * (S @ (self.b / noise[:, None])[..., None]).squeeze(-1), root
+
+    def errors(self, s2: Tensor, q: Q) -> tuple[Tensor, Tensor]:
+        mean, root = q
+        squared = self.yy - 2.0 * (mean * self.b).sum(-1) + torch.einsum("pi,pij,pj->p", mean, self.G, mean)
+        return squared / self.N, _latent(self.G, s2, root, self.N)
+
+
+@dataclass(slots=True, eq=False)
+class Mixed:
+    """A_l A_kᵀ (L, L, M, M), A_l y_p (L, P, M), yᵀy (P,) of N samples, and the mixing W (L, P)."""
+
+    G: Tensor
+    b: Tensor
+    yy: Tensor
+    N: int
+    W: Tensor
+
+    def double(self) -> Mixed:
+        return Mixed(self.G.double(), self.b.double(), self.yy.double(), self.N, self.W.double())
+
+    def optimum(self, noise: Tensor, temper: float = 1.0) -> Q:
+        L, M = self.G.shape[0], self.G.shape[-1]
+        shares = temper * (self.W / noise) @ self.W.mT
+        whole = (shares[:, :, None, None] * self.G).permute(0, 2, 1, 3).reshape(L * M, L * M)
+        whole = whole + torch.eye(L * M, dtype=whole.dtype, device=whole.device)
+        right = temper * torch.einsum("lp,lpm->lm", self.W / noise, self.b).reshape(L * M, 1)
+        mean = torch.cholesky_solve(right, torch.linalg.cholesky(0.5 * (whole + whole.mT))).reshape(L, M)
+        return mean, _inverse(shares.diagonal()[:, None, None] * self._own)[1]
+
+    def errors(self, s2: Tensor, q: Q) -> tuple[Tensor, Tensor]:
+        mean, root = q
+        crossed = torch.einsum("li,lkij,kj->lk", mean, self.G, mean)
+        squared = self.yy - 2.0 * torch.einsum("lp,lpm,lm->p", self.W, self.b, mean)
+        squared = squared + torch.einsum("lp,lk,kp->p", self.W, crossed, self.W)
+        return squared / self.N, self.W.square().mT @ _latent(self._own, s2, root, self.N)
+
+    @property
+    def _own(self) -> Tensor:
+        """A_l A_lᵀ, (L, M, M)."""
+        return self.G.diagonal(dim1=0, dim2=1).permute(2, 0, 1)
+
+
+def _inverse(G: Tensor) -> Q:
+    """S = (I + G)⁻¹ and its lower Cholesky factor."""
+    eye = torch.eye(G.shape[-1], dtype=G.dtype, device=G.device)
+    S = torch.cholesky_inverse(torch.linalg.cholesky(eye + G))
+    return S, torch.linalg.cholesky(0.5 * (S + S.mT))
+
+
+def _latent(G: Tensor, s2: Tensor, root: Tensor, N: int) -> Tensor:
+    """Mean variance of each GP over the samples of ``G``."""
+    S = root @ root.mT
+    return s2 - (G.diagonal(dim1=-2, dim2=-1).sum(-1) - (S * G).sum((-2, -1))) / N
+
 
 def statistics(gp: DeepKernelGP, x: Tensor, y: Tensor) -> Statistics:
-    """Over scaled inputs (N, D) and targets (N, P); double precision."""
-    P, M = gp.base.inducing_points.shape[:2]
-    G, b = x.new_zeros(P, M, M), x.new_zeros(P, M)
+    """Over scaled inputs (N, D) and targets (N, P), in their precision."""
+    (L, M), P = gp.base.inducing_points.shape[:2], y.shape[1]
+    W = gp.mixing
+    G = x.new_zeros(L, M, M) if W is None else x.new_zeros(L, L, M, M)
+    b = x.new_zeros(L, M) if W is None else x.new_zeros(L, P, M)
     with torch.no_grad():
         for part_x, part_y in zip(torch.split(x, CHUNK), torch.split(y, CHUNK), strict=True):
             A, _ = projected(gp, gp.features(part_x))
-            G += A @ A.mT
-            b += (A @ part_y.T[..., None]).squeeze(-1)
-    return Statistics(G, b, y.square().sum(0), len(y))
+            if W is None:
+                G += A @ A.mT
+                b += (A @ part_y.T[..., None]).squeeze(-1)
+            else:
+                G += A[:, None] @ A.mT[None]
+                b += (A @ part_y).mT
+    yy = y.square().sum(0)
+    return Independent(G, b, yy, len(y)) if W is None else Mixed(G, b, yy, len(y), W.detach().to(x.dtype))
 
 
-def optimum(stats: Statistics, noise: Tensor, temper: float = 1.0) -> tuple[Tensor, Tensor]:
-    """m (P, M) and lower Cholesky factor of S (P, M, M)."""
-    eye = torch.eye(stats.G.shape[-1], dtype=stats.G.dtype, device=stats.G.device)
-    precision = torch.linalg.cholesky(eye + temper * stats.G / noise[:, None, None])
-    S = torch.cholesky_inverse(precision)
-    mean = temper * (S @ (stats.b / noise[:, None])[..., None]).squeeze(-1)
-    return mean, torch.linalg.cholesky(0.5 * (S + S.mT))
-
-
-def errors(stats: Statistics, s2: Tensor, mean: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean squared error and mean latent variance over the samples of ``stats``, (P,) each."""
-    squared = stats.yy - 2.0 * (mean * stats.b).sum(-1) + torch.einsum("pi,pij,pj->p", mean, stats.G, mean)
-    S = root @ root.mT
-    latent = s2 - (stats.G.diagonal(dim1=-2, dim2=-1).sum(-1) - (S * stats.G).sum((-2, -1))) / stats.N
-    return squared / stats.N, latent
-
-
-def calibrated(stats: Statistics, s2: Tensor, mean: Tensor, root: Tensor, floor: Tensor) -> Tensor:
+def calibrated(stats: Statistics, s2: Tensor, q: Q, floor: Tensor) -> Tensor:
     """Noise that makes the mean predictive variance on validation samples equal the mean squared error, (P,)."""
-    squared, latent = errors(stats, s2, mean, root)
+    squared, latent = stats.errors(s2, q)
     return torch.maximum(squared - latent, floor)
 
 
@@ -80,15 +159,15 @@ def finish(
     stats = statistics(gp, *train)
     found = trained
     for _ in range(2):
-        found = optimum(stats, noise, temper)
-        squared, latent = errors(stats, s2, *found)
+        found = stats.optimum(noise, temper)
+        squared, latent = stats.errors(s2, found)
         noise = (squared + latent).clamp_min(NOISE_FLOOR)
     # Validation samples may by chance be easier than the training samples: never below half of their noise.
     floor = 0.5 * noise
-    noise = calibrated(held, s2, *found, floor)
-    found = optimum(stats, noise, temper)
+    noise = calibrated(held, s2, found, floor)
+    found = stats.optimum(noise, temper)
     choices = {"refit": found, "trained": trained}
-    candidates = {name: (q, calibrated(held, s2, q[0], q[1], floor)) for name, q in choices.items()}
+    candidates = {name: (q, calibrated(held, s2, q, floor)) for name, q in choices.items()}
     judged = {name: _likely(held, s2, q, n) for name, (q, n) in candidates.items()}
     better = "refit" if judged["refit"] <= judged["trained"] else "trained"
     (mean, root), noise = candidates[better]
@@ -121,8 +200,33 @@ def uncertainty(gp: DeepKernelGP, validate: tuple[Tensor, Tensor], trajectory: T
     return error
 
 
-def _likely(held: Statistics, s2: Tensor, q: tuple[Tensor, Tensor], noise: Tensor) -> float:
+def by_speed(gp: DeepKernelGP, validate: tuple[Tensor, Tensor], fading: Tensor) -> Array:
+    """Noise a + b w of each joint that makes the validation samples most likely, w ``fading`` (N, P); b (P,) is told.
+
+    a becomes the noise of ``gp``. Both are scaled variances.
+    """
+    x, y = validate
+    with torch.no_grad():
+        found = [moments(gp, part) for part in torch.split(x, CHUNK)]
+        squared = (y - torch.cat([mean.T for mean, _ in found])).square().cpu().numpy()
+        latent = torch.cat([variance.T for _, variance in found]).cpu().numpy()
+    w = fading.cpu().numpy()
+    noise = np.empty((2, y.shape[1]))
+    for p in range(y.shape[1]):
+
+        def surprise(logs: Array, p: int = p) -> float:
+            total = latent[:, p] + np.exp(logs[0]) + np.exp(logs[1]) * w[:, p]
+            return float(np.mean(np.log(total) + squared[:, p] / total))
+
+        start = math.log(max(float(squared[:, p].mean()), NOISE_FLOOR))
+        best = minimize(surprise, np.full(2, start), method="L-BFGS-B", bounds=[(math.log(NOISE_FLOOR), 10.0)] * 2)
+        noise[:, p] = np.exp(best.x)
+    gp.likelihood.task_noises = torch.as_tensor(np.maximum(noise[0], NOISE_FLOOR * (1.0 + 1e-9)), device=x.device)
+    return np.array(noise[1])
+
+
+def _likely(held: Statistics, s2: Tensor, q: Q, noise: Tensor) -> float:
     """NLL of the validation samples with the mean predictive variance for all of them."""
-    squared, latent = errors(held, s2, *q)
+    squared, latent = held.errors(s2, q)
     total = latent + noise
     return float((0.5 * (torch.log(2.0 * math.pi * total) + squared / total)).mean())

@@ -19,7 +19,7 @@ from torch import Tensor
 from estimators.dynamics.base import History, Progress
 from estimators.dynamics.fitting.deep_kernel import DeepKernelGP, projected
 from estimators.dynamics.fitting.options import KernelOptions, TrainOptions
-from estimators.dynamics.fitting.refit import Statistics, optimum, statistics
+from estimators.dynamics.fitting.refit import statistics
 from estimators.dynamics.fitting.variational import VariationalModel
 from estimators.dynamics.prior import Prior
 from estimators.dynamics.samples import Ints, Samples
@@ -76,9 +76,7 @@ class SparseRegressionModel(VariationalModel):
 
     def _before_validation(self, gp: DeepKernelGP, x: Tensor, y: Tensor) -> None:
         noise = gp.likelihood.task_noises.detach()
-        found = statistics(gp, x, y)
-        stats = Statistics(found.G.double(), found.b.double(), found.yy.double(), found.N)
-        mean, root = optimum(stats, noise.double(), self.train_options.temper)
+        mean, root = statistics(gp, x, y).double().optimum(noise.double(), self.train_options.temper)
         distribution = gp.base._variational_distribution
         distribution.variational_mean.copy_(mean)
         distribution.chol_variational_covar.copy_(root)

@@ -16,11 +16,9 @@ import torch
 from gpytorch.utils.memoize import clear_cache_hook
 from torch import Tensor
 
-from estimators.dynamics import prior as priors
-from estimators.dynamics import store
 from estimators.dynamics.base import History, Progress
-from estimators.dynamics.fitting import refit
-from estimators.dynamics.fitting.deep_kernel import JITTER, DeepKernelGP, bound, moments
+from estimators.dynamics.fitting import keep, refit
+from estimators.dynamics.fitting.deep_kernel import DeepKernelGP, bound, moments
 from estimators.dynamics.fitting.loop import Trainer, device_of
 from estimators.dynamics.fitting.options import KernelOptions, TrainOptions
 from estimators.dynamics.prior import Prior
@@ -42,6 +40,8 @@ class VariationalModel:
         self.options, self.train_options, self.prior = options or KernelOptions(), train or TrainOptions(), prior
         self.scaling: Scaling | None = None
         self.gp: DeepKernelGP | None = None
+        self.standstill: Array | None = None
+        """As :attr:`estimators.dynamics.posterior.Posterior.standstill`."""
 
     @property
     def kind(self) -> str:
@@ -85,11 +85,15 @@ class VariationalModel:
 
         history = trainer.run(len(x), batch, batch_loss, validation, progress, checkpoint)
         gp.double()
-        if o.refit and not self.options.latents:
+        if o.refit:
             trajectory = torch.as_tensor(validate.trajectory, device=device)
             history.notes.append(refit.finish(gp, (x64, y64), (xv64, yv64), trajectory, o.temper))
-        elif o.refit:
-            history.notes.append("joints are mixed of latent GPs: no closed form; q(u) and noise of the gradients")
+        self.standstill = None
+        if (speed := self.options.standstill) > 0.0:
+            fading = torch.as_tensor(np.exp(-np.square(validate.qd / speed)), device=device)
+            extra = refit.by_speed(gp, (xv64, yv64), fading)
+            self.standstill = np.stack((extra, np.full(validate.n, speed)))
+            history.notes.append("noise at standstill and in motion apart")
         gp.to("cpu").eval()
         clear_cache_hook(gp.base)
         return history
@@ -122,32 +126,27 @@ class VariationalModel:
         x = torch.as_tensor(scaling.inputs(samples.inputs))
         with torch.no_grad():
             parts = [self._gpytorch(gp, part) for part in torch.split(x, CHUNK)]
-        mean, variance = scaling.torque(*(np.concatenate([p[k] for p in parts]) for k in (0, 1)))
+        scaled, variance = (np.concatenate([p[k] for p in parts]) for k in (0, 1))
+        if self.standstill is not None:
+            variance = variance + self.standstill[0] * np.exp(-np.square(samples.qd / self.standstill[1]))
+        mean, variance = scaling.torque(scaled, variance)
         return (mean if self.prior is None else mean + self.prior.of(samples)), variance
 
     def save(self, path: Path, provenance: dict[str, object] | None = None) -> None:
         gp, scaling = self.trained()
-        options, arrays = ({}, {}) if self.prior is None else self.prior.pack()
-        about = {
-            "kind": KIND,
-            "options": asdict(self.options),
-            "train": asdict(self.train_options),
-            "joints": gp.tasks,
-            "prior": options,
-            "provenance": provenance or {},
-        }
-        state = {f"gp/{name}": value.cpu().numpy() for name, value in gp.state_dict().items()}
-        store.write(path, about, arrays | state | {f"scaling/{k}": v for k, v in asdict(scaling).items()})
+        arrays = keep.state(gp, "gp/")
+        if self.standstill is not None:
+            arrays["standstill"] = self.standstill
+        keep.write(path, KIND, self.options, self.train_options, self.prior, scaling, provenance, arrays)
 
     @classmethod
     def load(cls, path: Path, rigid_body: RigidBodyModel | None = None) -> VariationalModel:
         """What :meth:`save` wrote. Raises OSError; ModelError for another file, or another ``rigid_body``."""
-        about, arrays = store.read(path, (KIND,))
-        prior = priors.unpack(about["prior"], arrays, rigid_body) if about["prior"] else None
-        model = cls(KernelOptions(**about["options"]), TrainOptions(**about["train"]), prior)
-        model.scaling = Scaling(**{k: arrays[f"scaling/{k}"] for k in ("x_mean", "x_std", "y_mean", "y_std")})
-        gp = DeepKernelGP(model.scaling.x_mean.size, int(about["joints"]), model.options).double()
-        gp.load_state_dict({name[3:]: torch.as_tensor(v) for name, v in arrays.items() if name.startswith("gp/")})
+        kept = keep.read(path, KIND, rigid_body)
+        model = cls(KernelOptions(**kept.options), kept.train, kept.prior)
+        model.scaling, model.standstill = kept.scaling, kept.arrays.get("standstill")
+        gp = DeepKernelGP(kept.scaling.x_mean.size, kept.joints, model.options).double()
+        keep.restore(gp, kept.arrays, "gp/", path)
         model.gp = gp.eval()
         return model
 
@@ -173,12 +172,7 @@ class VariationalModel:
 
     def _loss(self, gp: DeepKernelGP, x: Tensor, y: Tensor, samples: int) -> Tensor:
         """Of a batch, nats a sample and joint; ``samples`` there are in all."""
-        weight = self.train_options.temper * samples
-        if self.options.latents:
-            elbo = gpytorch.mlls.VariationalELBO(gp.likelihood, gp, num_data=weight)
-            loss: Tensor = -elbo(gp(x), y) / y.shape[1]
-            return loss
-        return bound(gp, x, y, 1.0 / weight)
+        return bound(gp, x, y, 1.0 / (self.train_options.temper * samples))
 
     def _before_validation(self, gp: DeepKernelGP, x: Tensor, y: Tensor) -> None:
         """Whatever must be set before the model can predict."""
@@ -189,19 +183,13 @@ class VariationalModel:
 
     def _scaled(self, x: Tensor) -> tuple[Tensor, Tensor]:
         gp = self.trained()[0]
-        if self.options.latents:
-            with torch.no_grad():
-                found = gp.likelihood(gp(x))
-            return found.mean, found.variance
         mean, variance = moments(gp, x)
         return mean.T, (variance + gp.likelihood.task_noises[:, None]).T
 
     def _gpytorch(self, gp: DeepKernelGP, x: Tensor) -> tuple[Array, Array]:
         with gpytorch.settings.fast_pred_var(False):
             found = gp.likelihood(gp(x))
-        # GPyTorch's jitter on the data's own covariance is numerics and no part of the model.
-        jitter = 0.0 if self.options.latents else JITTER
-        return found.mean.numpy(), found.variance.numpy() - jitter
+        return found.mean.numpy(), (found.variance - gp.jitter).numpy()
 
 
 def nll(error: Tensor, variance: Tensor) -> Tensor:
