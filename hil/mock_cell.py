@@ -9,12 +9,12 @@ from hil.cell import Cell
 from hil.cell.devices import CobotRobot, PiperRobot, Robot
 from hil.cell.fri import FriLink
 from hil.cell.gripper import FriIoGripper, MockObject
-from hil.cell.parts import array
+from hil.cell.parts import array, inertia_matrix
 from sim_mocks.cobot.config import CobotMockConfig
 from sim_mocks.config import FtConfig, GripperConfig, IiwaConfig, IoConfig, MockConfig
 from sim_mocks.faults import Fault
 from sim_mocks.piper.config import PiperMockConfig
-from sim_mocks.world import LooseObject, Plate, WorldConfig
+from sim_mocks.world import LooseObject, Mat3, Plate, WorldConfig
 
 MOCK_TRAVEL = 0.5
 """Share of a gripper's stated travel time that its mock takes."""
@@ -83,8 +83,11 @@ def _loose(described: MockObject | None) -> LooseObject | None:
     """The object that lies about; in the exact-test form it has no body."""
     if described is None or described.grasp == "mass":
         return None
+    own: Mat3 | None = None
+    if described.inertia is not None:
+        own = tuple(tuple(row) for row in inertia_matrix(described.inertia).tolist())  # type: ignore[assignment]  # 3 rows of 3
     return LooseObject(
-        described.mass, described.size, described.xyz, described.rpy, described.com, described.reach
+        described.mass, described.size, described.xyz, described.rpy, described.com, described.reach, own
     )
 
 

@@ -8,12 +8,14 @@ really gave it, as for the tool; the constraint's own force report is not used.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pybullet as pb
+from scipy.spatial.transform import Rotation
 
 from drivers.contract import Array
+from estimators.inertia import inertia_problem
 from sim_mocks.contact_truth import ContactTruth
 from sim_mocks.errors import WorldError
 from sim_mocks.world import LooseObject
@@ -24,18 +26,21 @@ _MATERIAL = {"lateralFriction": 0.8, "restitution": 0.0, "rollingFriction": 0.0,
 
 
 class BulletObject:
-    """One box of a world; its inertia is that of a homogeneous one, moved to the configured centre of mass."""
+    """One box of a world. Its inertia is the configured one, or that of a homogeneous box; about its centre of mass."""
 
     def __init__(self, client: int, config: LooseObject, gravity: Array, plate: int) -> None:
         """``plate``: body that it may lie on, -1 for none; below there is a floor at height 0 of the base frame.
 
-        Raises WorldError for a box that cannot be.
+        Raises WorldError for a box or an inertia that cannot be.
         """
         numbers = (config.mass, *config.size, *config.com, *config.position, *config.rpy)
         if not all(math.isfinite(x) for x in numbers) or config.mass <= 0.0 or min(config.size) <= 0.0:
             raise WorldError(f"read {config}; expected finite numbers, a mass above 0 and three lengths above 0")
+        self._inertia, moments, turned = _principal(config)
         self.config = config
         self._client, self._gravity = client, gravity
+        self._turned: Array = turned
+        """From the principal axes, in which the engine has the body, to its own (3, 3)."""
         plane = pb.createCollisionShape(pb.GEOM_PLANE, physicsClientId=client)
         self._floor: int = pb.createMultiBody(0.0, plane, physicsClientId=client)
         pb.changeDynamics(self._floor, _BASE, physicsClientId=client, **_MATERIAL)
@@ -44,14 +49,12 @@ class BulletObject:
         )
         self._body: int = pb.createMultiBody(
             config.mass, box, _BASE, list(config.position), pb.getQuaternionFromEuler(config.rpy),
-            baseInertialFramePosition=list(config.com), physicsClientId=client,
+            baseInertialFramePosition=list(config.com), baseInertialFrameOrientation=_quaternion(turned),
+            physicsClientId=client,
         )  # fmt: skip
         # Two calls: with damping in the same call the engine ignores the friction.
         pb.changeDynamics(self._body, _BASE, linearDamping=0.0, angularDamping=0.0, physicsClientId=client)
-        a, b, c = config.size
-        moments = [config.mass / 12.0 * (y * y + z * z) for y, z in ((b, c), (a, c), (a, b))]
         pb.changeDynamics(self._body, _BASE, localInertiaDiagonal=moments, physicsClientId=client, **_MATERIAL)
-        self._inertia = np.diag(moments)
         self._grounds = [body for body in (plate, self._floor) if body >= 0]
         self._constraint = -1
         self._contacts = ContactTruth({_BASE: 0}, _BASE)
@@ -122,7 +125,7 @@ class BulletObject:
         position, orientation = pb.getBasePositionAndOrientation(self._body, physicsClientId=client)
         linear, angular = pb.getBaseVelocity(self._body, physicsClientId=client)
         self._com, self._v, self._w = np.array(position), np.array(linear), np.array(angular)
-        self._R: Array = np.array(pb.getMatrixFromQuaternion(orientation)).reshape(3, 3)
+        self._R: Array = np.array(pb.getMatrixFromQuaternion(orientation)).reshape(3, 3) @ self._turned.T
 
     def _tie(self, arm: int, link: int) -> None:
         client = self._client
@@ -134,3 +137,26 @@ class BulletObject:
             arm, link, self._body, _BASE, pb.JOINT_FIXED, [0.0] * 3, at, [0.0] * 3, turned, [0.0, 0.0, 0.0, 1.0],
             physicsClientId=client,
         )  # fmt: skip
+
+
+def _principal(config: LooseObject) -> tuple[Array, list[float], Array]:
+    """Inertia (3, 3) in the body's axes, principal moments (3,), and the rotation (3, 3) from principal axes to them.
+
+    Raises WorldError for an inertia that no body has.
+    """
+    if config.inertia is None:
+        a, b, c = config.size
+        moments = [config.mass / 12.0 * (y * y + z * z) for y, z in ((b, c), (a, c), (a, b))]
+        return np.diag(moments), moments, np.eye(3)
+    inertia = np.array(config.inertia)
+    if not np.isfinite(inertia).all() or (problem := inertia_problem(inertia)):
+        said = problem if np.isfinite(inertia).all() else "the object's inertia is not finite"
+        raise WorldError(f"{said}: {inertia.tolist()} kg·m²; give it about the centre of mass")
+    moments_, axes = np.linalg.eigh(inertia)
+    axes[:, 2] *= np.linalg.det(axes)  # a rotation, no mirror image
+    return inertia, moments_.tolist(), axes
+
+
+def _quaternion(R: Array) -> list[float]:
+    """x, y, z, w."""
+    return cast(list[float], Rotation.from_matrix(R).as_quat().tolist())

@@ -117,6 +117,8 @@ class LooseObject:
     """Centre of mass from its middle, in its own axes, m."""
     reach: float = 0.03
     """How far its middle may be from the TCP when the jaws close around it, m."""
+    inertia: Mat3 | None = None
+    """About the centre of mass, own axes, kg·m²; None: that of a homogeneous box."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,19 +72,19 @@ class DynamicsPredictor:
 
     @property
     def remembers(self) -> bool:
-        """Whether the physics have Dahl states, so that different motions must not be mixed in one stream of calls."""
-        return self.prior is not None and self.prior.memory is not None
+        """Whether the physics have a memory, so that different motions must not be mixed in one stream of calls."""
+        return self.prior is not None and self.prior.remembers
 
-    def reset(self) -> None:
-        """A new motion begins: forget what led to here."""
+    def forget(self, stream: int | None = None) -> None:
+        """The next sample of ``stream`` (None: of each) begins a path of which nothing is known."""
         if self.prior is not None:
-            self.prior.reset()
+            self.prior.forget(stream)
 
     def step(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> tuple[Array, Array]:
         """Mean and standard deviation, (n,) N·m each, at ``q`` rad, ``qd`` rad/s, ``qdd`` rad/s², (n,) each.
 
-        ``stream``: which path it is the next sample of, where the prior's friction remembers; see :meth:`reset`,
-        :meth:`forget`, :meth:`steps`. The arrays are overwritten by the next call. NaN where the input is not finite.
+        ``stream``: which path it is the next sample of, for physics that remember (:attr:`remembers`). The arrays are
+        overwritten by the next call. NaN where the input is not finite.
         """
         n = self.n
         x, mean, sigma = self._one
@@ -98,7 +98,7 @@ class DynamicsPredictor:
     def steps(self, q: Array, qd: Array, qdd: Array) -> tuple[Array, Array]:
         """As :meth:`step` at S samples, (S, n) each: the model is read from memory once for all of them.
 
-        Physics with a memory follow S motions: row s is always the next sample of the motion s. More samples than ever
+        Physics that remember follow S paths: row s is always the next sample of stream s. More samples than ever
         before allocate memory, more than two for the first time.
         """
         n, count = self.n, len(q)
@@ -112,17 +112,12 @@ class DynamicsPredictor:
                 self._add_prior(q[s], qd[s], qdd[s], s, s)
         return mean, sigma
 
-    def _add_prior(self, q: Array, qd: Array, qdd: Array, s: int, stream: int) -> None:
+    def _add_prior(self, q: Array, qd: Array, qdd: Array, row: int, stream: int) -> None:
         assert self.prior is not None
-        torque = self.prior_torques[s]
+        torque = self.prior_torques[row]
         torque.fill(0.0)
         self.prior.add(q, qd, qdd, torque, stream)
-        self._mean[s] += torque
-
-    def forget(self, stream: int = 0) -> None:
-        """The next sample of ``stream`` begins a path of which nothing is known."""
-        if self.prior is not None:
-            self.prior.forget(stream)
+        self._mean[row] += torque
 
     def save(self, path: Path) -> None:
         """Write to ``path``, whole or not at all. Raises OSError."""

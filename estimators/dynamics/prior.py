@@ -4,9 +4,10 @@ Nominal: Pinocchio's RNEA of a rigid-body model. Regressed: the same with inerti
 regression on the training samples, and friction for each joint. Inverse dynamics are linear in all of these parameters
 (Atkeson, An & Hollerbach 1986). Friction is a + b qd + Σ c_i tanh(qd/w_i); several widths make a Stribeck curve, and
 where it is ``loaded``, each term but the offset has a partner that is multiplied by |τ| of the nominal model: gears and
-bearings rub more under load. With ``memory`` the Dahl states of :mod:`estimators.dynamics.memory` are terms too; with
-``radii`` it is :mod:`estimators.dynamics.slip` instead of all that. Friction that remembers the path must be told every
-sample of a path in order, and keeps several paths apart by their ``stream``.
+bearings rub more under load. Friction that remembers the path is told in one of two ways: with ``memory`` the Dahl
+states of :mod:`estimators.dynamics.memory` are terms beside the tanh; with ``radii`` the Maxwell-slip elements of
+:mod:`estimators.dynamics.slip` stand in their place. Such a prior must be told every sample of a path in order, and
+keeps several paths apart by their ``stream``.
 """
 
 from __future__ import annotations
@@ -111,10 +112,10 @@ class Prior:
         if memory is not None and friction is None:
             raise ModelError("a memory without friction weights remembers for nothing: regress them, or leave it out")
         if memory is not None and radii:
-            raise ModelError("friction remembers by Dahl states or by sliding springs; give it one of the two")
+            raise ModelError("Dahl states and Maxwell-slip elements are two ways to say the same: choose one")
         self.radii, self.speeds = radii, speeds
+        self._tracks: dict[int, Track] = {}
         self._slips: dict[int, slip.Slip] = {}
-        self._tracks: list[Track] = []
         self._none = np.zeros((n, 0))
         states = None if memory is None else np.zeros((n, len(memory.travel)))
         terms = (n, slip.width(radii, speeds))
@@ -138,18 +139,16 @@ class Prior:
     @property
     def remembers(self) -> bool:
         """Its friction depends on the path."""
-        return (bool(self.radii) or self.memory is not None) and self.friction is not None
+        return self.friction is not None and (self.memory is not None or bool(self.radii))
 
-    def reset(self) -> None:
-        """Forget how the joints came to be where they are, in all streams."""
-        self._tracks.clear()
-        self._slips.clear()
-
-    def forget(self, stream: int = 0) -> None:
-        """The next sample of ``stream`` begins a path of which nothing is known."""
-        self._slips.pop(stream, None)
-        if self.memory is not None and 0 <= stream < len(self._tracks):
-            self._tracks[stream] = Track(self.memory, self.model.n)
+    def forget(self, stream: int | None = None) -> None:
+        """The next sample of ``stream`` (None: of each) begins a path of which nothing is known."""
+        if stream is None:
+            self._tracks.clear()
+            self._slips.clear()
+        else:
+            self._tracks.pop(stream, None)
+            self._slips.pop(stream, None)
 
     def torque(self, q: Array, qd: Array, qdd: Array, stream: int = 0) -> Array:
         """Torque (n,) N·m at the next sample of ``stream``, a fresh array."""
@@ -163,13 +162,13 @@ class Prior:
         """Add the torque at the next sample of ``stream`` to ``tau`` (n,) N·m."""
         z = self._none
         if self.memory is not None:
-            while len(self._tracks) <= stream:
-                self._tracks.append(Track(self.memory, self.model.n))
+            if stream not in self._tracks:
+                self._tracks[stream] = Track(self.memory, self.model.n)
             z = self._tracks[stream].to(q)
-        self._add(q, qd, qdd, z, tau, use_compiled, stream)
+        self._add(q, qd, qdd, z, tau, stream, use_compiled)
 
     def _add(
-        self, q: Array, qd: Array, qdd: Array, z: Array, tau: Array, use_compiled: bool = COMPILED, stream: int = 0
+        self, q: Array, qd: Array, qdd: Array, z: Array, tau: Array, stream: int, use_compiled: bool = COMPILED
     ) -> None:
         tau += pin.rnea(self._inner, self._data, q, qd, qdd)
         if self.friction is None:
@@ -184,7 +183,7 @@ class Prior:
             tau += (self.friction * friction_terms(qd, load, self.widths, self.loaded, z)).sum(axis=1)
 
     def slipped(self, q: Array, qd: Array, stream: int = 0) -> Array:
-        """What the friction weights multiply, (n, K), at the next sample of ``stream``."""
+        """What the friction weights of Maxwell-slip elements multiply, (n, K), at the next sample of ``stream``."""
         return slip.slip_terms(self._slip(stream).step(q, qd), qd, self.speeds)
 
     def _slip(self, stream: int) -> slip.Slip:
@@ -194,13 +193,13 @@ class Prior:
         return found
 
     def of(self, samples: Samples) -> Array:
-        """Torque (N, n) at all samples, each trajectory a path of its own; no stream of the caller's is touched."""
+        """Torque (N, n) at all samples, each trajectory a path of its own; no stream of others is touched."""
         tau = np.zeros((len(samples), self.model.n))
         states = None if self.memory is None else along(self.memory, samples)
         for k, row in enumerate(zip(samples.q, samples.qd, samples.qdd, strict=True)):
             if k == 0 or samples.trajectory[k] != samples.trajectory[k - 1]:
-                self._slips.pop(_BATCH, None)
-            self._add(*row, self._none if states is None else states[k], tau[k], COMPILED, _BATCH)
+                self.forget(_BATCH)
+            self._add(*row, self._none if states is None else states[k], tau[k], _BATCH)
         return tau
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -213,8 +212,9 @@ class Prior:
             arrays["prior_friction"] = self.friction
         if self.memory is not None:
             options |= {"travel": list(self.memory.travel), "play": self.memory.play}
-        options |= {"widths": list(self.widths), "loaded": self.loaded}
-        return options | {"radii": list(self.radii), "speeds": list(self.speeds)}, arrays
+        if self.radii:
+            options |= {"radii": list(self.radii), "speeds": list(self.speeds)}
+        return options | {"widths": list(self.widths), "loaded": self.loaded}, arrays
 
 
 def unpack(options: Mapping[str, Any], arrays: Mapping[str, Array], model: RigidBodyModel | None) -> Prior:
@@ -229,11 +229,10 @@ def unpack(options: Mapping[str, Any], arrays: Mapping[str, Array], model: Rigid
             "URDF, tool, payload or rotor inertia differ; train it anew with this one"
         )
     widths = tuple(float(width) for width in options["widths"])
-    # Files of before friction remembered do not name these.
-    radii, speeds = (tuple(float(value) for value in options.get(name, ())) for name in ("radii", "speeds"))
     memory = None
     if "travel" in options:
         memory = Memory(tuple(float(each) for each in options["travel"]), float(options["play"]))
+    radii, speeds = (tuple(float(value) for value in options.get(name, ())) for name in ("radii", "speeds"))
     correction, friction = arrays.get("prior_correction"), arrays.get("prior_friction")
     return Prior(model, correction, friction, widths, bool(options["loaded"]), memory, radii, speeds)
 
@@ -253,19 +252,19 @@ def regress(
     With ``radii`` (and ``speeds``) its friction remembers the path, and ``widths`` and ``loaded`` say nothing.
 
     Minimises Σ_j ‖τ_j − (Y θ)_j‖²/var τ_j plus ridge times the squared change, columns scaled to unit length. Joints
-    are weighted by their own torque, or the large ones would decide alone. With ``memory`` the samples must be in order
-    of time. Raises ParameterError if there are fewer
-    equations than parameters.
+    are weighted by their own torque, or the large ones would decide alone. Friction that remembers wants the
+    samples in order of time. Raises ParameterError if there are fewer equations than parameters.
     """
     n, N = model.n, len(samples)
     if samples.n != n:
         raise ParameterError(f"the samples have {samples.n} joints, the rigid-body model has {n}")
     nominal = Prior(model).of(samples)
-    path = Prior(model, None, None, widths, loaded, None, radii, speeds)
     z = np.zeros((N, n, 0)) if memory is None else along(memory, samples)
-    K = friction_terms(np.zeros(n), np.zeros(n), widths, loaded, z[0]).shape[1] if N else 1
+    path = Prior(model, None, None, widths, loaded, None, radii, speeds)
     if radii:
         K = slip.width(radii, speeds)
+    else:
+        K = friction_terms(np.zeros(n), np.zeros(n), widths, loaded, z[0]).shape[1] if N else 1
     inertial, columns = 11 * n, 11 * n + K * n
     if N * n < columns:
         raise ParameterError(f"{N} samples; expected at least {columns // n + 1} to regress {columns} parameters")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpotrf, dtrtri
 
 from estimators.errors import ParameterError
 
@@ -79,11 +79,11 @@ def inverse_inertia(M: Array) -> Array:
     """
     factor, failed = dpotrf(M, lower=0)
     if failed == 0:
-        upper, failed = dpotri(factor, lower=0)
+        # Not dpotri: OpenBLAS hands that to its threads even for 7 joints, and waits for them, milliseconds at times.
+        root, failed = dtrtri(factor, lower=0)
     if failed != 0:
         return np.full(M.shape, np.nan)
-    inverse: Array = upper + upper.T
-    inverse.flat[:: M.shape[0] + 1] *= 0.5
+    inverse: Array = root @ root.T
     return inverse
 
 

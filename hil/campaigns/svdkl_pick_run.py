@@ -9,11 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hil.campaigns.svdkl_pick import PickCase, cases, trial
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before numpy is loaded: small matrices wait for threads
+    os.environ.setdefault(_name, "1")
+
+from hil.campaigns.svdkl_pick import PickCase, cases, trial  # noqa: E402
 
 
 def carry_out(wanted: Iterable[PickCase], folder: Path) -> list[dict[str, Any]]:

@@ -61,6 +61,11 @@ class MockObject(Pose):
     )
     mass: Positive = Field(le=50.0, description="kg")
     com: Vec3 = Field(default=(0.0, 0.0, 0.0), description="centre of mass from its middle, in its own axes, m")
+    inertia: tuple[float, ...] | None = Field(
+        default=None,
+        description="[ixx, ixy, iyy, ixz, iyz, izz] about the centre of mass, own axes, kg·m²; without it: of a "
+        "homogeneous box",
+    )
     size: Vec3 = Field(description="edge lengths, m")
     reach: Positive = Field(
         default=0.03, le=0.5, description="how far its middle may be from the TCP when the jaws close, m"
@@ -72,6 +77,11 @@ class MockObject(Pose):
         if min(size) <= 0.0:
             raise ValueError("allowed: three lengths above 0")
         return size
+
+    @field_validator("inertia")
+    @classmethod
+    def _physical(cls, inertia: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        return None if inertia is None else checked_inertia(inertia)
 
 
 _ENDS = (("close", "outputs"), ("opened", "inputs"), ("holding", "inputs"))

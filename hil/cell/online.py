@@ -31,6 +31,11 @@ class OnlineLearning(Section):
     )
     keep: Part = Field(default=_ONLINE.keep, description="κ: what each batch leaves of the batches before")
     weight: Part = Field(default=_ONLINE.weight, description="w: how much the offline data count as witnesses of today")
+    guarded: bool = Field(
+        default=_ONLINE.guarded,
+        description="take over only what proves no worse; without, whatever a batch teaches, even a load that nothing "
+        "takes off",
+    )
 
     @model_validator(mode="after")
     def _in_time(self) -> OnlineLearning:
@@ -49,4 +54,4 @@ class OnlineLearning(Section):
         """For :class:`hil.learning.online.Learner`; None where the model is not learnt on."""
         if not self.posterior:
             return None
-        return OnlineParams(self.batch, self.every, self.settle, self.keep, self.weight)
+        return OnlineParams(self.batch, self.every, self.settle, self.keep, self.weight, self.guarded)

@@ -65,7 +65,7 @@ def along(model: DynamicsPredictor, samples: Samples) -> tuple[Array, Array]:
     mean, sigma = np.empty_like(samples.tau), np.empty_like(samples.tau)
     for k, row in enumerate(zip(samples.q, samples.qd, samples.qdd, strict=True)):
         if k == 0 or samples.trajectory[k] != samples.trajectory[k - 1]:
-            model.reset()
+            model.forget()
         mean[k], sigma[k] = model.step(*row)
     return mean, sigma**2
 

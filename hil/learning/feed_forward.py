@@ -90,11 +90,6 @@ def chosen(cell: Cell, kernel: Kernel | None = None) -> ChosenDynamics:
         raise ModelError(
             f"{KEY}: {path} cannot be read ({error.strerror}); `hil train dynamics LOG… --cell CELL` makes one"
         ) from error
-    if predictor.remembers:
-        raise ModelError(
-            f"{KEY}: the physics of {path} remember how joints came to rest; the controller asks for the reference and "
-            "for the measured motion in turns and cannot keep them apart yet: train it without memory"
-        )
     made_for = predictor.provenance.get("torque")
     if made_for != COMMANDED:
         raise ModelError(

@@ -88,6 +88,7 @@ class Learner:
             "batch": p.batch,
             "keep": p.keep,
             "weight": p.weight,
+            "guarded": p.guarded,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -37,6 +37,9 @@ class OnlineParams:
     """κ of :mod:`estimators.dynamics.online`."""
     weight: float = 0.005
     """w: of 80,000 offline samples 400 are left, as many as five batches at κ = 0.8."""
+    guarded: bool = True
+    """False: each batch is learnt as soon as it has been scored, and whatever is finite is taken over. The guard
+    protects what was known offline; a load that no estimator takes off is refused with the rest."""
 
     def __post_init__(self) -> None:
         if not 0 < self.settle < self.batch * self.every:

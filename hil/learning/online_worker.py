@@ -33,9 +33,12 @@ HELD_OUT = 2
 
 
 class OnlineLearning:
-    """What the process does with each batch; without processes, for tests."""
+    """What the process does with each batch; without processes, for tests.
 
-    def __init__(self, offline: Posterior, guard: Guard, keep: float, weight: float) -> None:
+    ``guard``: None learns each batch at once and takes over whatever is finite.
+    """
+
+    def __init__(self, offline: Posterior, guard: Guard | None, keep: float, weight: float) -> None:
         self._online = OnlinePosterior(offline, keep, weight)
         self._guard = guard
         self._offline = self.current = offline
@@ -43,13 +46,15 @@ class OnlineLearning:
         self._waiting: deque[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = deque()
 
     def batch(self, x: np.ndarray[Any, Any], r: np.ndarray[Any, Any]) -> dict[str, Any]:
-        """Score the batch, learn from the oldest one that waits; what came of it, ``accepted`` among it."""
+        """Score the batch, learn from it or from the oldest one that waits; what came of it, ``accepted`` among it."""
         mean, variance = predict(self.current, x)
         error = r - mean
         scored = {
             "rmse": np.sqrt(np.mean(error**2, axis=0)).tolist(),
             "nis": np.mean(error**2 / variance, axis=0).tolist(),
         }
+        if self._guard is None:
+            return {**scored, **self._at_once(x, r)}
         self._waiting.append((x, r))
         if len(self._waiting) <= HELD_OUT:
             return {**scored, "accepted": False, "reason": ""}
@@ -68,13 +73,23 @@ class OnlineLearning:
             return {**scored, "accepted": True, "reason": f"learning began anew: {self._guard.reason}"}
         return {**scored, "accepted": accepted, "reason": self._guard.reason}
 
+    def _at_once(self, x: np.ndarray[Any, Any], r: np.ndarray[Any, Any]) -> dict[str, Any]:
+        self._online.learn(x, r)
+        new = self._online.posterior()
+        if not all(np.isfinite(part).all() for part in predict(new, x)):
+            return {"accepted": False, "reason": "a prediction is not finite"}
+        self.current = new
+        return {"accepted": True, "reason": ""}
+
 
 def main() -> int:
     """See the module's docstring."""
     job = json.loads(sys.stdin.readline())
     about, arrays = store.read(Path(job["model"]), (KIND,))
     offline = Posterior.of(own_arrays(arrays), bool(about["skip"]))
-    guard = Guard(offline, arrays["probe_x"], arrays["probe_r"], np.array(job["tau_max"]))
+    guard = None
+    if job["guarded"]:
+        guard = Guard(offline, arrays["probe_x"], arrays["probe_r"], np.array(job["tau_max"]))
     ring = SampleRing(offline.n, job["ring"])
     swap = Swap(offline, job["swap"])
     learning = OnlineLearning(offline, guard, job["keep"], job["weight"])

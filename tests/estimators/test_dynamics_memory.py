@@ -79,7 +79,7 @@ def test_what_velocity_does_not_say_is_learnt_from_the_path(tmp_path: Path) -> N
     bare = DynamicsPredictor(drawn(4, (), True))
     expected = memory.of(own) + bare.steps(own.q, own.qd, own.qdd)[0]
     for _ in range(2):
-        fast.reset()
+        fast.forget()
         told = [fast.step(*row)[0].copy() for row in zip(own.q, own.qd, own.qdd, strict=True)]
         np.testing.assert_allclose(told, expected, rtol=1e-9, atol=1e-9)
 
@@ -103,7 +103,7 @@ def test_compiled_and_plain_friction_agree() -> None:
     rows = np.random.default_rng(5).standard_normal((6, 3, 2))
     found = []
     for way in (True, False):
-        prior.reset()
+        prior.forget()
         tau = np.zeros((6, 2))
         for row, out in zip(rows, tau, strict=True):
             prior.add(*row, out, use_compiled=way)

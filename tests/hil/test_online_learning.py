@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from estimators.dynamics.online import predict
+from estimators.dynamics.online import Guard, predict
 from estimators.dynamics.posterior import Posterior
 from estimators.dynamics.predictor import DynamicsPredictor
 from estimators.dynamics.samples import Scaling
 from estimators.errors import ModelError
 from hil.learning.online import Learner
 from hil.learning.online_params import OnlineParams
+from hil.learning.online_worker import OnlineLearning
 from hil.learning.ring import ROWS, SampleRing
 from hil.learning.swap import Swap, SwappedPredictor
 
@@ -86,6 +87,24 @@ def test_in_lockstep_a_model_takes_effect_at_the_same_tick_in_every_run(model: P
     assert [each["accepted"] for each in said[0]] == [each["accepted"] for each in said[1]]
     first, last = said[0][0], said[0][-1]
     assert sum(last["rmse"]) < 0.5 * sum(first["rmse"]), "batches are scored before they are learnt"
+
+
+def test_without_a_guard_each_batch_is_learnt_at_once() -> None:
+    """What the probe set would refuse, a torque that has changed for good, is in use after one batch."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(0.0, 0.6, (50, 3 * P))
+    r = np.array([torque(each) for each in x]) + 4.0
+    offline = judged()
+    assert offline.probe is not None
+    guard = Guard(offline.posterior, *offline.probe, np.full(P, 50.0))
+    held, free = (OnlineLearning(offline.posterior, each, 0.5, 0.05) for each in (guard, None))
+    first = free.batch(x, r)
+    assert first["accepted"]
+    again, refused = free.batch(x, r), [held.batch(x, r) for _ in range(4)]
+    assert sum(again["rmse"]) < 0.5 * sum(first["rmse"])
+    assert first["rmse"] == refused[0]["rmse"], "scored before it was learnt"
+    assert refused[3]["rmse"] == first["rmse"]
+    assert "probe set" in refused[2]["reason"]
 
 
 def test_the_cycle_goes_on_with_its_model_when_the_learner_dies(model: Path) -> None:

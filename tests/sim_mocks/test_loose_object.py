@@ -122,6 +122,27 @@ def test_held_and_hung_load_the_sensor_alike_in_fast_motion(worlds: Worlds, conf
     assert relative([w[3:] for w in loads], [w[3:] for w in expected]) < 0.02
 
 
+def test_an_inertia_of_its_own_is_felt_in_its_own_axes(worlds: Worlds) -> None:
+    """The same body twice: turned, and with its inertia given in axes that are not principal ones."""
+    moments = np.diag([0.010, 0.004, 0.008])
+    rpy = (0.4, -0.3, 0.7)
+    R = pin.rpy.rpyToMatrix(np.array(rpy))
+    offset = np.array([0.006, -0.004, 0.003])
+    turned = at_tcp(STRAIGHT, rpy=rpy, com=tuple(offset), inertia=tuple(map(tuple, moments.tolist())))
+    given = at_tcp(STRAIGHT, com=tuple((R @ offset).tolist()), inertia=tuple(map(tuple, (R @ moments @ R.T).tolist())))
+    plain = at_tcp(STRAIGHT, com=tuple((R @ offset).tolist()))
+    found = []
+    for config in (turned, given, plain):
+        world = worlds(config)
+        assert world.grasp()
+        found.append(swing(world, Twin(config, (MASS, com_in_flange(config))), 250)[0])
+    moment = [np.array(loads)[:, 3:] for loads in found]
+    np.testing.assert_allclose(moment[0], moment[1], atol=1e-3)
+    assert np.abs(moment[1] - moment[2]).max() > 0.05, "another inertia than a homogeneous cube's"
+    with pytest.raises(WorldError, match="about the centre of mass"):
+        worlds(at_tcp(STRAIGHT, inertia=((1.0, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.1))))
+
+
 def test_the_brakes_carry_the_object(worlds: Worlds) -> None:
     """Closed brakes hold arm and object without creeping, and the joint sensors feel the weight of both."""
     held, _, twin = both(worlds, at_tcp(STRAIGHT))
