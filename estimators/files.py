@@ -22,8 +22,10 @@ DAMAGED = (
 """What NumPy, zipfile and JSON raise for files that are cut, damaged, or something else."""
 
 
-def write(path: Path, about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write ``arrays`` and the page ``about`` to ``path``, making its folder. Raises OSError.
+def write(
+    path: Path, about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], *, compressed: bool = False
+) -> None:
+    """Write ``arrays`` and the page ``about`` to ``path``, making its folder; ``compressed`` or not. Raises OSError.
 
     Raises TypeError for what is no plain array: NumPy would pickle it.
     """
@@ -37,7 +39,7 @@ def write(path: Path, about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **content)
+            (np.savez_compressed if compressed else np.savez)(file, **content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)

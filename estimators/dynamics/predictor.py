@@ -20,6 +20,7 @@ from estimators.rigid_body import RigidBodyModel
 
 Array = npt.NDArray[np.float64]
 KIND = "dynamics-predictor"
+Kernel = Literal["compiled", "numpy"]
 LAYOUT = "q rad, qd rad/s, qdd rad/s2"
 """Of the input x = [q, qd, qdd]; a file with another one is refused."""
 
@@ -35,7 +36,7 @@ class DynamicsPredictor:
         posterior: Posterior,
         prior: Prior | None = None,
         provenance: Mapping[str, Any] | None = None,
-        kernel: Literal["compiled", "numpy"] | None = None,
+        kernel: Kernel | None = None,
         probe: tuple[Array, Array] | None = None,
     ) -> None:
         if kernel == "compiled" and not has_numba():
@@ -138,7 +139,7 @@ def load(
     path: Path,
     rigid_body: RigidBodyModel | None = None,
     n: int | None = None,
-    kernel: Literal["compiled", "numpy"] | None = None,
+    kernel: Kernel | None = None,
 ) -> DynamicsPredictor:
     """What :meth:`DynamicsPredictor.save` wrote, for the arm ``rigid_body`` or of ``n`` joints.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from estimators import files
@@ -15,9 +16,18 @@ FORMAT = 1
 """Of the files; raised when their meaning changes."""
 
 
+_WHOLE, _LOWER = "B", "B_lower"
+"""Symmetric matrices (P, M, M), two thirds of a file; what is stored of them, row after row, (P, M (M + 1)/2)."""
+
+
 def write(path: Path, about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write whole or not at all. Raises OSError."""
-    files.write(path, {"format": FORMAT, **about}, arrays)
+    """Write whole or not at all, of symmetric matrices ``B`` one triangle. Raises OSError."""
+    stored = dict(arrays)
+    if _WHOLE in stored:
+        B = stored.pop(_WHOLE)
+        rows, columns = np.tril_indices(B.shape[1])
+        stored[_LOWER] = B[:, rows, columns]
+    files.write(path, {"format": FORMAT, **about}, stored, compressed=_LOWER in stored)
 
 
 def read(path: Path, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -25,6 +35,8 @@ def read(path: Path, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, 
     try:
         about, arrays = files.read(path)
         found, kind = about["format"], about["kind"]
+        if _LOWER in arrays:
+            arrays[_WHOLE] = _whole(arrays.pop(_LOWER))
     except OSError:
         raise
     except files.DAMAGED as error:
@@ -32,3 +44,14 @@ def read(path: Path, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, 
     if found != FORMAT or kind not in kinds:
         raise ModelError(f"{path}: format {found} of kind {kind!r}; expected format {FORMAT} of {', '.join(kinds)}")
     return about, arrays
+
+
+def _whole(lower: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(P, M, M) of what was stored of it. Raises ValueError where that is no triangle."""
+    P, size = lower.shape
+    M = (int(np.sqrt(8 * size + 1)) - 1) // 2
+    rows, columns = np.tril_indices(M)
+    B = np.empty((P, M, M))
+    B[:, rows, columns] = lower
+    B[:, columns, rows] = lower
+    return B

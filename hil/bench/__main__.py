@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--can", action="store_true", help="measure the cobot's process data and slcan instead")
     parser.add_argument("--dynamics", action="store_true", help="measure the learnt feed-forward torque instead")
+    parser.add_argument("--learned", action="store_true", help="measure the controller that goes on learning instead")
     parser.add_argument("--observers", action="store_true", help="measure the step of each observer instead")
     given = parser.parse_args(arguments)
     try:
@@ -41,6 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
             from hil.bench import can
 
             print(can.render(can.bench_can()))
+            return 0
+        if given.learned:
+            from hil.bench import learned
+
+            print(learned.render(learned.bench_learned()))
             return 0
         if given.dynamics:
             from hil.bench import dynamics

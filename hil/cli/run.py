@@ -18,6 +18,7 @@ from hil.build_safety import build_traits
 from hil.cell import Cell, CellError, CellRefused, load_cell, require_permission
 from hil.cli.cells import on_purpose, show_faults
 from hil.cli.console import console
+from hil.cli.grasp_demo import SAYS, grasp_demo
 from hil.launch import Run, launch, operate
 from hil.motion import MotionError
 from hil.operation.place import PlaceError, running
@@ -25,6 +26,9 @@ from hil.plugins import PluginError
 from hil.report import verdict_table
 
 DEMO_CELL = "iiwa14_polish"
+LEARNED_CELL = "iiwa14_learned"
+_SHORT = ("iiwa",)
+"""Names that `hil demo` knows beside those of the cells."""
 _FIGURES = re.compile(r"[-0-9.]+")
 _MOST_STOPS = 3
 """Stops of one run that are explained at its end; `hil explain` tells of all."""
@@ -71,14 +75,29 @@ def run(
 
 
 def demo(
-    cell: Annotated[str, typer.Option(help="a cell on mocks: a shipped one or a path")] = DEMO_CELL,
+    cell: Annotated[str, typer.Option(help="a cell on mocks: a shipped one or a path; `iiwa` for short")] = DEMO_CELL,
     seed: SeedOption = None,
     fast: FastOption = False,
     realtime: RealTimeOption = False,
+    learned: Annotated[
+        bool, typer.Option("--learned", help="an arm with learnt torques grasps an unknown load; in lockstep")
+    ] = False,
 ) -> None:
     """Show a whole supervised run on simulated devices: every motion of the cell, in the order of its file."""
+    if cell in _SHORT or (learned and cell == DEMO_CELL):
+        cell = LEARNED_CELL if learned else DEMO_CELL
     loaded = load_or_exit(cell, real=False)
     _check_clock(fast, realtime)
+    if learned:
+        if realtime:
+            fail("--learned runs in lockstep, as fast as the machine allows: leave --realtime out")
+        try:
+            shown = grasp_demo(loaded, seed)
+        except SAYS as error:
+            fail(str(error))
+        if shown.fault:
+            raise typer.Exit(1)
+        return
     _drive(loaded, list(loaded.motions), seed, fast, realtime)
 
 

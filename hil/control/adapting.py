@@ -19,6 +19,11 @@ class Adapting(Protocol):
         """Of the process that learns; -1 while there is none."""
         ...
 
+    @property
+    def changes(self) -> int:
+        """How often the load has been taken for another one, or estimated anew: its torque may have jumped."""
+        ...
+
     def open(self, lockstep: bool) -> None:
         """Start what learns in a process of its own; in ``lockstep`` it acts at the same tick in every run."""
         ...

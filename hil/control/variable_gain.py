@@ -7,7 +7,8 @@ for the innovation factor that eq. (8) lacks (:mod:`estimators.gains.innovation`
 limit, passivity bound and energy tank, and below the stiffness that this loop can bear with its delay.
 
 Where something goes on learning while it runs (:mod:`hil.control.adapting`), the load that it estimates is added to the
-feed-forward, and its uncertainty to σ: the gains rise at a grasp and fall again as the load becomes known.
+feed-forward, and its uncertainty raises the gains: by how far it could move the arm, not by the model's σ, which may be
+a hundredth of any load's. They rise at a grasp and fall again as the load becomes known.
 
 A prediction that is not finite is replaced by the rigid-body model's torque, and the gains go up.
 """
@@ -31,6 +32,12 @@ from hil.control.adapting import Adapting
 from hil.control.base import ControlError, Takeover, number, vector
 from hil.control.shown import Shown
 from hil.motion.base import JointReference, Kind, Reference
+
+EASE = 0.04
+"""Time constant with which a new estimate of the load acts, s: 15 kg found in one tick would be a blow, beyond what the
+torque may change, and light joints are the first to answer it."""
+RELAX = 0.3
+"""Time constant with which a doubt about the load may be forgotten, s."""
 
 
 class TorquePredictor(Protocol):
@@ -72,6 +79,8 @@ class VariableGainParams:
     """Noise of the measured acceleration, rad/s²: it enters what the innovation is compared with."""
     friction: float | tuple[float, ...] = 0.0
     """Slope of the torque over velocity, N·m·s/rad, through which velocity noise enters."""
+    load_error: float = 0.01
+    """What the doubt about a load may move the arm at the smallest stiffness until the gains are the largest, rad."""
     max_error: float = 0.2
     """Position errors are taken for no larger than this, rad."""
     slew: float = 5.0
@@ -82,7 +91,8 @@ class VariableGainParams:
     """Time over which the torque found at takeover fades out, s."""
 
     def __post_init__(self) -> None:
-        for name in ("damping_ratio", "bandwidth_max", "window", "smoothing", "max_error", "slew", "tank"):
+        positive = ("damping_ratio", "bandwidth_max", "window", "smoothing", "load_error", "max_error", "slew", "tank")
+        for name in positive:
             number(name, getattr(self, name), above=True)
         number("blend_time", self.blend_time)
         for name in ("baseline", "qd_sigma", "qdd_sigma", "friction"):
@@ -123,6 +133,7 @@ class VariableGain:
             ),
         )
         self._bearable = Bearable(n, p.bandwidth_max)
+        self._bears = p.load_error * law.kp_min
         self._innovation = Innovation(n, p.window, vector("baseline", p.baseline, n, ""))
         self._smoothed = SmoothedMotion(n, p.smoothing)
         self._qd_sigma = vector("qd_sigma", p.qd_sigma, n, "rad/s")
@@ -130,6 +141,8 @@ class VariableGain:
         self._friction = vector("friction", p.friction, n, "N·m·s/rad")
         self._coriolis = "coriolis" not in adds
         self._gravity = "gravity" not in adds
+        self._load, self._to_come, self._changes = np.zeros(n), np.zeros(n), 0
+        self._doubt = np.zeros(n)
         self._takeover = Takeover(n, p.blend_time, "gravity" in adds)
         unknown = np.full(n, math.nan)
         self.shown = Shown(unknown, unknown, unknown, unknown, unknown, math.nan, False, False, False)
@@ -145,6 +158,7 @@ class VariableGain:
         self._gains.reset(kp)
         self._innovation.reset()
         self._smoothed.reset()
+        self._load, self._to_come, self._doubt = np.zeros(self.n), np.zeros(self.n), np.zeros(self.n)
         self._takeover.reset(sample, tau_initial)
 
     def torque(
@@ -158,18 +172,24 @@ class VariableGain:
         known = math.isfinite(float(mean.sum() + sigma.sum()))
         if known and self._gravity:
             mean += dyn.g_payload  # where the robot adds gravity, the supervisor carries the load
+        shown, doubt = sigma, np.zeros(self.n)
         tau_ff = mean if known else self._rigid(dyn, reference.qdd)
         if adapting is not None:
             adapting.carry(bool(dyn.g_payload.any()))
             load = adapting.load(reference.q, reference.qd, reference.qdd, dyn.g_payload)
+            tau_ff += self._eased(np.zeros(self.n) if load is None else load[0], adapting.changes, dt)
             if load is not None:
-                tau_ff += load[0]
-                sigma = np.hypot(sigma, load[1])
+                shown = np.hypot(sigma, load[1])
+                doubt = np.minimum(load[1] / self._bears, 1.0)
+            # What the load did until it was known has still to be put right.
+            doubt = self._doubt = np.maximum(doubt, math.exp(-dt / RELAX) * self._doubt)
         surprise = np.ones(self.n)
         if p.innovation or adapting is not None:
             found = self._surprise(sample, dyn, dt)
             surprise = found if p.innovation else surprise
-        wanted = self.law.stiffness(sigma * surprise if known else np.full(self.n, math.nan))
+        law = self.law
+        unsure = sigma * surprise + doubt * (law.sigma_f - law.sigma_n)
+        wanted = law.stiffness(unsure if known else np.full(self.n, math.nan))
         inverse = inverse_inertia(dyn.M)
         ceiling = self._bearable.ceiling(inverse, self._gains.kp)
         gains = self._gains.step(wanted, e, ed, 1.0 / inverse.diagonal(), dt, ceiling)
@@ -177,13 +197,22 @@ class VariableGain:
         bent = np.minimum(np.maximum(e, -p.max_error), p.max_error)
         tau = tau_ff + kp * bent + gains.kd * ed
         self.shown = Shown(
-            tau_ff, sigma, surprise, kp, kp / self.law.kp_max, gains.energy, gains.clamped, gains.starved, not known,
+            tau_ff, shown, surprise, kp, kp / self.law.kp_max, gains.energy, gains.clamped, gains.starved, not known,
             None if adapting is None else adapting.learnt,
         )  # fmt: skip
         jump = self._takeover.difference(tau)
         if jump is not None:
             self._takeover.fade(jump)
         return self._takeover.apply(tau, dt)
+
+    def _eased(self, load: Array, changes: int, dt: float) -> Array:
+        """The torque of the load, with each change of its estimate coming in by and by."""
+        if changes != self._changes:
+            self._changes = changes
+            self._to_come += self._load - load
+        self._load = load
+        self._to_come *= math.exp(-dt / EASE)
+        return load + self._to_come
 
     def _surprise(self, sample: RobotSample, dyn: Dynamics, dt: float) -> Array:
         """Compare the command that acts with what the model would have commanded for the motion it made."""

@@ -62,6 +62,11 @@ class Adaptation:
         """Of that process; -1 while there is none."""
         return -1 if self._learner is None else self._learner.pid
 
+    @property
+    def changes(self) -> int:
+        """See :class:`hil.control.adapting.Adapting`."""
+        return 0 if self._load is None else self._load.changes
+
     def open(self, lockstep: bool) -> None:
         """Start the process that learns the model on, if one shall; until then, and without, only loads are estimated.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from drivers.contract import Array
-from estimators.dynamics.predictor import DynamicsPredictor, load
+from estimators.dynamics.predictor import DynamicsPredictor, Kernel, load
 from estimators.errors import ModelError, ParameterError
 from estimators.gains.calibration import GainFigures
 from estimators.gains.smoothed import SmoothedMotion
@@ -70,8 +70,9 @@ class Command:
         return tau + self._model.gravity(q) if self._gravity else tau
 
 
-def chosen(cell: Cell) -> ChosenDynamics:
-    """The model that ``controller.joint.learned`` names, else the stored one in use. Raises ModelError."""
+def chosen(cell: Cell, kernel: Kernel | None = None) -> ChosenDynamics:
+    """The model that ``controller.joint.learned`` names, else the stored one in use; ``kernel`` as in
+    :func:`estimators.dynamics.predictor.load`. Raises ModelError."""
     learned = cell.controller.joint.learned
     assert learned is not None
     try:
@@ -84,7 +85,7 @@ def chosen(cell: Cell) -> ChosenDynamics:
     except StoreError as error:
         raise ModelError(f"{KEY}: {error}") from error
     try:
-        predictor = load(path, build_model(cell))
+        predictor = load(path, build_model(cell), kernel=kernel)
     except OSError as error:
         raise ModelError(
             f"{KEY}: {path} cannot be read ({error.strerror}); `hil train dynamics LOG… --cell CELL` makes one"
@@ -104,11 +105,11 @@ def figures_of(predictor: DynamicsPredictor) -> GainFigures | None:
     return None if found is None else GainFigures.from_mapping(found, predictor.n)
 
 
-def controller(cell: Cell, adds: AbstractSet[str]) -> VariableGain:
-    """The joint controller with the model and the gains of ``cell``. Raises ModelError."""
+def controller(cell: Cell, adds: AbstractSet[str], kernel: Kernel | None = None) -> VariableGain:
+    """The joint controller with model and gains of ``cell``; ``kernel`` as in :func:`chosen`. Raises ModelError."""
     learned = cell.controller.joint.learned
     assert learned is not None
-    found = chosen(cell)
+    found = chosen(cell, kernel)
     predictor = found.predictor
     calibrated = figures_of(predictor)
     try:

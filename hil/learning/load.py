@@ -54,6 +54,8 @@ class LoadWatch:
         self._span = 0.0
         self.estimating = False
         """There was a jump: the load is estimated, and no longer taken for certain."""
+        self.changes = 0
+        """How often the load has become another: at each its torque jumps."""
         self.settled = True
         """What is not known of the load is less than what is not known of the arm, over all joints."""
         self._estimate.know(self._nothing)
@@ -74,6 +76,7 @@ class LoadWatch:
             return
         self._carries = declared
         self._estimate.know(self._base)
+        self.changes += 1
         self._since = 0.0
         self.estimating, self.settled = False, True
 
@@ -98,6 +101,7 @@ class LoadWatch:
         factor = self._innovation.step(lacking, self.carried, variance + self._variance, dt)
         if self._since > p.rest and float(factor.max()) > p.jump:
             self._estimate.reset(self._base)
+            self.changes += 1
             self._since = 0.0
             news = "the load is another than before: it is estimated anew"
             self.estimating, self.settled = True, False
@@ -110,6 +114,7 @@ class LoadWatch:
         if self._since < self._blind:
             return ""
         self._estimate.step(q, qd, qdd, lacking + self._weight, variance, min(span, 0.1))
+        self.changes += 1
         if self.settled:
             return ""
         sigma = self._estimate.torque(q, qd, qdd)[1]

@@ -19,7 +19,7 @@ class LoadParams:
     """Time after a jump, or after the cell has declared a load, within which there is no other, s."""
     every: int = 10
     """Ticks from one sample to the next: smoothed signals say little new in between."""
-    drift: float = 0.002
+    drift: float = 0.0001
     """Relative loss of certainty per second, 1/s: what changes at once is a jump, and nothing else changes."""
 
 

@@ -16,6 +16,7 @@ from hil.monitor.frame import (
     Device,
     EventLine,
     Fault,
+    FeedForward,
     Frame,
     Joint,
     Link,
@@ -68,6 +69,7 @@ def build(known: Known) -> Frame:
         wrench=_wrench(told.get("wrench", {}), row),
         cycle=known.cycle,
         devices=tuple(_device(device) for device in told.get("devices", ())),
+        feed_forward=_feed_forward(row),
         events=tuple(known.events),
     )
 
@@ -150,6 +152,13 @@ def _wrench(told: dict[str, Any], row: np.void | None) -> Wrench:
     if "contact" not in (row.dtype.names or ()):
         return Wrench(estimated, sd, seen)
     return Wrench(estimated, sd, seen, int(row["contact"]), float(row["contact_level"]))
+
+
+def _feed_forward(row: np.void | None) -> FeedForward | None:
+    if row is None or "ff_version" not in (row.dtype.names or ()) or not np.isfinite(row["tau_ff_sd"]).all():
+        return None
+    kp, sd = tuple(row["kp"].tolist()), tuple(row["tau_ff_sd"].tolist())
+    return FeedForward(kp, sd, float(row["load_mass"]), float(row["load_mass_sd"]), int(row["ff_version"]))
 
 
 def _device(told: dict[str, Any]) -> Device:

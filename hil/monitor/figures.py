@@ -7,7 +7,7 @@ import math
 from rich.text import Text
 
 from hil.monitor.bars import closeness, level, signed_bar, span_bar
-from hil.monitor.frame import Device, Frame, Joint, Link, Mood
+from hil.monitor.frame import Device, FeedForward, Frame, Joint, Link, Mood
 from hil.monitor.palette import AT, INK, MOODS, NEAR, OLD, SOFT, style_of
 from hil.monitor.panels import WIDE
 from hil.monitor.text import Lines, Part, figure, line
@@ -122,12 +122,14 @@ def cycle(frame: Frame, width: int, full: bool) -> Lines:
 
 
 def devices(frame: Frame, width: int, full: bool) -> Lines:
-    """One line a device: sign, name, state, age and the link's figures."""
+    """One line a device: sign, name, state, age and the link's figures; one for a learnt feed-forward."""
     if not frame.devices:
         return [Text("no device known yet", SOFT)]
     names = max(len(device.name) for device in frame.devices)
     kinds = max(len(device.kind) for device in frame.devices)
     lines = [_device(device, names, kinds, width) for device in frame.devices]
+    if frame.feed_forward is not None:
+        lines.append(_feed_forward(frame.feed_forward, width))
     if frame.link is not Link.LIVE:
         return [Text(f"?{text.plain[1:]}", OLD, no_wrap=True) for text in lines]
     return lines
@@ -150,4 +152,16 @@ def _device(device: Device, names: int, kinds: int, width: int) -> Text:
         parts.append((f"  gaps {device.gaps}  refused {device.refused}", SOFT))
     if device.notes:
         parts.append((f"  {', '.join(device.notes)}", SOFT))
+    return line(parts, None, width)
+
+
+def _feed_forward(told: FeedForward, width: int) -> Text:
+    """Load and version first: a narrow terminal cuts the rest."""
+    parts: list[Part] = [("≈ ", SOFT), ("learnt", f"bold {INK}")]
+    if math.isfinite(told.mass):
+        parts.append((f"  load {told.mass:.2f} ± {told.mass_sd:.2f} kg", INK))
+    if told.version >= 0:
+        parts.append((f"  version {told.version}", SOFT))
+    parts.append((f"  kp {' '.join(f'{value:.0f}' for value in told.kp)} N·m/rad", INK))
+    parts.append((f"  σ {' '.join(f'{value:.2g}' for value in told.sd)} N·m", SOFT))
     return line(parts, None, width)

@@ -125,6 +125,22 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedForward:
+    """A learnt feed-forward torque and the stiffness that follows its uncertainty, each joint."""
+
+    kp: tuple[float, ...]
+    """N·m/rad."""
+    sd: tuple[float, ...]
+    """N·m."""
+    mass: float = nan
+    """Estimated load, kg; NaN: not estimated."""
+    mass_sd: float = nan
+    """kg."""
+    version: int = -1
+    """Of the model that is learnt on; -1: it is not."""
+
+
+@dataclass(frozen=True, slots=True)
 class MotionProgress:
     """The motion under way."""
 
@@ -163,6 +179,8 @@ class Frame:
     wrench: Wrench = field(default_factory=Wrench)
     cycle: CycleTimes = field(default_factory=CycleTimes)
     devices: tuple[Device, ...] = ()
+    feed_forward: FeedForward | None = None
+    """None where no controller of that kind runs now."""
     events: tuple[EventLine, ...] = ()
     """Oldest first."""
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hil.monitor.bars import Level, closeness, level, share_bar, signed_bar, span_bar
 from hil.monitor.build import Known, build, event_line
+from hil.monitor.figures import devices
 from hil.monitor.frame import EventLine, Link, Mood
 from hil.monitor.rows import Timing
 from hil.monitor.words import STATE_WORDS, WORDS, words
@@ -195,6 +196,17 @@ def test_figures_come_from_the_newest_row_and_time_goes_on_in_it() -> None:
     assert frame.wrench.measured == (1, 2, 3, 4, 5, 6)
     assert frame.wrench.estimated_sd == (0.25,) * 6
     assert not frame.old
+
+
+def test_a_learnt_feed_forward_has_a_line_while_it_runs() -> None:
+    learnt = {"kp": [100.0, 12.4], "tau_ff_sd": [0.25, 0.0123], "ff_version": 7}
+    learnt |= {"load_mass": 3.014, "load_mass_sd": 0.02}
+    frame = build(Known("short", Link.LIVE, status=status(), row=row(tau_ff=[1.0, 2.0], **learnt), age=0.01))
+    last = devices(frame, 120, False)[-1].plain
+    assert last.rstrip() == "≈ learnt  load 3.01 ± 0.02 kg  version 7  kp 100 12 N·m/rad  σ 0.25 0.012 N·m"
+    without = build(Known("short", Link.LIVE, status=status(), row=row(), age=0.01))
+    assert without.feed_forward is None
+    assert len(devices(without, 120, False)) == len(devices(frame, 120, False)) - 1
 
 
 def test_a_state_newer_than_the_cells_words_is_shown_at_once() -> None:
