@@ -1,0 +1,105 @@
+"""Gradient retraining while a cell runs: a few steps after each batch, and every few batches a model to be judged.
+
+It runs in the learner's process, between two batches, where the cell file asks for it, and is the only part of a
+running cell that needs torch. What a candidate knows beside its new features is what the model that is learnt on in
+closed form knows: old samples, tempered, and the newest batches on top of them, which fade as ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from estimators.dynamics.fitting.retrain import StepOptions, Steps, module
+from estimators.dynamics.online import OnlinePosterior
+from estimators.dynamics.posterior import Posterior
+from estimators.errors import ModelError
+from hil.learning.replay import Replay
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainingParams:
+    """Of :class:`Retraining`."""
+
+    steps: int = 2
+    """Adam steps after each batch: some 0.1 s of the 0.5 s that a batch takes to fill."""
+    burst: int = 10
+    """Steps from the model in use to a candidate."""
+    samples: int = 256
+    """Of each step."""
+    old: float = 400.0
+    """Samples that the old ones count as together, as in :data:`estimators.dynamics.online.WEIGHT`."""
+    batch: int = 100
+    """The newest samples are learnt in batches of so many, in closed form."""
+    gradient: StepOptions = StepOptions()
+
+
+class Retraining:
+    """Bursts of gradient steps on a replay buffer that begins with the offline samples ``x`` (k, 3n), ``r`` (k, n).
+
+    ``keep``: κ of the closed form that goes on from a candidate. Raises ModelError where ``offline`` cannot be trained
+    on.
+    """
+
+    def __init__(
+        self, offline: Posterior, x: Array, r: Array, keep: float, params: RetrainingParams | None = None
+    ) -> None:
+        # Small matrices are faster on one thread, and the other cores are the cycle's.
+        torch.set_num_threads(1)
+        module(offline)
+        self.params = params or RetrainingParams()
+        self._keep = keep
+        self.replay = Replay(x, r)
+        self._steps: Steps | None = None
+        self._made = 0
+
+    def reset(self) -> None:
+        """Forget what was seen since the start, and the burst that is under way."""
+        self.replay.reset()
+        self._steps = None
+
+    def take(self, x: Array, r: Array) -> None:
+        """Keep a batch that may be learnt from."""
+        self.replay.take(x, r)
+
+    def work(self, current: Posterior) -> OnlinePosterior | None:
+        """The next steps of the burst, which began from the model then in use; at its end the candidate.
+
+        Raises ModelError where the steps led nowhere; the next burst begins anew.
+        """
+        p = self.params
+        if self._steps is None:
+            self._steps, self._made = Steps(current, p.gradient), 0
+        try:
+            for _ in range(p.steps):
+                self._steps.step(*self.replay.draw(p.samples), len(self.replay))
+            self._made += p.steps
+            if self._made < p.burst:
+                return None
+            trained = self._steps.posterior()
+            self._steps = None
+            return self._known(trained)
+        except (torch.linalg.LinAlgError, np.linalg.LinAlgError, ValueError) as error:
+            self._steps = None
+            raise ModelError(f"gradient steps led to no proper model ({error})") from error
+        except ModelError:
+            self._steps = None
+            raise
+
+    def _known(self, trained: Posterior) -> OnlinePosterior:
+        """q(u) of the new features in closed form."""
+        p = self.params
+        nothing = replace(trained, alpha=np.zeros_like(trained.alpha), B=np.zeros_like(trained.B))
+        x, r = self.replay.old
+        old = OnlinePosterior(nothing, keep=1.0)
+        old.learn(x, r)
+        known = OnlinePosterior(old.posterior(), self._keep, min(1.0, p.old / len(x)))
+        x, r = self.replay.recent
+        for k in range(0, len(x), p.batch):
+            known.learn(x[k : k + p.batch], r[k : k + p.batch])
+        return known
