@@ -48,7 +48,7 @@ def require_torch() -> None:
         if find_spec(package) is None:
             raise ModelError(
                 f"controller.joint.learned.online.retrain needs {package}, which is not installed: "
-                "pip install 'hil-lab[EXTRA]', or set it to false"
+                "pip install 'hil-lab[learn]', or set it to false"
             )
 
 
