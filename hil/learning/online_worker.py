@@ -38,8 +38,6 @@ NICE = 5
 class Retrains(Protocol):
     """See :class:`hil.learning.retraining.Retraining`."""
 
-    def reset(self) -> None: ...
-
     def take(self, x: np.ndarray[Any, Any], r: np.ndarray[Any, Any]) -> None: ...
 
     def work(self, current: Posterior) -> OnlinePosterior | None: ...
@@ -86,8 +84,6 @@ class OnlineLearning:
             # Nothing that was learnt can be trusted: from the offline model anew.
             self._online = self._first
             self._online.reset()
-            if self._retraining is not None:
-                self._retraining.reset()
             self.current = self._offline
             self._guard.rejected = 0
             return {**scored, "accepted": True, "reason": f"learning began anew: {self._guard.reason}"}

@@ -45,8 +45,10 @@ class Replay:
 
     @property
     def old(self) -> tuple[Array, Array]:
-        """Offline samples and the reservoir."""
-        return self._parts(np.vstack((self._seeds, self._reservoir[: self._left])))
+        """Offline samples and the reservoir; the former repeated until they count as much as the latter."""
+        reservoir = self._reservoir[: self._left]
+        times = max(1, len(reservoir) // max(1, len(self._seeds)))
+        return self._parts(np.vstack((np.tile(self._seeds, (times, 1)), reservoir)))
 
     @property
     def recent(self) -> tuple[Array, Array]:
@@ -54,10 +56,11 @@ class Replay:
         return self._parts(self._recent)
 
     def draw(self, count: int) -> tuple[Array, Array]:
-        """About ``count`` samples, half of them old ones and half of the newest."""
+        """At most ``count`` samples: half of the newest, a quarter each of the reservoir and the offline samples."""
         parts = []
-        for rows in (np.vstack((self._seeds, self._reservoir[: self._left])), self._recent):
-            parts.append(rows[self._rng.permutation(len(rows))[: count // 2]])
+        sources = (self._seeds, 4), (self._reservoir[: self._left], 4), (self._recent, 2)
+        for rows, share in sources:
+            parts.append(rows[self._rng.permutation(len(rows))[: count // share]])
         return self._parts(np.vstack(parts))
 
     def __len__(self) -> int:

@@ -32,8 +32,8 @@ class RetrainingParams:
     """Steps from the model in use to a candidate."""
     samples: int = 256
     """Of each step."""
-    old: float = 400.0
-    """Samples that the old ones count as together, as in :data:`estimators.dynamics.online.WEIGHT`."""
+    patience: int = 20
+    """Bursts from the same beginning."""
     batch: int = 100
     """The newest samples are learnt in batches of so many, in closed form."""
     gradient: StepOptions = StepOptions()
@@ -58,38 +58,36 @@ class Retraining:
         self._steps: Steps | None = None
         self._made = 0
 
-    def reset(self) -> None:
-        """Forget what was seen since the start, and the burst that is under way."""
-        self.replay.reset()
-        self._steps = None
-
     def take(self, x: Array, r: Array) -> None:
         """Keep a batch that may be learnt from."""
         self.replay.take(x, r)
 
     def work(self, current: Posterior) -> OnlinePosterior | None:
-        """The next steps of the burst, which began from the model then in use; at its end the candidate.
+        """The next steps of the burst; at its end the candidate.
 
-        Raises ModelError where the steps led nowhere; the next burst begins anew.
+        The next burst goes on where this one ended, whether its candidate was taken or not: ten steps change little.
+        After ``patience`` bursts it begins anew from ``current``. Raises ModelError where the steps led nowhere; the
+        next burst then begins anew.
         """
         p = self.params
-        if self._steps is None:
-            self._steps, self._made = Steps(current, p.gradient), 0
         try:
+            if self._steps is None:
+                self._steps, self._made = Steps(current, p.gradient), 0
             for _ in range(p.steps):
                 self._steps.step(*self.replay.draw(p.samples), len(self.replay))
             self._made += p.steps
-            if self._made < p.burst:
+            if self._made % p.burst:
                 return None
-            trained = self._steps.posterior()
-            self._steps = None
-            return self._known(trained)
+            known = self._known(self._steps.posterior())
         except (torch.linalg.LinAlgError, np.linalg.LinAlgError, ValueError) as error:
             self._steps = None
             raise ModelError(f"gradient steps led to no proper model ({error})") from error
         except ModelError:
             self._steps = None
             raise
+        if self._made >= p.burst * p.patience:
+            self._steps = None
+        return known
 
     def _known(self, trained: Posterior) -> OnlinePosterior:
         """q(u) of the new features in closed form."""
@@ -98,7 +96,7 @@ class Retraining:
         x, r = self.replay.old
         old = OnlinePosterior(nothing, keep=1.0)
         old.learn(x, r)
-        known = OnlinePosterior(old.posterior(), self._keep, min(1.0, p.old / len(x)))
+        known = OnlinePosterior(old.posterior(), self._keep, 1.0)
         x, r = self.replay.recent
         for k in range(0, len(x), p.batch):
             known.learn(x[k : k + p.batch], r[k : k + p.batch])
