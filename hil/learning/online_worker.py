@@ -157,7 +157,7 @@ def prepared(job: dict[str, Any]) -> tuple[Posterior, OnlineLearning]:
         from hil.learning.retraining import Retraining
 
         os.nice(NICE)
-        retraining = Retraining(offline, probe_x[1::2], probe_r[1::2], job["keep"])
+        retraining = Retraining(offline, probe_x[1::2], job["keep"])
         # What is trained on cannot judge.
         probe_x, probe_r = probe_x[::2], probe_r[::2]
     guard = Guard(offline, probe_x, probe_r, np.array(job["tau_max"])) if job["guarded"] else None

@@ -14,12 +14,15 @@ import numpy.typing as npt
 import torch
 
 from estimators.dynamics.fitting.retrain import StepOptions, Steps, module
-from estimators.dynamics.online import OnlinePosterior
+from estimators.dynamics.online import OnlinePosterior, predict
 from estimators.dynamics.posterior import Posterior
 from estimators.errors import ModelError
 from hil.learning.replay import Replay
 
 Array = npt.NDArray[np.float64]
+
+COPIES, JITTER = 3, 0.3
+"""Of each offline input, and how far apart, standard deviations of the offline inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +43,21 @@ class RetrainingParams:
 
 
 class Retraining:
-    """Bursts of gradient steps on a replay buffer that begins with the offline samples ``x`` (k, 3n), ``r`` (k, n).
+    """Bursts of gradient steps on a replay buffer that begins with what ``offline`` says about ``x`` (k, 3n).
 
     ``keep``: κ of the closed form that goes on from a candidate. Raises ModelError where ``offline`` cannot be trained
     on.
     """
 
     def __init__(
-        self, offline: Posterior, x: Array, r: Array, keep: float, params: RetrainingParams | None = None
+        self, offline: Posterior, x: Array, keep: float, params: RetrainingParams | None = None
     ) -> None:
         # Small matrices are faster on one thread, and the other cores are the cycle's.
         torch.set_num_threads(1)
         module(offline)
         self.params = params or RetrainingParams()
         self._keep = keep
-        self.replay = Replay(x, r)
+        self.replay = Replay(*rehearsal(offline, x))
         self._steps: Steps | None = None
         self._made = 0
 
@@ -101,3 +104,14 @@ class Retraining:
         for k in range(0, len(x), p.batch):
             known.learn(x[k : k + p.batch], r[k : k + p.batch])
         return known
+
+
+def rehearsal(offline: Posterior, x: Array) -> tuple[Array, Array]:
+    """What ``offline`` says, torque (N, n) N·m, at N inputs (N, 3n) about ``x`` (k, 3n).
+
+    Pseudo-rehearsal (Robins 1995). A model says more of the samples it was trained on than a few of them do.
+    """
+    rng = np.random.default_rng(0)
+    spread = JITTER * x.std(axis=0)
+    inputs = np.vstack([x] + [x + rng.normal(size=x.shape) * spread for _ in range(COPIES)])
+    return inputs, predict(offline, inputs)[0]

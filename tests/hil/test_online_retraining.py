@@ -15,7 +15,7 @@ from running import shipped
 from estimators.dynamics.fitting.deep_kernel import DeepKernelGP
 from estimators.dynamics.fitting.export import posterior as exported
 from estimators.dynamics.fitting.options import KernelOptions
-from estimators.dynamics.fitting.retrain import Steps, module
+from estimators.dynamics.fitting.retrain import StepOptions, Steps, module
 from estimators.dynamics.online import Guard, OnlinePosterior, predict
 from estimators.dynamics.posterior import Posterior
 from estimators.dynamics.predictor import DynamicsPredictor
@@ -37,10 +37,10 @@ def plant(k: int, seed: int, drifted: bool) -> tuple[np.ndarray, np.ndarray]:
     """Samples of a plant that is smooth where it was recorded, and has ripple in the region where it is now."""
     rng = np.random.default_rng(seed)
     x = rng.normal(0.0, 0.5, (k, D))
-    x[:, 0] += 0.7 if drifted else -0.7
+    x[:, 0] += 1.2 if drifted else -1.2
     r = np.column_stack((np.sin(x[:, 0]) + x[:, 2], np.cos(x[:, 1]) * x[:, 3]))
     if drifted:
-        r[:, 0] += 0.3 * np.sin(3.0 * x[:, 0])
+        r[:, 0] += 0.5 * np.sin(3.0 * x[:, 0])
     return x, r + rng.normal(0.0, 0.05, r.shape)
 
 
@@ -51,11 +51,11 @@ def offline() -> Posterior:
 
     torch.manual_seed(0)
     x, r = plant(600, 1, drifted=False)
-    gp = DeepKernelGP(D, P, KernelOptions(64, hidden=12, features=3)).double()
+    gp = DeepKernelGP(D, P, KernelOptions(32, hidden=12, features=3)).double()
     gp.place(torch.as_tensor(x), 0)
     blank = exported(gp, Scaling(np.zeros(D), np.ones(D), np.zeros(P), np.ones(P)))
-    steps = Steps(blank)
-    for k in range(0, 120):
+    steps = Steps(blank, StepOptions(part=1.0), noise=True)
+    for k in range(300):
         rows = np.random.default_rng(k).permutation(600)[:128]
         steps.step(x[rows], r[rows], 600)
     found = steps.posterior()
@@ -64,10 +64,10 @@ def offline() -> Posterior:
     return known.posterior()
 
 
-def learning(offline: Posterior, retrain: bool) -> OnlineLearning:
-    probe, seeds = plant(200, 2, drifted=False), plant(250, 3, drifted=False)
+def learning(offline: Posterior, retrain: bool, params=None) -> OnlineLearning:
+    probe, inputs = plant(200, 2, drifted=False), plant(250, 3, drifted=False)[0]
     guard = Guard(offline, *probe, np.full(P, 50.0))
-    return OnlineLearning(offline, guard, 0.8, 0.5, Retraining(offline, *seeds, 0.8) if retrain else None)
+    return OnlineLearning(offline, guard, 0.8, 0.5, Retraining(offline, inputs, 0.8, params) if retrain else None)
 
 
 def rmse(posterior: Posterior, x: np.ndarray, r: np.ndarray) -> np.ndarray:

@@ -35,12 +35,18 @@ class StepOptions:
 
 
 class Steps:
-    """Adam steps from ``start`` on, in double precision. Raises ModelError where the model is none of training's."""
+    """Adam steps from ``start`` on, in double precision.
 
-    def __init__(self, start: Posterior, options: StepOptions | None = None) -> None:
+    ``noise``: move it too; otherwise it stays as validation samples calibrated it, and what a model cannot explain yet
+    does not become noise. Raises ModelError where the model is none of training's.
+    """
+
+    def __init__(self, start: Posterior, options: StepOptions | None = None, noise: bool = False) -> None:
         self.options = o = options or StepOptions()
         self._start = start
         gp = self._gp = module(start)
+        for parameter in gp.likelihood.parameters():
+            parameter.requires_grad_(noise)
         variational = list(gp.base._variational_distribution.parameters())
         groups = [
             (list(gp.features.parameters()), o.rates.rate_network),
@@ -48,7 +54,8 @@ class Steps:
             ([gp.base.inducing_points], o.rates.rate_inducing),
         ]
         known = {id(each) for group, _ in groups for each in group}
-        groups.append(([each for each in gp.parameters() if id(each) not in known], o.rates.rate_kernel))
+        rest = [each for each in gp.parameters() if each.requires_grad and id(each) not in known]
+        groups.append((rest, o.rates.rate_kernel))
         self._optimizer = torch.optim.Adam([{"params": group, "lr": o.part * rate} for group, rate in groups if group])
 
     def step(self, x: Array, r: Array, samples: int) -> float:
