@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from estimators.dynamics.fitting.retrain import StepOptions, Steps, module
+from estimators.dynamics.fitting.retrain import StepOptions, Steps, require_trainable
 from estimators.dynamics.online import OnlinePosterior, predict
 from estimators.dynamics.posterior import Posterior
 from estimators.errors import ModelError
@@ -49,12 +48,8 @@ class Retraining:
     on.
     """
 
-    def __init__(
-        self, offline: Posterior, x: Array, keep: float, params: RetrainingParams | None = None
-    ) -> None:
-        # Small matrices are faster on one thread, and the other cores are the cycle's.
-        torch.set_num_threads(1)
-        module(offline)
+    def __init__(self, offline: Posterior, x: Array, keep: float, params: RetrainingParams | None = None) -> None:
+        require_trainable(offline)
         self.params = params or RetrainingParams()
         self._keep = keep
         self.replay = Replay(*rehearsal(offline, x))
@@ -82,9 +77,6 @@ class Retraining:
             if self._made % p.burst:
                 return None
             known = self._known(self._steps.posterior())
-        except (torch.linalg.LinAlgError, np.linalg.LinAlgError, ValueError) as error:
-            self._steps = None
-            raise ModelError(f"gradient steps led to no proper model ({error})") from error
         except ModelError:
             self._steps = None
             raise

@@ -43,8 +43,7 @@ class Swap:
         self._memory = memory = SharedMemory(size, fd)
         self._version = memory.numbers(0, 1)
         self.buffers = [
-            Packed(**{name: memory.floats(starts[k, name], *shape) for name, shape in shapes.items()})
-            for k in range(2)
+            Packed(**{name: memory.floats(starts[k, name], *shape) for name, shape in shapes.items()}) for k in range(2)
         ]
         """The two models, all of their numbers."""
         if fd is None:

@@ -53,7 +53,16 @@ def variants(predictor: DynamicsPredictor) -> list[Posterior]:
     """Models of one shape that differ in every number that is swapped."""
     own, rng = predictor.posterior, np.random.default_rng(0)
     return [
-        replace(own, alpha=own.alpha + rng.normal(0.0, 0.1, own.alpha.shape), B=own.B * (1.0 - 0.1 * k))
+        replace(
+            own,
+            alpha=own.alpha + rng.normal(0.0, 0.1, own.alpha.shape),
+            B=own.B * (1.0 - 0.1 * k),
+            weights=tuple(W * (1.0 + 0.01 * k) for W in own.weights),
+            points=own.points * (1.0 + 0.01 * k),
+            lengths=own.lengths * (1.0 + 0.01 * k),
+            s2=own.s2 * (1.0 + 0.05 * k),
+            noise=own.noise * (1.0 + 0.1 * k),
+        )
         for k in range(MODELS)
     ]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from running import shipped
 from test_learned_cell import learned_cell
 from test_online_cell import judged as judged_by
-from running import shipped
 
 from estimators.dynamics.fitting.deep_kernel import DeepKernelGP
 from estimators.dynamics.fitting.export import posterior as exported
@@ -28,19 +28,21 @@ from hil.learning.online import Learner
 from hil.learning.online_params import OnlineParams
 from hil.learning.online_worker import OnlineLearning
 from hil.learning.replay import Replay
-from hil.learning.retraining import Retraining
+from hil.learning.retraining import Retraining, RetrainingParams
 
 P, D = 2, 6
+FAST = RetrainingParams(steps=4, burst=20, gradient=StepOptions(part=1.0))
+"""Steps as large as in training: there are but few batches."""
 
 
 def plant(k: int, seed: int, drifted: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Samples of a plant that is smooth where it was recorded, and has ripple in the region where it is now."""
+    """Samples of a plant where it was recorded, and where it is now: there, two inputs matter that did not before."""
     rng = np.random.default_rng(seed)
     x = rng.normal(0.0, 0.5, (k, D))
     x[:, 0] += 1.2 if drifted else -1.2
     r = np.column_stack((np.sin(x[:, 0]) + x[:, 2], np.cos(x[:, 1]) * x[:, 3]))
     if drifted:
-        r[:, 0] += 0.5 * np.sin(3.0 * x[:, 0])
+        r[:, 0] += 0.5 * x[:, 4] * x[:, 5]
     return x, r + rng.normal(0.0, 0.05, r.shape)
 
 
@@ -64,10 +66,11 @@ def offline() -> Posterior:
     return known.posterior()
 
 
-def learning(offline: Posterior, retrain: bool, params=None) -> OnlineLearning:
+def learning(offline: Posterior, params: RetrainingParams | None) -> OnlineLearning:
     probe, inputs = plant(200, 2, drifted=False), plant(250, 3, drifted=False)[0]
     guard = Guard(offline, *probe, np.full(P, 50.0))
-    return OnlineLearning(offline, guard, 0.8, 0.5, Retraining(offline, inputs, 0.8, params) if retrain else None)
+    retraining = None if params is None else Retraining(offline, inputs, 0.8, params)
+    return OnlineLearning(offline, guard, 0.8, 0.5, retraining)
 
 
 def rmse(posterior: Posterior, x: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -92,17 +95,17 @@ def test_a_model_survives_the_way_to_torch_and_back(offline: Posterior) -> None:
 
 
 def test_retraining_learns_a_drift_that_closed_form_cannot_and_keeps_the_old_region(offline: Posterior) -> None:
-    with_it, alone, again = (learning(offline, retrain) for retrain in (True, False, True))
+    with_it, alone, again = (learning(offline, params) for params in (FAST, None, FAST))
     told = drift(with_it, 43)
     drift(alone, 43)
-    assert len(told) == 8
-    assert sum(each["accepted"] for each in told) > 4, told
+    assert sum(each["accepted"] for each in told) >= 2, told
     now, before = plant(500, 5, drifted=True), plant(500, 6, drifted=False)
-    print(rmse(with_it.current, *now), rmse(alone.current, *now), rmse(offline, *now))
-    print(rmse(with_it.current, *before), rmse(alone.current, *before), rmse(offline, *before))
-    assert rmse(with_it.current, *now)[0] < 0.8 * rmse(alone.current, *now)[0]
+    error = rmse(with_it.current, *now)
+    assert (error < rmse(offline, *now)).all()
+    assert (error < 0.95 * rmse(alone.current, *now)).all()
     assert (rmse(with_it.current, *before) < 1.25 * rmse(offline, *before)).all()
-    assert told[:2] == drift(again, 13), "the same samples teach the same"
+    first = drift(again, 13)
+    assert told[: len(first)] == first, "the same samples teach the same"
     # The closed form goes on from what was retrained.
     new = with_it._online.posterior()
     assert all((a == b).all() for a, b in zip(new.weights, with_it.current.weights, strict=True))

@@ -61,12 +61,15 @@ class Steps:
     def step(self, x: Array, r: Array, samples: int) -> float:
         """One step on a batch, inputs (k, 3n) and torque (k, n) N·m less the prior's; the bound, nats a sample.
 
-        ``samples``: how many there are in all.
+        ``samples``: how many there are in all. Raises ModelError where the kernel's covariance is none any more.
         """
         scaling, gp = self._start.scaling, self._gp
         self._optimizer.zero_grad(set_to_none=True)
         inputs, targets = torch.as_tensor(scaling.inputs(x)), torch.as_tensor(scaling.targets(r))
-        loss = bound(gp, inputs, targets, 1.0 / samples)
+        try:
+            loss = bound(gp, inputs, targets, 1.0 / samples)
+        except torch.linalg.LinAlgError as error:
+            raise ModelError(f"gradient steps led to no proper covariance: {error}") from error
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(gp.parameters(), self.options.clip)
         self._optimizer.step()
@@ -74,8 +77,18 @@ class Steps:
 
     def posterior(self) -> Posterior:
         """The model now, q(u) as the gradients left it. Raises ModelError where it is not finite."""
-        found = exported(self._gp, self._start.scaling)
+        try:
+            found = exported(self._gp, self._start.scaling)
+        except torch.linalg.LinAlgError as error:
+            raise ModelError(f"gradient steps led to no proper covariance: {error}") from error
         return replace(found, standstill=self._start.standstill)
+
+
+def require_trainable(start: Posterior) -> None:
+    """Raises ModelError where no steps can be made from ``start``; from now on torch computes on one thread."""
+    # Small matrices are faster on one thread, and the other cores are the control cycle's.
+    torch.set_num_threads(1)
+    module(start)
 
 
 def module(start: Posterior) -> DeepKernelGP:
