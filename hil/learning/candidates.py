@@ -31,7 +31,9 @@ class Recordings:
     ripple: tuple[float, ...] = ()
     """Periods of the gears' ripple in a revolution of a joint."""
 
-    def measured(self, model: RigidBodyModel, residual: ResidualModel) -> Iterator[Recording]:
+    def measured(
+        self, model: RigidBodyModel, residual: ResidualModel
+    ) -> Iterator[Recording]:
         """Each piece that judges as the filter gets it."""
         for each in self.judge:
             y, J = virtual_measurement.replay(model, each.q, each.qd, each.tau, each.dt, self.lag)

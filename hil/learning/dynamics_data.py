@@ -69,7 +69,9 @@ class Recording:
     """By trajectory."""
 
 
-def read(paths: Sequence[Path], layout: Layout | None = None, lag: int = 0, torque: Torque = "measured") -> Recording:
+def read(
+    paths: Sequence[Path], layout: Layout | None = None, lag: int = 0, torque: Torque = "measured"
+) -> Recording:
     """The samples of all files; trajectories keep their numbers if there is one file, else they are counted anew.
 
     ``layout`` is needed for text files; ``lag`` in ticks is how much measured torque lags in logs, as a cell's

@@ -135,7 +135,9 @@ def controller(cell: Cell, adds: AbstractSet[str], kernel: Kernel | None = None)
     return made
 
 
-def _adaptation(cell: Cell, found: ChosenDynamics, command: Command, params: VariableGainParams) -> Adaptation | None:
+def _adaptation(
+    cell: Cell, found: ChosenDynamics, command: Command, params: VariableGainParams
+) -> Adaptation | None:
     """What goes on being learnt, not started yet; None where the cell file has nothing of it. Raises ModelError."""
     learned = cell.controller.joint.learned
     if learned is None or learned.online is None:

@@ -131,7 +131,8 @@ def _law(
 ) -> tuple[GainLaw, dict[str, Array]]:
     """The law, and the mean stiffness on each unknown motion, share of kp_max."""
     unknown = {
-        name: _sigma(predictor, *other) for name, other in made_unknown(*motion, np.random.default_rng(seed)).items()
+        name: _sigma(predictor, *other)
+        for name, other in made_unknown(*motion, np.random.default_rng(seed)).items()
     }
     law = spans(kp_min, kp_max, _sigma(predictor, *motion), list(unknown.values()))
     return law, {name: law.stiffness(sigma).mean(axis=0) / kp_max for name, sigma in unknown.items()}

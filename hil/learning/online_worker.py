@@ -46,8 +46,8 @@ class Retrains(Protocol):
 class OnlineLearning:
     """What the process does with each batch; without processes, for tests.
 
-    ``guard``: None learns each batch at once and takes over whatever is finite. ``retraining``: what makes new features;
-    only with a guard.
+    ``guard``: None learns each batch at once and takes over whatever is finite. ``retraining``: what makes new
+    features; only with a guard.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ closed form knows: old samples, tempered, and the newest batches on top of them,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ class RetrainingParams:
     """Bursts from the same beginning."""
     batch: int = 100
     """The newest samples are learnt in batches of so many, in closed form."""
-    gradient: StepOptions = StepOptions()
+    gradient: StepOptions = field(default_factory=StepOptions)
 
 
 class Retraining:

@@ -57,7 +57,9 @@ class Segment:
         """q, qd, tau of what came before and of the piece, (k + m, n) each: for models with memory."""
         if self.before is None:
             return self.q, self.qd, self.tau
-        q, qd, tau = (np.concatenate(pair) for pair in zip(self.before, (self.q, self.qd, self.tau), strict=True))
+        q, qd, tau = (
+            np.concatenate(pair) for pair in zip(self.before, (self.q, self.qd, self.tau), strict=True)
+        )
         return q, qd, tau
 
 

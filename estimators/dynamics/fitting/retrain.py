@@ -6,7 +6,7 @@ what comes out: it is found anew in closed form (:mod:`estimators.dynamics.onlin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 class StepOptions:
     """Of :class:`Steps`."""
 
-    rates: TrainOptions = TrainOptions()
+    rates: TrainOptions = field(default_factory=TrainOptions)
     """Its peak rates, before ``part``."""
     part: float = 0.2
     """Of the peak rates: the model is good already."""
@@ -103,8 +103,8 @@ def module(start: Posterior) -> DeepKernelGP:
         options = KernelOptions(M, hidden=widths[0], features=widths[2], skip=start.skip)
     else:
         options = KernelOptions(M, deep=False)
-    gp = DeepKernelGP(D, L, options).double()
-    gp.eval()
+    gp = DeepKernelGP(D, L, options)
+    gp.double().eval()
     with torch.no_grad():
         gp.covar_module.base_kernel.lengthscale = _tensor(start.lengths[:, None, :])
         gp.covar_module.outputscale = _tensor(start.s2)
