@@ -51,7 +51,7 @@ def _whole(lower: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     P, size = lower.shape
     M = (int(np.sqrt(8 * size + 1)) - 1) // 2
     rows, columns = np.tril_indices(M)
-    B = np.empty((P, M, M))
+    B = np.empty((P, M, M), dtype=lower.dtype)  # a file in single precision must be seen to be one
     B[:, rows, columns] = lower
     B[:, columns, rows] = lower
     return B

@@ -50,6 +50,8 @@ RHYTHM = {"seconds": 8.0, "frequency": 0.5, "slowest": 0.3, "around": 0.5, "swin
 RUNS = ("learnt", "rnea", "computed-torque", "paper")
 """What follows the unseen motions: the learnt feed-forward with calibrated gains; rigid-body torque at full gains; the
 cell's own computed torque; the learnt feed-forward by the paper's law alone."""
+LOADED = ("load", "load-paper", "load-rnea", "load-computed-torque")
+"""The same four with a load that nobody announced, the first with load estimate."""
 TRAINED, MODEL = "trained.npz", "model.npz"
 """The model as it was trained, and with the calibration of its gains."""
 UNSEEN = 1000
@@ -94,19 +96,23 @@ def trial(
     return found
 
 
-def loaded(seed: int, folder: Path, tell: Tell = print) -> dict[str, Any]:
-    """A load that nobody announced, with the model of a :func:`trial`: with load estimate, and by the paper's law."""
-    learned = learned_cell(folder)
-    cells: dict[str, Callable[[], Cell]] = {
-        "load": lambda: learned_cell(folder, "load", {"online": {"posterior": False}}),
-        "load-paper": lambda: learned_cell(folder, "load-paper", _paper(folder, learned)),
+def loaded(seed: int, folder: Path, tell: Tell = print, runs: Sequence[str] = LOADED) -> dict[str, Any]:
+    """A load that nobody announced, with the model of a :func:`trial`, under the named ``runs``. Raises FaultError."""
+    cell, learned = load_cell("iiwa14_free"), learned_cell(folder)
+    made: dict[str, Callable[[], tuple[Cell, Controller | None]]] = {
+        "load": lambda: (learned_cell(folder, "load", {"online": {"posterior": False}}), None),
+        "load-paper": lambda: (learned_cell(folder, "load-paper", _paper(folder, learned)), None),
+        "load-rnea": lambda: (cell, rnea(cell)),
+        "load-computed-torque": lambda: (cell, None),
     }
     found = {}
-    for name, cell in cells.items():
+    for name in runs:
         path = folder / f"{name}.json"
         if not path.exists():
             tell(f"seed {seed}: {name}")
-            path.write_text(json.dumps(grasp(cell(), seed, RHYTHM, 2 * UNSEEN + seed)), encoding="utf-8")
+            which, controller = made[name]()
+            page = grasp(which, seed, RHYTHM, 2 * UNSEEN + seed, KP_MAX, controller)
+            path.write_text(json.dumps(page), encoding="utf-8")
         found[name] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -251,7 +257,8 @@ def main() -> None:
     for seed in map(int, sys.argv[2:]):
         for name, run in loaded(seed, folder / f"seed{seed}", lambda what: print(what, flush=True)).items():
             for each in run["windows"]:
-                print(f"seed {seed}, {name}, to {each['to']:g} s: {1e3 * each['rmse']:.2f} mrad at {each['gain']:.3f}")
+                gain = "" if each["gain"] is None else f" at {each['gain']:.3f}"
+                print(f"seed {seed}, {name}, to {each['to']:g} s: {1e3 * each['rmse']:.2f} mrad{gain}")
 
 
 if __name__ == "__main__":

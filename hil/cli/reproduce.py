@@ -49,11 +49,11 @@ def kvark(
 
 @app.command()
 def svdkl(
-    quick: Annotated[bool, typer.Option("--quick", help="few motions, short trainings; no pick and place")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="few motions, short trainings; nothing driven")] = False,
     trials: Annotated[int, typer.Option(min=1, help="trainings of each model, each from another seed")] = 5,
     method: Annotated[list[str] | None, typer.Option(help="a model; again for more; all by default")] = None,
     part: Annotated[
-        list[str] | None, typer.Option(help="fit, fractions, recordings or pick; again for more; all by default")
+        list[str] | None, typer.Option(help="fit, fractions, recordings, loop or pick; again for more; all by default")
     ] = None,
     data: Data = None,
     jobs: Jobs = 1,

@@ -41,6 +41,19 @@ def test_errors_stand_beside_the_papers_by_task() -> None:
     assert "objects of random shape" not in section.body[0]
 
 
+def test_only_like_is_compared_with_like() -> None:
+    section = end_effector(
+        results(
+            row("svdkl", "paper", 0.010), row("svdkl", "paper", 0.090, mass=15.0), row("svgp", "paper", 0.020),
+        )
+    )  # fmt: skip
+    assert "SVDKL, the paper's law, 10.0 mm" in section.finding, "15 kg were not tried with the other"
+    assert "SVDKL is ahead of SVGP" in section.finding
+    section = end_effector(results(row("svdkl", "paper", 0.010), row("svgp", "paper", 0.020, mass=15.0)))
+    assert "the paper's law, – mm" in section.finding
+    assert "ahead" not in section.finding
+
+
 def test_a_task_is_told_from_the_case() -> None:
     assert task(row("svdkl", "ours", 0.1, thing="random_003")) == "random"
     assert task(row("svdkl", "ours", 0.1, gripper="tong")) == "tong"
@@ -56,7 +69,7 @@ def test_feed_forward_against_mass() -> None:
     )  # fmt: skip
     assert "from 1 to 15 kg" in section.finding
     assert "SVDKL, the paper's law 2.0 → 40.0" in section.finding
-    assert "rigid body, largest gains 6.0 → –" in section.finding
+    assert "rigid body, largest gains 6.0 (1 kg)" in section.finding
     assert "torque limit" in section.body[1]
 
 
@@ -69,6 +82,7 @@ def test_trajectories_are_counted() -> None:
 def test_gains_for_random_objects() -> None:
     told = gain_reduction(results(row("svdkl", "paper", 0.01), row("svdkl", "rnea_high", 0.01))).finding
     assert "Objects of random shape are not part of this run" in told
+    assert "the loop lets 25.0 % of Kmax act" in told
     told = gain_reduction(results(row("svdkl", "paper", 0.01, thing="random_003", gain_reduction=0.4))).finding
     assert "by SVDKL, the paper's law 40.0 %; the paper says 18.54 %" in told
 

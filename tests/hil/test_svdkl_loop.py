@@ -66,7 +66,7 @@ def test_unseen_motion_is_followed_to_a_milliradian_at_a_seventh_of_the_stiffnes
     assert min(min(share) for share in found["unknown"].values()) >= 0.5 - 1e-6
     assert max(found["known"]) < 0.3
     # 3 kg that nobody announced, then: known within two seconds, and the gains down again.
-    carried = loaded(0, tmp_path)
+    carried = loaded(0, tmp_path, runs=("load", "load-paper"))
     settled = carried["load"]["windows"][-2:]
     assert max(each["rmse"] for each in settled) <= 1.5e-3
     assert max(each["gain"] for each in settled) < 0.25

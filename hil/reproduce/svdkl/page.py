@@ -9,6 +9,7 @@ from hil.reproduce import page
 from hil.reproduce.sections import Section
 from hil.reproduce.svdkl import paper
 from hil.reproduce.svdkl import sections_accuracy as accuracy
+from hil.reproduce.svdkl import sections_loop as loop
 from hil.reproduce.svdkl import sections_pick as pick
 from hil.reproduce.svdkl import sections_real as real
 from hil.reproduce.svdkl import sections_sigma as sigma
@@ -28,7 +29,7 @@ def sections(results: Results) -> list[Section]:
     """All sections, in the order of the page; one that has no data says so."""
     makers = (
         accuracy.accuracy, accuracy.training_time, accuracy.random_split, sigma.fractions, sigma.gains,
-        real.recordings, pick.end_effector, pick.masses, pick.trips, pick.gain_reduction,
+        real.recordings, loop.closed_loop, pick.end_effector, pick.masses, pick.trips, pick.gain_reduction,
     )  # fmt: skip
     return [page.made(maker, results) for maker in makers]
 

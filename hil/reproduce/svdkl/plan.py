@@ -7,16 +7,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hil.campaigns.svdkl_loop import LOADED, RUNS
 from hil.campaigns.svdkl_pick import cases
 from hil.reproduce.group import Compute, DataError, Found
-from hil.reproduce.svdkl import recordings, sets
+from hil.reproduce.svdkl import loops, recordings, sets
 from hil.reproduce.svdkl.models import METHODS
 from hil.reproduce.svdkl.sets import Source
 
-PARTS = ("fit", "fractions", "recordings", "pick")
-"""Experiment I, the fractions of experiment II, recordings of real arms, experiment III."""
+PARTS = ("fit", "fractions", "recordings", "loop", "pick")
+"""Experiment I, the fractions of experiment II, recordings of real arms, the closed loop, experiment III."""
 QUICK_PARTS = PARTS[:3]
-"""Of a first look: a warm start of pick and place takes longer than all of it."""
+"""Of a first look: what the closed loop or a warm start of pick and place records takes longer than all of it."""
 QUICK = ("dkl", "sgpr", "svgp", "svdkl", "lstm", "svdkl_semi")
 """Models of a first look."""
 FRACTIONS = (20, 60, 80, 100)
@@ -56,12 +57,13 @@ class Group:
     """Parts that share what is costly to make; see :class:`hil.reproduce.group.Group`."""
 
     kind: str
-    """``fit``, ``leaking``, ``real`` or ``pick``."""
+    """``fit``, ``leaking``, ``real``, ``loop`` or ``pick``."""
     subject: str
-    """Model, recording, or what a warm start is for."""
+    """Model, recording, the seed of a closed loop's world, or what a warm start is for."""
     seed: int
     names: tuple[str, ...]
-    """Of ``fit``: motions, with ``x`` and the subset where there is one; of ``pick``: cases."""
+    """Of ``fit``: motions, with ``x`` and the subset where there is one; of ``loop``: what is driven by which
+    controller; of ``pick``: cases."""
     settings: Settings
 
     @property
@@ -87,15 +89,8 @@ class Group:
     def computer(self, folder: Path | None) -> Compute:
         """Function from the name of a part to (result, arrays). Raises DataError."""
         s = self.settings
-        if self.kind == "pick":
-            from hil.campaigns.svdkl_pick import trial as pick
-
-            by_name = {case.name: case for case in cases(s.quick)}
-            # Recordings and models of warm starts, which cases share.
-            base = folder if folder is not None else Path(tempfile.mkdtemp(prefix="hil-svdkl-"))
-            work = base / "work" / self.subject
-            work.mkdir(parents=True, exist_ok=True)
-            return lambda name: (pick(by_name[name], work), {})
+        if self.kind in ("loop", "pick"):
+            return self._driven(folder if folder is not None else Path(tempfile.mkdtemp(prefix="hil-svdkl-")))
         if self.kind == "real":
             assert s.data is not None
             return recordings.computer(self.subject, s.data, s.quick)
@@ -111,6 +106,17 @@ class Group:
             return trial.run(found, self.subject, self.seed, count, int(subset) if subset else None, quick=s.quick)
 
         return compute
+
+    def _driven(self, base: Path) -> Compute:
+        """Of parts that share recordings and models, which are kept in a folder of their own."""
+        work = base / "work" / (f"loop/{self.subject}" if self.kind == "loop" else self.subject)
+        work.mkdir(parents=True, exist_ok=True)
+        if self.kind == "loop":
+            return lambda name: (loops.driven(name, self.seed, work, self.settings.quick), {})
+        from hil.campaigns.svdkl_pick import trial as pick
+
+        by_name = {case.name: case for case in cases(self.settings.quick)}
+        return lambda name: (pick(by_name[name], work), {})
 
 
 def groups(settings: Settings) -> list[Group]:
@@ -135,6 +141,8 @@ def groups(settings: Settings) -> list[Group]:
                 found += _real(settings, real)
     if "recordings" in settings.parts and not any(group.kind == "real" for group in found):
         found += _real(settings, real)
+    if "loop" in settings.parts:
+        found += [Group("loop", f"seed{seed}", seed, (*RUNS, *LOADED), settings) for seed in settings.trials]
     return found + (_pick(settings) if "pick" in settings.parts else [])
 
 

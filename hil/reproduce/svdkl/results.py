@@ -27,6 +27,8 @@ class Results:
     real: dict[str, list[Row]] = field(default_factory=dict)
     pick: list[Row] = field(default_factory=list)
     """Trials of pick and place."""
+    loop: dict[int, Row] = field(default_factory=dict)
+    """Closed loop by seed, with ``followed`` and ``loaded``: name of the run → its figures."""
     failed: dict[str, str] = field(default_factory=dict)
     findings: dict[str, str] = field(default_factory=dict)
     """Section → its sentence, as the page has it."""
@@ -45,6 +47,11 @@ class Results:
                 (found.fits if kind == "fit" else found.leaking).append(result | {"part": name})
             elif kind == "real":
                 found.real.setdefault(rest.split("/")[0], []).append(result)
+            elif kind == "loop":
+                row = found.loop.setdefault(int(result["seed"]), {"followed": {}, "loaded": {}})
+                for runs in ("followed", "loaded"):
+                    row[runs] |= result.pop(runs, {})
+                row |= result
             elif kind == "pick":
                 found.pick.append(result)
         return found
@@ -82,7 +89,7 @@ class Results:
         """Everything as plain JSON types: the content of report.json."""
         return {
             "settings": self.settings.to_mapping(), "findings": self.findings, "fits": self.fits,
-            "leaking": self.leaking, "real": self.real, "pick": self.pick, "failed": self.failed,
+            "leaking": self.leaking, "real": self.real, "loop": self.loop, "pick": self.pick, "failed": self.failed,
         }  # fmt: skip
 
 
