@@ -68,7 +68,7 @@ class Steps:
         inputs, targets = torch.as_tensor(scaling.inputs(x)), torch.as_tensor(scaling.targets(r))
         try:
             loss = bound(gp, inputs, targets, 1.0 / samples)
-        except torch.linalg.LinAlgError as error:
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             raise ModelError(f"gradient steps led to no proper covariance: {error}") from error
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(gp.parameters(), self.options.clip)
@@ -79,7 +79,7 @@ class Steps:
         """The model now, q(u) as the gradients left it. Raises ModelError where it is not finite."""
         try:
             found = exported(self._gp, self._start.scaling)
-        except torch.linalg.LinAlgError as error:
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             raise ModelError(f"gradient steps led to no proper covariance: {error}") from error
         return replace(found, standstill=self._start.standstill)
 
