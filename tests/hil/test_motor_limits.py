@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,16 +126,32 @@ def recover(cell: Bypass) -> None:
         supervisor.step()
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
-@given(
+sequences = given(
     sequence=actions,
     saturated=st.booleans(),
     stiffness=st.sampled_from([0.0, 0.0, 300.0]),
     tau_cmd_max=st.sampled_from([20.0, 0.2]),
 )
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@sequences
 def test_no_sequence_makes_a_joint_feel_more_than_its_limits(
     sequence: list[tuple[str, Any, int]], saturated: bool, stiffness: float, tau_cmd_max: float
 ) -> None:
+    _judge(sequence, saturated, stiffness, tau_cmd_max)
+
+
+@pytest.mark.accept
+@settings(max_examples=300, deadline=None, derandomize=True)
+@sequences
+def test_nor_do_hundreds_of_sequences(
+    sequence: list[tuple[str, Any, int]], saturated: bool, stiffness: float, tau_cmd_max: float
+) -> None:
+    _judge(sequence, saturated, stiffness, tau_cmd_max)
+
+
+def _judge(sequence: list[tuple[str, Any, int]], saturated: bool, stiffness: float, tau_cmd_max: float) -> None:
     cell = Bypass({"tau_cmd_max": tau_cmd_max}, stiffness, saturated)
     try:
         cell.hold(5)
