@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from estimators.compiled import compiled, reordered
+from estimators.dynamics.packed import Packed
 from estimators.dynamics.posterior import Posterior
 
 Array = npt.NDArray[np.float64]
@@ -23,37 +24,25 @@ _ROUND = 6755399441055744.0
 
 
 class Compiled:
-    """The same numbers as :class:`estimators.dynamics.posterior.Reference`, but for rounding.
+    """The same numbers as :class:`estimators.dynamics.reference.Reference`, but for rounding.
 
-    ``shared``: alpha (L, M) and B (L, M, M), to be used where they lie instead of the posterior's own; of B only the
-    lower triangles are read.
+    ``shared``: numbers to be used where they lie, instead of the posterior's own; of B only the lower triangles are
+    read.
     """
 
-    def __init__(self, posterior: Posterior, shared: tuple[Array, Array] | None = None) -> None:
-        p = self._p = posterior
-        scaling = p.scaling
-        D, P, (L, M, F) = scaling.x_mean.size, p.n, p.points.shape
-        alpha, B = (p.alpha, p.B) if shared is None else shared
+    def __init__(self, posterior: Posterior, shared: Packed | None = None) -> None:
+        p, a = posterior, Packed.of(posterior) if shared is None else shared
+        D, L, M = a.inputs.shape[1], *a.alpha.shape
         self._sizes = np.array([D, *(len(b) for b in p.biases)], dtype=np.int64)
-        width = max(int(self._sizes.max()), F)
-        # Layers of one width, so that a row is found by its indices; what is beside them is never touched.
-        self._net = np.zeros((len(p.weights), width + 1, width))
-        for layer, W, b in zip(self._net, p.weights, p.biases, strict=True):
-            layer[: W.shape[1], : W.shape[0]] = W.T
-            layer[-1, : b.size] = b
+        # Layers of one width, so that a row is found by its indices.
+        width = a.net.shape[2]
+        self._arrays = a
         self._skip = p.skip or not p.weights
-        self._inputs = np.stack((scaling.x_mean, 1.0 / scaling.x_std))
-        self._spread = np.stack((np.log(p.s2), p.s2))
-        still = np.stack((np.zeros(P), np.ones(P))) if p.standstill is None else p.standstill
-        self._outputs = np.stack((scaling.y_mean, scaling.y_std, p.noise, still[0], 1.0 / still[1]))
         self._mixing = np.eye(L) if p.mixing is None else np.ascontiguousarray(p.mixing)
-        self._points = np.ascontiguousarray(p.points.transpose(0, 2, 1))
-        self._inverse = 1.0 / p.lengths
-        self._alpha, self._B = np.ascontiguousarray(alpha), np.ascontiguousarray(B)
         self._shape = width, L, M
         self._reserve(1)
         # Compiled (or read from the cache) now, not in somebody's cycle.
-        self.at(scaling.x_mean[None].copy(), np.zeros((1, p.n)), np.zeros((1, p.n)))
+        self.at(p.scaling.x_mean[None].copy(), np.zeros((1, p.n)), np.zeros((1, p.n)))
 
     def _reserve(self, count: int) -> None:
         width, L, M = self._shape
@@ -64,12 +53,13 @@ class Compiled:
         self._bits = self._powers.view(np.int64)
 
     def at(self, x: Array, mean: Array, sigma: Array) -> None:
-        """As :meth:`estimators.dynamics.posterior.Reference.at`. More samples than ever before allocate."""
+        """As :meth:`estimators.dynamics.reference.Reference.at`. More samples than ever before allocate."""
         if len(x) > self._hidden.shape[1]:
             self._reserve(len(x))
+        a = self._arrays
         _predict(
-            x, self._inputs, self._outputs, self._spread, self._mixing, self._net, self._sizes, self._skip,
-            self._points, self._inverse, self._alpha, self._B, self._hidden, self._latent, self._k, self._powers,
+            x, a.inputs, a.outputs, a.spread, self._mixing, a.net, self._sizes, self._skip,
+            a.points, a.inverse, a.alpha, a.B, self._hidden, self._latent, self._k, self._powers,
             self._bits, mean, sigma,
         )  # fmt: skip
 

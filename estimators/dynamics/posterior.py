@@ -1,4 +1,4 @@
-"""A sparse GP's posterior with its features as plain float64 arrays, and its prediction with NumPy.
+"""A sparse GP's posterior with its features as plain float64 arrays; predicted by :mod:`estimators.dynamics.reference`.
 
 For each joint, with f the features of the scaled input and Zt = Z/l::
 
@@ -134,49 +134,3 @@ class Posterior:
             )
         except KeyError as error:
             raise ModelError(f"the learned model lacks {error}: export it anew") from error
-
-
-class Reference:
-    """Prediction with NumPy: what there is where numba is not installed."""
-
-    def __init__(self, posterior: Posterior) -> None:
-        p = self._p = posterior
-        self._points = np.ascontiguousarray(p.points)
-        self._inverse = (1.0 / p.lengths)[:, :, None]
-        self._half = (0.5 * np.square(p.points).sum(axis=2) - np.log(p.s2)[:, None])[:, :, None]
-        self._alpha = p.alpha[:, None, :]
-        self._s2 = p.s2[:, None]
-
-    def at(self, x: Array, mean: Array, sigma: Array) -> None:
-        """Torque at the inputs ``x`` (S, 3n): ``mean`` and ``sigma`` (S, n), with noise, N·m, both written to.
-
-        NaN for a sample that is not finite.
-        """
-        p, scaling = self._p, self._p.scaling
-        finite = np.asarray(np.isfinite(x).all(axis=1))
-        if not finite.all():
-            x = np.where(finite[:, None], x, 0.0)
-        xs = ((x - scaling.x_mean) / scaling.x_std).T
-        f = xs
-        if p.weights:
-            for layer, (W, b) in enumerate(zip(p.weights, p.biases, strict=True)):
-                f = W @ f
-                f += b[:, None]
-                if layer + 1 < len(p.weights):
-                    f /= 1.0 + np.exp(np.minimum(-f, 700.0))
-            if p.skip:
-                f = np.concatenate((f, xs))
-        fs = self._inverse * f
-        k = self._points @ fs
-        k -= self._half
-        k -= 0.5 * np.square(fs).sum(axis=1)[:, None, :]
-        np.exp(k, out=k)
-        found, variance = (self._alpha @ k)[:, 0, :], ((p.B @ k) * k).sum(axis=1)
-        np.maximum(self._s2 - variance, 0.0, out=variance)
-        if p.mixing is not None:
-            found, variance = p.mixing.T @ found, np.square(p.mixing).T @ variance
-        np.multiply(found.T, scaling.y_std, out=mean)
-        mean += scaling.y_mean
-        np.multiply(np.sqrt(variance.T + p.noise_at(x)), scaling.y_std, out=sigma)
-        if not finite.all():
-            mean[~finite], sigma[~finite] = np.nan, np.nan

@@ -13,8 +13,9 @@ from estimators.compiled import has_numba
 from estimators.dynamics import prior as priors
 from estimators.dynamics import store
 from estimators.dynamics.machine import Compiled
-from estimators.dynamics.posterior import Posterior, Reference
+from estimators.dynamics.posterior import Posterior
 from estimators.dynamics.prior import Prior
+from estimators.dynamics.reference import Reference
 from estimators.errors import ModelError
 from estimators.rigid_body import RigidBodyModel
 

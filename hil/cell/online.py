@@ -36,6 +36,10 @@ class OnlineLearning(Section):
         description="take over only what proves no worse; without, whatever a batch teaches, even a load that nothing "
         "takes off",
     )
+    retrain: bool = Field(
+        default=_ONLINE.retrain,
+        description="train network and kernel on between the batches; needs torch, `posterior` and `guarded`",
+    )
 
     @model_validator(mode="after")
     def _in_time(self) -> OnlineLearning:
@@ -44,6 +48,8 @@ class OnlineLearning(Section):
                 f"allowed: settle below batch times every, here {self.batch * self.every} ticks: a batch must be dealt "
                 "with before the next is complete"
             )
+        if self.retrain and not (self.posterior and self.guarded):
+            raise ValueError("allowed: retrain with posterior and guarded, which decide whether its models are used")
         return self
 
     def load_params(self) -> LoadParams | None:
@@ -54,4 +60,4 @@ class OnlineLearning(Section):
         """For :class:`hil.learning.online.Learner`; None where the model is not learnt on."""
         if not self.posterior:
             return None
-        return OnlineParams(self.batch, self.every, self.settle, self.keep, self.weight, self.guarded)
+        return OnlineParams(self.batch, self.every, self.settle, self.keep, self.weight, self.guarded, self.retrain)

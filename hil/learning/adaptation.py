@@ -11,7 +11,7 @@ from drivers.contract import Array
 from estimators.dynamics.predictor import DynamicsPredictor
 from hil.control.shown import Learnt
 from hil.learning.load import LoadWatch
-from hil.learning.online import Learner, require_probe
+from hil.learning.online import Learner, require_probe, require_torch
 from hil.learning.online_params import OnlineParams
 
 
@@ -46,10 +46,13 @@ class Adaptation:
     ) -> None:
         if params is not None:
             require_probe(offline, path)
+            if params.retrain:
+                require_torch()
         self._offline, self._path, self._tau_max, self._command = offline, path, tau_max, command
         self._load, self._params = load, params
         self._learner: Learner | None = None
         self._accepted: bool | None = None
+        self._retrained: bool | None = None
         self.learnt = Learnt()
 
     @property
@@ -132,3 +135,13 @@ class Adaptation:
             learnt.told.append((f"what was learnt is in use, version {said['version']}", said))
         if reason or accepted:
             self._accepted = accepted and not reason
+        if "retrained" in said:
+            self._heard_of(said["retrained"], said)
+
+    def _heard_of(self, retrained: dict[str, Any], said: dict[str, Any]) -> None:
+        """Of a retrained model: again only what has changed."""
+        accepted = bool(retrained["accepted"])
+        if accepted != self._retrained:
+            use = f"a retrained model is in use, version {said['version']}"
+            self.learnt.told.append((use if accepted else f"retrained, not taken over: {retrained['reason']}", said))
+        self._retrained = accepted

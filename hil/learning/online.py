@@ -18,6 +18,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,16 @@ def require_probe(offline: DynamicsPredictor, model: Path) -> None:
         )
 
 
+def require_torch() -> None:
+    """Raises ModelError where what gradient retraining needs is not installed."""
+    for package in ("torch", "gpytorch"):
+        if find_spec(package) is None:
+            raise ModelError(
+                f"controller.joint.learned.online.retrain needs {package}, which is not installed: "
+                "pip install 'hil-lab[learn]', or set it to false"
+            )
+
+
 class Learner:
     """The learner's process and what is shared with it.
 
@@ -61,6 +72,8 @@ class Learner:
     ) -> None:
         require_probe(offline, model)
         self.params = p = params or OnlineParams()
+        if p.retrain:
+            require_torch()
         self._lockstep = lockstep
         self._tell = tell or (lambda said: None)
         self._ring = SampleRing(offline.n)
@@ -89,6 +102,7 @@ class Learner:
             "keep": p.keep,
             "weight": p.weight,
             "guarded": p.guarded,
+            "retrain": p.retrain,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -40,6 +40,8 @@ class OnlineParams:
     guarded: bool = True
     """False: each batch is learnt as soon as it has been scored, and whatever is finite is taken over. The guard
     protects what was known offline; a load that no estimator takes off is refused with the rest."""
+    retrain: bool = False
+    """Gradient steps on network, kernel and inducing points between the batches; see :mod:`hil.learning.retraining`."""
 
     def __post_init__(self) -> None:
         if not 0 < self.settle < self.batch * self.every:
@@ -47,3 +49,5 @@ class OnlineParams:
                 f"settle is {self.settle} ticks, a batch takes {self.batch * self.every}; expected less, and above 0: "
                 "one batch must be dealt with before the next is complete"
             )
+        if self.retrain and not self.guarded:
+            raise ModelError("retrain needs the guard: new features can go wrong everywhere at once")

@@ -8,15 +8,16 @@ are seen in the order in which they were made is what x86 guarantees; elsewhere 
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 
 import numpy as np
 import numpy.typing as npt
 
 from estimators.dynamics.machine import Compiled
-from estimators.dynamics.posterior import Posterior, Reference
+from estimators.dynamics.packed import Packed
+from estimators.dynamics.posterior import Posterior
 from estimators.dynamics.predictor import DynamicsPredictor
-from estimators.errors import ModelError
+from estimators.dynamics.reference import Reference
 from hil.learning.shared import SharedMemory
 
 Array = npt.NDArray[np.float64]
@@ -32,16 +33,19 @@ class Swap:
     """
 
     def __init__(self, like: Posterior, fd: int | None = None) -> None:
-        P, M, _ = like.points.shape
-        self._shape = (P, M)
-        count = P * M + P * M * M
-        self._memory = memory = SharedMemory(_HEADER + 2 * 8 * count, fd)
+        shapes = Packed.shapes(like)
+        starts, size = {}, _HEADER
+        for k in range(2):
+            for name, shape in shapes.items():
+                starts[k, name] = size
+                # Each from a cache line on.
+                size += -(-8 * math.prod(shape) // _HEADER) * _HEADER
+        self._memory = memory = SharedMemory(size, fd)
         self._version = memory.numbers(0, 1)
-        starts = [_HEADER + 8 * count * k for k in range(2)]
-        self.alpha = [memory.floats(at, P, M) for at in starts]
-        """(P, M) of each buffer."""
-        self.B = [memory.floats(at + 8 * P * M, P, M, M) for at in starts]
-        """(P, M, M) of each buffer."""
+        self.buffers = [
+            Packed(**{name: memory.floats(starts[k, name], *shape) for name, shape in shapes.items()}) for k in range(2)
+        ]
+        """The two models, all of their numbers."""
         if fd is None:
             self._version[0] = -1
             self.publish(like)
@@ -58,11 +62,8 @@ class Swap:
 
     def publish(self, posterior: Posterior) -> int:
         """Make ``posterior`` the newest model; its version. Only the learner calls it. Raises ModelError."""
-        if posterior.alpha.shape != self._shape:
-            raise ModelError(f"a posterior of shape {posterior.alpha.shape} cannot follow one of {self._shape}")
         version = self.version + 1
-        self.alpha[version & 1][:] = posterior.alpha
-        self.B[version & 1][:] = posterior.B
+        self.buffers[version & 1].fill(posterior)
         self._version[0] = version
         return version
 
@@ -72,7 +73,7 @@ class Swap:
 
 
 class SwappedPredictor(DynamicsPredictor):
-    """A predictor that always uses the newest model of ``swap``; ``offline`` has features, scaling and prior."""
+    """A predictor that always uses the newest model of ``swap``; ``offline`` has the prior and the shapes."""
 
     def __init__(self, offline: DynamicsPredictor, swap: Swap) -> None:
         super().__init__(offline.posterior, offline.prior, offline.provenance, offline.kernel)
@@ -81,12 +82,8 @@ class SwappedPredictor(DynamicsPredictor):
         """Of the model that the last prediction came from."""
         self.again = 0
         """Predictions that were made anew because the model changed meanwhile."""
-        own = offline.posterior
-        if self.kernel == "compiled":
-            kernels = [Compiled(own, (swap.alpha[k], swap.B[k])).at for k in range(2)]
-        else:
-            kernels = [Reference(replace(own, alpha=swap.alpha[k], B=swap.B[k])).at for k in range(2)]
-        self._kernels = kernels
+        kernel = Compiled if self.kernel == "compiled" else Reference
+        self._kernels = [kernel(offline.posterior, buffer).at for buffer in swap.buffers]
         self._at = self._newest
         self.pinned = -1
         """In lockstep: the version to use, the newest or the one before it; -1: the newest, whichever that is."""

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from estimators.dynamics.machine import Compiled, _exponentials
-from estimators.dynamics.posterior import Posterior, Reference
+from estimators.dynamics.posterior import Posterior
 from estimators.dynamics.predictor import DynamicsPredictor
 from estimators.dynamics.prior import STRIBECK, Prior, friction_terms
+from estimators.dynamics.reference import Reference
 from estimators.dynamics.samples import Scaling
 from tests.estimators.dynamics_arm import planar
 

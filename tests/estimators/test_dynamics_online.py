@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from estimators.dynamics.online import Guard, OnlinePosterior, predict
-from estimators.dynamics.posterior import Posterior, Reference
+from estimators.dynamics.posterior import Posterior
+from estimators.dynamics.reference import Reference
 from estimators.dynamics.samples import Scaling
 from estimators.errors import ModelError, ParameterError
 

@@ -53,7 +53,16 @@ def variants(predictor: DynamicsPredictor) -> list[Posterior]:
     """Models of one shape that differ in every number that is swapped."""
     own, rng = predictor.posterior, np.random.default_rng(0)
     return [
-        replace(own, alpha=own.alpha + rng.normal(0.0, 0.1, own.alpha.shape), B=own.B * (1.0 - 0.1 * k))
+        replace(
+            own,
+            alpha=own.alpha + rng.normal(0.0, 0.1, own.alpha.shape),
+            B=own.B * (1.0 - 0.1 * k),
+            weights=tuple(W * (1.0 + 0.01 * k) for W in own.weights),
+            points=own.points * (1.0 + 0.01 * k),
+            lengths=own.lengths * (1.0 + 0.01 * k),
+            s2=own.s2 * (1.0 + 0.05 * k),
+            noise=own.noise * (1.0 + 0.1 * k),
+        )
         for k in range(MODELS)
     ]
 
@@ -149,7 +158,7 @@ def test_learners_killed_at_random_while_they_update(tmp_path: Path) -> None:
                     handed = time.monotonic()
                 swap, version = learner._swap, learner.predictor.version
                 if kept is None or kept[0] != version:
-                    kept = version, swap.alpha[version & 1].copy(), swap.B[version & 1].copy()
+                    kept = version, swap.buffers[version & 1].alpha.copy(), swap.buffers[version & 1].B.copy()
                     if swap.version != version:
                         kept = None
                 if not killed and version >= target and learner._open and time.monotonic() - handed >= kill_after:
@@ -165,9 +174,9 @@ def test_learners_killed_at_random_while_they_update(tmp_path: Path) -> None:
             assert not learner.alive
             assert kept is not None
             assert kept[0] == version
-            np.testing.assert_array_equal(swap.alpha[version & 1], kept[1])
-            np.testing.assert_array_equal(swap.B[version & 1], kept[2])
-            B = swap.B[version & 1]
+            np.testing.assert_array_equal(swap.buffers[version & 1].alpha, kept[1])
+            np.testing.assert_array_equal(swap.buffers[version & 1].B, kept[2])
+            B = swap.buffers[version & 1].B
             np.testing.assert_array_equal(B, B.transpose(0, 2, 1))
             mean, sigma = learner.predictor.step(*np.split(x[0], 3))
             assert np.isfinite(mean).all()

@@ -144,9 +144,16 @@ def test_a_model_is_never_half_new() -> None:
     """Two models whose predictions differ, swapped as fast as it goes: each prediction is one or the other's."""
     base = offline()
     rng = np.random.default_rng(3)
-    models = [replace(base.posterior, alpha=np.full((P, M), value), B=np.zeros((P, M, M))) for value in (1.0, -1.0)]
+    own = base.posterior
+    models = [
+        replace(
+            own, alpha=np.full((P, M), value), B=np.zeros((P, M, M)), points=own.points + 0.1 * value,
+            lengths=own.lengths + 0.3 * value, s2=own.s2 + 0.2 * value, noise=own.noise * (2.0 + value),
+        )
+        for value in (1.0, -1.0)
+    ]  # fmt: skip
     x = rng.normal(0.0, 0.5, 3 * P)
-    allowed = [predict(model, x[None])[0][0] for model in models]
+    allowed = [np.concatenate([part[0] for part in predict(model, x[None])]) for model in models]
     swap = Swap(base.posterior)
     predictor = SwappedPredictor(base, swap)
     swap.publish(models[1])
@@ -162,8 +169,9 @@ def test_a_model_is_never_half_new() -> None:
     thread.start()
     try:
         for _ in range(4000):
-            mean, _ = predictor.step(*np.split(x, 3))
-            assert min(np.abs(mean - each).max() for each in allowed) < 1e-9
+            mean, sigma = predictor.step(*np.split(x, 3))
+            said = np.concatenate((mean, sigma**2))
+            assert min(np.abs(said - each).max() for each in allowed) < 1e-9
     finally:
         stop.set()
         thread.join()
@@ -177,7 +185,11 @@ def test_both_kernels_use_the_newest_model(kernel: Any) -> None:
     swap = Swap(base.posterior)
     predictor = SwappedPredictor(base, swap)
     x = np.full(3 * P, 0.2)
-    new = replace(base.posterior, alpha=np.ones((P, M)), B=0.01 * np.broadcast_to(np.eye(M), (P, M, M)))
+    own = base.posterior
+    new = replace(
+        own, alpha=np.ones((P, M)), B=0.01 * np.broadcast_to(np.eye(M), (P, M, M)), points=own.points + 0.1,
+        lengths=1.2 * own.lengths, s2=1.1 * own.s2, noise=2.0 * own.noise,
+    )  # fmt: skip
     assert swap.publish(new) == 1
     mean, sigma = predictor.step(*np.split(x, 3))
     expected, variance = predict(new, x[None])
