@@ -2,45 +2,40 @@
 
 Everything goes through the mock's real wire in lockstep, and uses nothing of the world's truth. Each step leaves a file
 in the seed's folder and is not done again when it is there: an interrupted campaign goes on where it was.
-``python -m hil.campaigns.svdkl_loop FOLDER SEED…`` runs seeds and prints their figures.
+:mod:`hil.campaigns.svdkl_loop_run` runs seeds from the command line.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before numpy is loaded
-    os.environ.setdefault(_name, "1")
+import numpy as np
+import yaml
 
-import numpy as np  # noqa: E402
-import yaml  # noqa: E402
-
-import hil  # noqa: E402
-from drivers.contract import Array  # noqa: E402
-from estimators.dynamics import predictor as predictors  # noqa: E402
-from estimators.dynamics.samples import Samples  # noqa: E402
-from estimators.excitation import Rhythm  # noqa: E402
-from estimators.gains.law import GainLaw  # noqa: E402
-from hil.build import build_model  # noqa: E402
-from hil.campaigns.svdkl_load import grasp  # noqa: E402
-from hil.campaigns.svdkl_record import Tell, load, ready, record, rhythmic, save  # noqa: E402
-from hil.cell import Cell, load_cell  # noqa: E402
-from hil.control.base import Controller  # noqa: E402
-from hil.control.variable_gain import VariableGain, VariableGainParams  # noqa: E402
-from hil.learning.dynamics import Request, Size, train_dynamics  # noqa: E402
-from hil.learning.dynamics_data import commanded, from_segment, joined  # noqa: E402
-from hil.learning.dynamics_split import by_trajectory  # noqa: E402
-from hil.learning.feed_forward import COMMANDED, GAINS  # noqa: E402
-from hil.learning.gains import calibrate  # noqa: E402
-from hil.learning.segments import Segment  # noqa: E402
+import hil
+from drivers.contract import Array
+from estimators.dynamics import predictor as predictors
+from estimators.dynamics.samples import Samples
+from estimators.excitation import Rhythm
+from estimators.gains.law import GainLaw
+from hil.build import build_model
+from hil.campaigns.svdkl_load import grasp
+from hil.campaigns.svdkl_record import Tell, load, ready, record, rhythmic, save
+from hil.cell import Cell, load_cell
+from hil.control.base import Controller
+from hil.control.variable_gain import VariableGain, VariableGainParams
+from hil.learning.dynamics import Request, Size, train_dynamics
+from hil.learning.dynamics_data import commanded, from_segment, joined
+from hil.learning.dynamics_split import by_trajectory
+from hil.learning.feed_forward import COMMANDED, GAINS
+from hil.learning.gains import calibrate
+from hil.learning.segments import Segment
 
 KP_MAX = np.array([1000.0, 1000.0, 600.0, 600.0, 200.0, 120.0, 40.0])
 """N·m/rad."""
@@ -242,24 +237,3 @@ def _paper(folder: Path, cell: Cell) -> dict[str, Any]:
     unknown = np.maximum(signal, 1.0001 * noise)
     keys = {"sigma_known": noise.tolist(), "sigma_unknown": unknown.tolist(), "sensitivity": 3.0}
     return {**keys, "innovation": False}
-
-
-def main() -> None:
-    """Command line."""
-    folder = Path(sys.argv[1])
-    # What is asked first of all comes first, for every seed.
-    for runs in (RUNS[:1], RUNS[1:]):
-        for seed in map(int, sys.argv[2:]):
-            found = trial(seed, folder / f"seed{seed}", tell=lambda what: print(what, flush=True), runs=runs)
-            for name, run in found["followed"].items():
-                gain = "" if run["gain"] is None else f" at {run['gain']:.3f} kp_max"
-                print(f"seed {seed}, {name}: {1e3 * run['rmse']:.3f} mrad{gain}", flush=True)
-    for seed in map(int, sys.argv[2:]):
-        for name, run in loaded(seed, folder / f"seed{seed}", lambda what: print(what, flush=True)).items():
-            for each in run["windows"]:
-                gain = "" if each["gain"] is None else f" at {each['gain']:.3f}"
-                print(f"seed {seed}, {name}, to {each['to']:g} s: {1e3 * each['rmse']:.2f} mrad{gain}")
-
-
-if __name__ == "__main__":
-    main()
